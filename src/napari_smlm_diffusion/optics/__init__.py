@@ -1,0 +1,1 @@
+"""From molecules to counts and back: camera, point spread function, likelihood, information."""
