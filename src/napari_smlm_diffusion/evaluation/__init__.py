@@ -1,0 +1,1 @@
+"""How good a table of localizations is, given the truth: matching, metrics, calibration."""

@@ -1,0 +1,1 @@
+"""One file for each table format; the only place that knows other programs' conventions."""

@@ -1,0 +1,1 @@
+"""From simulated pairs to weights, as a generator of Progress."""
