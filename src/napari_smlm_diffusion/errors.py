@@ -1,4 +1,4 @@
-"""The errors a user can meet. Each message says what was wrong, what was got, and what is allowed."""
+"""The errors a user can meet. Each says what was wrong, what was got, and what is allowed."""
 
 
 class SmlmError(Exception):

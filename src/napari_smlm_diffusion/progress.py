@@ -23,7 +23,7 @@ class Progress:
     Raises
     ------
     ValueError
-        When `done` is negative, or more than a known `total`: a mistake in the job, not in its input.
+        When `done` is negative, or more than a known `total`: a mistake in the job itself.
     """
 
     done: int

@@ -1,0 +1,51 @@
+"""What a user meets before any science: the manifest, and that importing stays cheap."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from npe2 import PluginManifest
+
+PACKAGE = "napari_smlm_diffusion"
+MANIFEST = Path("src", PACKAGE, "napari.yaml")
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level names of the modules loaded by `statement` in a fresh interpreter."""
+    code = f"{statement}; import sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_loaded_by_sees_what_is_loaded():
+    assert "tifffile" in loaded_by("import tifffile")
+
+
+def test_package_import_loads_nothing_heavy():
+    heavy = {"torch", "napari", "qtpy", "numpy", "pandas", "scipy"}
+    assert not loaded_by(f"import {PACKAGE}") & heavy
+
+
+@pytest.mark.parametrize(
+    "module", ["errors", "progress", "optics.camera", "settings", "localizations"]
+)
+def test_module_loads_neither_torch_nor_napari(module):
+    assert not loaded_by(f"import {PACKAGE}.{module}") & {"torch", "napari", "qtpy", "magicgui"}
+
+
+def test_root_manifest_is_the_packages(repo):
+    root = repo / "napari.yaml"
+    assert root.is_symlink()
+    assert root.read_bytes() == (repo / MANIFEST).read_bytes()
+
+
+def test_manifest_commands_resolve(repo):
+    manifest = PluginManifest.from_file(repo / MANIFEST)
+    assert manifest.name == "napari-smlm-diffusion"
+    manifest.validate_imports()
+
+
+def test_napari_finds_the_installed_plugin():
+    manifest = PluginManifest.from_distribution("napari-smlm-diffusion")
+    assert manifest.display_name == "SMLM diffusion"
