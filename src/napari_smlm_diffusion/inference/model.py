@@ -1,0 +1,92 @@
+"""A loaded model: phi, the variance head, the row predictor and their card."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.inference.rows import RowPredictor
+from napari_smlm_diffusion.networks import checkpoint
+from napari_smlm_diffusion.networks.checkpoint import ModelCard, NetworkSettings
+from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+from napari_smlm_diffusion.networks.variance import VarianceHead
+
+SHIPPED = Path(__file__).parent.parent / "weights"
+
+
+@dataclass(frozen=True)
+class Model:
+    """Networks in evaluation mode with their card; `hash` is the file's SHA-256."""
+
+    card: ModelCard
+    phi: DeepStorm
+    variance: VarianceHead | None
+    rows: RowPredictor | None
+    hash: str
+
+
+def shipped_names() -> list[str]:
+    """Return the names of the models in the package."""
+    return sorted(p.stem for p in SHIPPED.glob("*.safetensors"))
+
+
+def resolve(name_or_file: str) -> Path:
+    """Return the model file of a shipped name or of a path.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if name_or_file in shipped_names():
+        return SHIPPED / f"{name_or_file}.safetensors"
+    path = Path(name_or_file)
+    if path.suffix or path.exists():
+        return path
+    raise InputError(
+        f"--model {name_or_file}: no shipped model has this name and no such file exists; "
+        f"shipped are {', '.join(shipped_names()) or 'none'}"
+    )
+
+
+def build_phi(network: NetworkSettings) -> DeepStorm:
+    """Return an untrained phi of these settings."""
+    return DeepStorm(
+        network.channels,
+        network.dilations,
+        network.up_channels,
+        network.refinements,
+        network.end,  # type: ignore[arg-type]
+    )
+
+
+def load_model(path: Path, device: torch.device | str = "cpu") -> Model:
+    """Read a model file.
+
+    Raises
+    ------
+    InputError
+        As `networks.checkpoint.load`, or if weights and card do not belong together.
+    """
+    tensors, card = checkpoint.load(path)
+    phi = build_phi(card.network)
+    head = VarianceHead(card.network.channels) if "variance" in card.stages else None
+    rows = RowPredictor() if "rows" in card.stages else None
+    try:
+        phi.load_state_dict(checkpoint.part(tensors, "phi"))
+        if head is not None:
+            head.load_state_dict(checkpoint.part(tensors, "variance"))
+        if rows is not None:
+            rows.load_state_dict(checkpoint.part(tensors, "rows"))
+    except RuntimeError as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"model file {path}: weights do not fit the card ({first})") from None
+    for network in (phi, head, rows):
+        if network is not None:
+            network.eval().requires_grad_(False)
+    layout = torch.channels_last
+    phi.to(device, memory_format=layout)  # type: ignore[call-overload]
+    if head is not None:
+        head.to(device, memory_format=layout)  # type: ignore[call-overload]
+    return Model(card, phi, head, rows, checkpoint.file_hash(path))

@@ -1,0 +1,207 @@
+"""From density to emitters: peaks, then the molecules that share one.
+
+phi's density is the true kernel blurred by what phi does not know, on an absolute scale: its
+integral over a blob is the expected number of molecules in it. So a blob is a small mixture. Peaks
+of the Laplacian of Gaussian seed its components, expectation-maximisation gives each its mass,
+centre and spread, and a component whose mass says two molecules is split along its long axis.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from napari_smlm_diffusion.density import kernel_share
+
+# Response under which a maximum is taken for noise, in units of an isolated molecule's response.
+_SEED_THRESHOLD = 0.05
+# A component reaches this far, in kernel widths: two fifths of a camera pixel on each side more
+# than the kernel itself, so that the blur of phi's uncertainty is inside.
+_REACH = 4.0
+_ITERATIONS = 4
+_SPLIT_MASS = 1.5
+_MIN_MASS = 0.1
+
+
+@dataclass(frozen=True)
+class Components:
+    """M emitter candidates of a batch of densities.
+
+    Attributes
+    ----------
+    frame : Tensor
+        (M,) index into the batch, sorted.
+    y, x : Tensor
+        (M,) centres in fine pixels.
+    mass : Tensor
+        (M,) expected number of molecules.
+    spread_y, spread_x : Tensor
+        (M,) second central moments in fine pixels squared, the kernel's own included.
+    """
+
+    frame: Tensor
+    y: Tensor
+    x: Tensor
+    mass: Tensor
+    spread_y: Tensor
+    spread_x: Tensor
+    covariance: Tensor
+
+    def select(self, keep: Tensor) -> "Components":
+        """Return the components of a mask or an index."""
+        return Components(**{f: getattr(self, f)[keep] for f in self.__dataclass_fields__})
+
+
+def laplacian_of_gaussian(sigma: float) -> Tensor:
+    """Return the (2R+1, 2R+1) scale-normalised, negated Laplacian of a Gaussian, sum 0."""
+    radius = math.ceil(4 * sigma)
+    r = torch.arange(-radius, radius + 1, dtype=torch.float64)
+    g = torch.exp(-(r**2) / (2 * sigma**2)) / (math.sqrt(2 * math.pi) * sigma)
+    second = (r**2 / sigma**4 - 1 / sigma**2) * g
+    kernel = -(sigma**2) * (torch.outer(second, g) + torch.outer(g, second))
+    return (kernel - kernel.mean()).float()
+
+
+def find_seeds(density: Tensor, kernel_sigma: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (frame, y, x) of the response's local maxima, in fine pixels, integers.
+
+    Parameters
+    ----------
+    density : Tensor
+        (B, sY, sX).
+    kernel_sigma : float
+        In fine pixels; also the scale of the filter.
+    """
+    kernel = laplacian_of_gaussian(kernel_sigma)
+    r = torch.arange(-(kernel.shape[0] // 2), kernel.shape[0] // 2 + 1, dtype=torch.float32)
+    blob = torch.exp(-(r[:, None] ** 2 + r**2) / (2 * kernel_sigma**2))
+    isolated = float((blob * kernel).sum())
+    response = F.conv2d(density[:, None], kernel[None, None], padding="same")
+    highest = F.max_pool2d(response, 3, stride=1, padding=1)
+    found = (response == highest) & (response > _SEED_THRESHOLD * isolated)
+    frame, _, y, x = found.nonzero(as_tuple=True)
+    return frame, y, x
+
+
+class _Patches:
+    """Windows of the fine image around components that move, gathered and scattered as one array."""
+
+    def __init__(self, density: Tensor, reach: int) -> None:
+        self.shape = density.shape
+        self.padded = F.pad(density, (reach,) * 4)
+        self.reach = reach
+        self.offsets = torch.arange(-reach, reach + 1)
+
+    def index(self, frame: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return flat indices (M, W, W) into the padded image and the window's coordinates (M, W)."""
+        limit_y, limit_x = self.shape[1] - 1, self.shape[2] - 1
+        row = y.round().long().clamp(0, limit_y)[:, None] + self.offsets
+        column = x.round().long().clamp(0, limit_x)[:, None] + self.offsets
+        height, width = self.padded.shape[1:]
+        flat = frame[:, None, None] * (height * width)
+        flat = flat + (row[:, :, None] + self.reach) * width + column[:, None, :] + self.reach
+        return flat, row, column
+
+
+def _expectation_maximisation(
+    patches: _Patches, parts: Components, kernel_sigma: float, iterations: int
+) -> Components:
+    """Share each fine pixel's density among the components that reach it, and update them."""
+    share = kernel_share(kernel_sigma)
+    minimum = kernel_sigma**2
+    maximum = (2.0 * kernel_sigma) ** 2
+    image = patches.padded.clamp_min(0.0).flatten()
+    y, x, mass = parts.y, parts.x, parts.mass
+    vy, vx = parts.spread_y, parts.spread_x
+    for _ in range(iterations):
+        flat, row, column = patches.index(parts.frame, y, x)
+        dy, dx = row - y[:, None], column - x[:, None]
+        # The width is bounded: a component must not swallow its neighbours' density.
+        wy, wx = vy.clamp(minimum, maximum), vx.clamp(minimum, maximum)
+        gy = torch.exp(-(dy**2) / (2 * wy[:, None]))
+        gx = torch.exp(-(dx**2) / (2 * wx[:, None]))
+        weight = gy[:, :, None] * (gx * (mass / (wy * wx).sqrt())[:, None])[:, None, :]
+        total = torch.zeros_like(image).index_add_(0, flat.flatten(), weight.flatten())
+        held = weight * (image / total.clamp_min(1e-12))[flat]
+        along_y, along_x = held.sum(2), held.sum(1)
+        sums = along_y.sum(1).clamp_min(1e-12)
+        my, mx = (along_y * dy).sum(1) / sums, (along_x * dx).sum(1) / sums
+        vy = (along_y * dy**2).sum(1) / sums - my**2
+        vx = (along_x * dx**2).sum(1) / sums - mx**2
+        cross = torch.einsum("mij,mi,mj->m", held, dy, dx) / sums - my * mx
+        y, x, mass = y + my, x + mx, share * sums
+    return Components(parts.frame, y, x, mass, vy, vx, cross)
+
+
+def _split(parts: Components, kernel_sigma: float) -> Components:
+    """Replace each component of mass m >= 1.5 by two of mass m / 2 along its long axis.
+
+    Two equal blobs at +-d along an axis have the variance of one plus d^2 on it.
+    """
+    heavy = parts.mass >= _SPLIT_MASS
+    if not bool(heavy.any()):
+        return parts
+    some = parts.select(heavy)
+    half_sum = 0.5 * (some.spread_y + some.spread_x)
+    half_difference = 0.5 * (some.spread_y - some.spread_x)
+    radius = (half_difference**2 + some.covariance**2).sqrt()
+    long_axis = 0.5 * torch.atan2(some.covariance, half_difference)  # angle from y towards x
+    single = torch.minimum(half_sum - radius, torch.tensor(1.5 * kernel_sigma**2))
+    distance = (half_sum + radius - single).clamp_min((0.4 * kernel_sigma) ** 2).sqrt()
+    step_y, step_x = distance * long_axis.cos(), distance * long_axis.sin()
+    narrow = torch.full_like(some.mass, kernel_sigma**2)
+    halves = [
+        Components(
+            some.frame,
+            some.y + sign * step_y,
+            some.x + sign * step_x,
+            0.5 * some.mass,
+            narrow,
+            narrow,
+            torch.zeros_like(narrow),
+        )
+        for sign in (-1.0, 1.0)
+    ]
+    return concatenate([parts.select(~heavy), *halves])
+
+
+def concatenate(parts: list[Components]) -> Components:
+    """Join, sorted by frame."""
+    joined = Components(
+        **{f: torch.cat([getattr(p, f) for p in parts]) for f in Components.__dataclass_fields__}
+    )
+    return joined.select(torch.argsort(joined.frame, stable=True))
+
+
+def find_components(density: Tensor, kernel_sigma: float) -> Components:
+    """Find the emitters of a batch of densities.
+
+    Parameters
+    ----------
+    density : Tensor
+        (B, sY, sX) in units of one molecule's peak.
+    kernel_sigma : float
+        SD of the density kernel, fine pixels.
+
+    Returns
+    -------
+    Components
+        Sorted by frame; a mass well above 1 that splitting did not resolve is left as it is, to
+        become a row's multiplicity.
+    """
+    frame, row, column = find_seeds(density, kernel_sigma)
+    patches = _Patches(density, math.ceil(_REACH * kernel_sigma))
+    narrow = torch.full((len(frame),), kernel_sigma**2)
+    seeds = Components(
+        frame, row.float(), column.float(), torch.ones(len(frame)), narrow, narrow, 0 * narrow
+    )
+    parts = _expectation_maximisation(patches, seeds, kernel_sigma, _ITERATIONS)
+    parts = parts.select(parts.mass > _MIN_MASS)
+    for _ in range(2):  # up to four molecules a peak
+        split = _split(parts, kernel_sigma)
+        if split is parts:
+            break
+        parts = _expectation_maximisation(patches, split, kernel_sigma, _ITERATIONS)
+    return parts.select(parts.mass > _MIN_MASS)

@@ -1,0 +1,56 @@
+"""The prior: what a model was trained for. The same object is the training setting and the card."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Range = tuple[float, float]
+Structure = Literal["uniform", "filaments", "clusters", "disc"]
+
+
+class Prior(BaseModel):
+    """Ranges from which every training frame draws its own settings.
+
+    Photons, background and read noise are *effective* (see `optics.camera`), so that one model
+    serves EMCCD, sCMOS and plain CCD.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    psf_sigma_px: Range = Field((0.8, 1.8), description="SD of the PSF, camera pixels")
+    photons: Range = Field((100.0, 5000.0), description="mean effective photons of a molecule")
+    photon_cv: Range = Field((0.0, 0.7), description="spread of the photons within a frame")
+    background: Range = Field((0.0, 800.0), description="effective photons per pixel")
+    background_gradient: Range = Field((0.0, 0.5), description="smooth relative variation")
+    read_noise: Range = Field((0.0, 20.0), description="effective electrons rms")
+    density_per_px2: Range = Field((0.0, 0.1), description="mean emitters per camera pixel")
+    local_density_per_px2: float = Field(0.25, gt=0, description="on filaments and in clusters")
+    structures: tuple[Structure, ...] = ("uniform", "filaments", "clusters")
+    disc_radius_px: float = Field(7.0, gt=0, description="of the papers' setting")
+    disc_count: tuple[int, int] = Field((1, 20), description="emitters on the disc")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name in ("psf_sigma_px", "photons", "photon_cv", "background", "background_gradient",
+                     "read_noise", "density_per_px2", "disc_count"):
+            low, high = getattr(self, name)
+            if not 0 <= low <= high:
+                raise ValueError(f"{name}: got ({low}, {high}), allowed is 0 <= low <= high")
+        if self.psf_sigma_px[0] <= 0 or self.photons[0] <= 0:
+            raise ValueError("psf_sigma_px and photons: the low end must be above 0")
+        return self
+
+
+GENERAL = Prior()
+"""The shipped general model: most microscopes, sparse to very dense."""
+
+PAPERS = Prior(
+    psf_sigma_px=(0.92, 0.92),
+    photons=(200.0, 200.0),
+    photon_cv=(0.0, 0.0),
+    background=(0.0, 0.0),
+    background_gradient=(0.0, 0.0),
+    read_noise=(1.0, 1.0),
+    structures=("disc",),
+)
+"""The setting of the guided-diffusion papers: equal emitters on a disc, no background."""

@@ -1,0 +1,135 @@
+"""Fit the row predictor: simulate, localize, match with the truth, maximise the likelihood."""
+
+from collections.abc import Generator
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from napari_smlm_diffusion.inference.candidates import Candidates, find_candidates
+from napari_smlm_diffusion.inference.rows import RowPredictor, bounded_step, features
+from napari_smlm_diffusion.networks.checkpoint import NetworkSettings
+from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+from napari_smlm_diffusion.networks.variance import VarianceHead
+from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
+from napari_smlm_diffusion.training.prior import Prior
+
+# "A true emitter lies within this distance and is this row's": the meaning of `probability`.
+MATCH_RADIUS_PX = 1.25
+_FRAMES_AT_ONCE = 8
+_STEPS = 4000
+_ROWS_A_STEP = 2048
+
+
+def match_candidates(found: Candidates, pairs: Pairs, radius: float) -> Tensor:
+    """Return, for each of M candidates, the index of its true emitter in its frame, or -1.
+
+    One-to-one in each frame: as many pairs within `radius` as possible, then the nearest.
+    """
+    matched = torch.full((len(found.y),), -1)
+    for frame in range(len(pairs.y)):
+        rows = (found.parts.frame == frame).nonzero()[:, 0]
+        truth = (pairs.photons[frame] > 0).nonzero()[:, 0]
+        if len(rows) == 0 or len(truth) == 0:
+            continue
+        a = torch.stack([found.y[rows], found.x[rows]], 1)
+        b = torch.stack([pairs.y[frame, truth], pairs.x[frame, truth]], 1)
+        distance = torch.cdist(a, b).numpy()
+        cost = np.where(distance <= radius, distance**2, 1e6)
+        i, j = linear_sum_assignment(cost)
+        near = distance[i, j] <= radius
+        matched[rows[i[near]]] = truth[j[near]]
+    return matched
+
+
+def collect_rows(
+    phi: DeepStorm,
+    head: VarianceHead | None,
+    prior: Prior,
+    network: NetworkSettings,
+    frames: int,
+    size: int,
+    generator: torch.Generator,
+) -> Generator[Progress, None, tuple[Tensor, ...]]:
+    """Localize simulated frames and return what is known of each candidate.
+
+    Returns
+    -------
+    tuple of Tensor
+        Features (2, M, F), bound (2, M), phi's error (2, M), step (2, M), matched (M,); the errors
+        are phi - truth in camera pixels and 0 where unmatched.
+    """
+    kept: list[tuple[Tensor, ...]] = []
+    total = -(-frames // _FRAMES_AT_ONCE)
+    low, high = prior.psf_sigma_px
+    for i in range(total):
+        # One PSF width for a batch, as in a movie.
+        sigma = low + (high - low) * float(torch.rand(1, generator=generator))
+        here = prior.model_copy(update={"psf_sigma_px": (sigma, sigma)})
+        pairs = draw_pairs(
+            here, _FRAMES_AT_ONCE, size, network.upsampling, network.kernel_sigma, generator
+        )
+        found = find_candidates(
+            phi, head, pairs.effective, pairs.read_variance, sigma,
+            network.upsampling, network.kernel_sigma,
+        )
+        matched = match_candidates(found, pairs, MATCH_RADIUS_PX)
+        hit = matched >= 0
+        frame = found.parts.frame
+        true_y, true_x = (c[frame, matched.clamp_min(0)] for c in (pairs.y, pairs.x))
+        error = torch.stack([found.y - true_y, found.x - true_x]) * hit
+        kept.append(
+            (
+                features(found, sigma, network.kernel_sigma, network.upsampling),
+                torch.stack([found.fit.crlb_y, found.fit.crlb_x]),
+                error,
+                bounded_step(found.fit.step_y, found.fit.step_x),
+                hit.float(),
+            )
+        )
+        yield Progress(done=i + 1, total=total, message="simulating frames for the row predictor")
+    # Features and the axis pairs join along the candidates, which are their second dimension.
+    return tuple(
+        torch.cat(parts, dim=min(1, parts[0].dim() - 1)) for parts in zip(*kept, strict=True)
+    )
+
+
+def row_loss(predictor: RowPredictor, rows: tuple[Tensor, ...]) -> Tensor:
+    """Gaussian likelihood of the errors of matched rows, and cross-entropy of being matched."""
+    numbers, bound, error, step, hit = rows
+    log_ratio, share, logit = predictor(numbers)
+    log_sd = bound.log() + log_ratio
+    squared = (error + share * step).square()
+    nll = log_sd + 0.5 * squared * torch.exp(-2.0 * log_sd)
+    located = (nll * hit).sum() / (2.0 * hit.sum()).clamp_min(1.0)
+    exists = torch.nn.functional.binary_cross_entropy_with_logits(logit, hit)
+    return located + exists
+
+
+def fit_rows(
+    predictor: RowPredictor, rows: tuple[Tensor, ...], generator: torch.Generator
+) -> Generator[Progress, None, float]:
+    """Fit the predictor in place; return its mean loss over the last tenth of the steps."""
+    count = rows[-1].shape[0]
+    flat = rows[0].flatten(0, 1)
+    predictor.mean.copy_(flat.mean(0))
+    predictor.scale.copy_(flat.std(0).clamp_min(1e-3))
+    optimizer = torch.optim.AdamW(predictor.parameters(), lr=3e-3, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
+    recent = 0.0
+    for step in range(_STEPS):
+        chosen = torch.randint(count, (_ROWS_A_STEP,), generator=generator)
+        batch = tuple(r[chosen] if r.dim() == 1 else r[:, chosen] for r in rows)
+        loss = row_loss(predictor, batch)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(predictor.parameters(), 5.0)
+        optimizer.step()
+        schedule.step()
+        if step >= 0.9 * _STEPS:
+            recent += float(loss.detach()) / (0.1 * _STEPS)
+        if step % 100 == 99:
+            yield Progress(done=step + 1, total=_STEPS, message="fitting the row predictor")
+    return recent
