@@ -1,7 +1,7 @@
 """The camera: photons to counts (ADU) and back, for plain, EMCCD and sCMOS sensors.
 
-One convention everywhere. ``gain`` is in ADU per electron at the output, ``read_noise`` in electrons
-rms at the output, so for ``n`` photo-electrons in a pixel::
+One convention everywhere. ``gain`` is in ADU per electron at the output, ``read_noise`` in
+electrons rms at the output, so for ``n`` photo-electrons in a pixel::
 
     ADU = offset + gain * (em_gain * n + noise),    var(n) = F^2 E[n] + (read_noise / em_gain)^2
 
@@ -66,7 +66,9 @@ class Camera:
         _require(
             "read_noise", self.read_noise, np.all(np.asarray(self.read_noise) >= 0), "0 e- or more"
         )
-        shapes = {name: m.shape for name in MAPS if isinstance(m := getattr(self, name), np.ndarray)}
+        shapes = {
+            name: m.shape for name in MAPS if isinstance(m := getattr(self, name), np.ndarray)
+        }
         if len(set(shapes.values())) > 1:
             raise InputError(f"the camera maps differ in shape: {shapes}; they must be the same")
 

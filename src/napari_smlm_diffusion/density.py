@@ -1,0 +1,62 @@
+"""The kernel density image of a set of molecules, on an absolute scale.
+
+Every molecule adds one Gaussian kernel, integrated over the fine pixels and divided by the peak of
+a kernel centred on one (guided-diffusion paper, eq. 4, without its scaling by the image's maximum).
+One isolated molecule peaks at 1, two at one place at 2, and the number of molecules is
+``image.sum() * kernel_share(sigma)``.
+
+With up-sampling s, fine pixel j has its centre at camera pixel (j + 0.5) / s - 0.5.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import erf
+
+from napari_smlm_diffusion.optics.psf import expected_image
+
+
+def kernel_share(sigma_fine: float) -> float:
+    """p, the share of a kernel that falls into the fine pixel on which it is centred.
+
+    `sigma_fine` is its standard deviation in fine pixels.
+    """
+    return float(erf(1.0 / (2.0 * np.sqrt(2.0) * sigma_fine)) ** 2)
+
+
+def to_fine(camera_px: ArrayLike, upsampling: int) -> NDArray[np.float64]:
+    """Convert camera pixels to fine pixels."""
+    return (np.asarray(camera_px, dtype=np.float64) + 0.5) * upsampling - 0.5
+
+
+def to_camera(fine_px: ArrayLike, upsampling: int) -> NDArray[np.float64]:
+    """Convert fine pixels to camera pixels."""
+    return (np.asarray(fine_px, dtype=np.float64) + 0.5) / upsampling - 0.5
+
+
+def density_image(
+    y_px: ArrayLike,
+    x_px: ArrayLike,
+    shape: tuple[int, int],
+    upsampling: int,
+    sigma_fine: float,
+) -> NDArray[np.float64]:
+    """Density of M molecules.
+
+    Parameters
+    ----------
+    y_px, x_px : (M,) arrays
+        Positions, camera pixels; those outside the frame contribute their tails.
+    shape : (Y, X)
+        Of the camera frame.
+    upsampling : int
+        s, fine pixels per camera pixel along each axis.
+    sigma_fine : float
+        Standard deviation of the kernel, fine pixels.
+
+    Returns
+    -------
+    (sY, sX) array in units of one molecule's peak.
+    """
+    fine_shape = (shape[0] * upsampling, shape[1] * upsampling)
+    y, x = to_fine(y_px, upsampling), to_fine(x_px, upsampling)
+    return expected_image(y, x, 1.0, fine_shape, sigma_fine) / kernel_share(sigma_fine)
