@@ -113,7 +113,7 @@ def test_frames_count_from_zero():
 def test_concat_of_any_split_is_the_whole(values, data):
     whole = from_rows(values)
     cut = data.draw(st.integers(0, len(whole)))
-    parts = [whole.iloc[:cut], empty(), whole.iloc[cut:]]
+    parts = [whole.iloc[:cut], empty(), whole.iloc[cut:].reset_index(drop=True)]
     pd.testing.assert_frame_equal(concat(parts), whole)
 
 
@@ -129,6 +129,11 @@ def test_concat_refuses_tables_that_differ_in_an_optional_column():
 def test_concat_validates_every_part():
     with pytest.raises(InputError, match="lacks the columns"):
         concat([table(), table().drop(columns="photons")])
+
+
+def test_sort_validates():
+    with pytest.raises(InputError, match="unknown columns"):
+        sort(table().assign(x=1.0))
 
 
 @given(rows, st.randoms(use_true_random=False))

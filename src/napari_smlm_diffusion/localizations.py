@@ -9,7 +9,7 @@ there for all rows of a table or absent.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ class Column(NamedTuple):
     """Name, dtype, unit ("" for a plain number) and meaning of one column."""
 
     name: str
-    dtype: str
+    dtype: Literal["int64", "float64", "str"]
     unit: str
     description: str
     required: bool = True
