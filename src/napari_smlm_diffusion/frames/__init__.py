@@ -1,0 +1,7 @@
+"""Stacks of camera frames, read piece by piece: files, arrays, frame ranges and regions."""
+
+from napari_smlm_diffusion.frames.ranges import parse_frame_range, parse_roi
+from napari_smlm_diffusion.frames.stack import FrameStack
+from napari_smlm_diffusion.frames.tiff import open_stack
+
+__all__ = ["FrameStack", "open_stack", "parse_frame_range", "parse_roi"]

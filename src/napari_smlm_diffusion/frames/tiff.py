@@ -1,0 +1,156 @@
+"""TIFF, BigTIFF, OME-TIFF and ImageJ stacks as a ``FrameStack``.
+
+Nothing is memory-mapped: mapped pages count as resident, so that memory would grow with the
+length of the movie. Uncompressed frames are read from their offsets, all others page by page.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import tifffile
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.frames.loaders import (
+    one_line,
+    page_loader,
+    quiet_tifffile,
+    raw_loader,
+    truncated,
+)
+from napari_smlm_diffusion.frames.metadata import camera_hint, pixel_size_nm, promised_pixels
+from napari_smlm_diffusion.frames.stack import FrameStack, check_dtype, stack_shape
+
+
+def open_stack(path: str | Path) -> FrameStack:
+    """Open a TIFF as a stack of frames. Only its directory is read; frames come with ``read``.
+
+    The stack has exactly one leading axis longer than one, whatever its letter (T, Z, C, I, Q);
+    axes of length one are dropped; a single image is one frame.
+
+    Raises
+    ------
+    InputError
+        Missing, a folder, not a TIFF, empty, truncated, RGB, several stack axes, several images of
+        different shape, or pixels of a type that no camera gives. One sentence that names the file.
+    """
+    path = Path(path)
+    _check_file(path)
+    with quiet_tifffile():
+        try:
+            tif = tifffile.TiffFile(path)
+        except Exception as error:  # tifffile raises many types on garbage
+            raise InputError(
+                f"{path} is not a TIFF file that can be read ({one_line(error)})"
+            ) from error
+        try:
+            return _open(tif, path)
+        except InputError:
+            tif.close()
+            raise
+        except Exception as error:
+            tif.close()
+            raise InputError(
+                f"{path} is a damaged TIFF file or of an unknown kind ({one_line(error)})"
+            ) from error
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; give the TIFF file itself")
+        if not path.exists():
+            raise InputError(f"{path} does not exist")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path} is empty (0 bytes)")
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+
+
+def _open(tif: tifffile.TiffFile, path: Path) -> FrameStack:
+    _check_page_chain(tif, path)
+    series = _the_series(tif, path)
+    # The unsqueezed axes carry an S of length one for every grey image, so ask the squeezed ones.
+    axes = list(series.axes)
+    if "S" in axes:
+        raise InputError(
+            f"{path} is a colour image (RGB, axes {series.axes} of {series.shape}); "
+            "camera frames are grey: convert it or save one channel"
+        )
+    if axes[-2:] != ["Y", "X"] and len(axes) >= 2:
+        raise InputError(
+            f"{path} has axes {series.axes} of {series.shape}, which do not end in rows and "
+            "columns (YX); save it with the frames as the last two axes"
+        )
+    shape, _ = stack_shape(axes, series.shape, str(path))
+    dtype = check_dtype(series.dtype, str(path))
+    hint, pixel = camera_hint(tif), pixel_size_nm(tif)
+
+    files, load = raw_loader(series, shape, path)
+    if load is not None:
+        # Offsets are all that is needed: the directory of a long movie is large, let it go.
+        tif.close()
+    else:
+        files, load = page_loader(series, shape, path)
+    return FrameStack(
+        str(path),
+        shape,
+        dtype,
+        load,
+        fingerprint=lambda: _fingerprint(files),
+        close=tif.close,
+        pixel_size_nm=pixel,
+        camera_hint=hint,
+    )
+
+
+def _check_page_chain(tif: tifffile.TiffFile, path: Path) -> None:
+    """Raise if the list of pages does not end in a zero: tifffile forgives one that breaks off."""
+    n_pages = len(tif.pages)
+    end = tif.pages.next_page_offset
+    if n_pages and end is not None:
+        fh = tif.filehandle
+        fh.seek(end)
+        pointer = fh.read(tif.tiff.offsetsize)
+        if len(pointer) == tif.tiff.offsetsize and not any(pointer):
+            return
+        raise InputError(
+            f"{path} is truncated or damaged: its list of pages breaks off after {n_pages}; "
+            "copy it again from where it was acquired"
+        )
+    if n_pages == 0:
+        raise InputError(f"{path} is truncated or empty: it holds no image")
+
+
+def _the_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
+    all_series = tif.series
+    if not all_series:
+        raise InputError(f"{path} holds no image")
+    if len(all_series) > 1:
+        shapes = ", ".join(str(s.shape) for s in all_series[:4])
+        raise InputError(
+            f"{path} holds {len(all_series)} separate images (of shape {shapes}); "
+            "save the movie to localize as a file of its own"
+        )
+    series = all_series[0]
+    promised, held = promised_pixels(tif), series.size
+    if promised > held:
+        # tifffile falls back to the frames it can see when a stack is cut short.
+        raise InputError(
+            truncated(path, f"its header promises {promised} pixels, {held} are there")
+        )
+    return series
+
+
+def _fingerprint(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        size = path.stat().st_size
+        digest.update(str(size).encode())
+        with path.open("rb") as f:
+            digest.update(f.read(2**20))
+            f.seek(max(0, size - 2**20))
+            digest.update(f.read(2**20))
+    return digest.hexdigest()
