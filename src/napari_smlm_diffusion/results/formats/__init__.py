@@ -1,1 +1,1 @@
-"""One file for each table format; the only place that knows other programs' conventions."""
+"""Other people's files, one module a format; conventions are converted here and nowhere else."""
