@@ -13,15 +13,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.settings import Settings
 
 FORMAT_VERSION = 1
 _CARD_KEY = "napari_smlm_diffusion"
 
 
-class NetworkSettings(BaseModel):
+class NetworkSettings(Settings):
     """Arguments that rebuild phi and the variance head, and the scale of their density."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     input_version: int = Field(1, description="version of `networks.inputs`")
     upsampling: int = Field(4, description="fine pixels per camera pixel")
@@ -119,10 +118,8 @@ def _parse_card(path: Path, text: str) -> ModelCard:
                             "reads; update napari-smlm-diffusion")
     try:
         return ModelCard.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise _refuse(path, f"has a bad model card: {where}: {first['msg']}") from None
+    except (ValidationError, InputError) as error:
+        raise _refuse(path, f"has a bad model card: {' '.join(str(error).split())}") from None
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], ModelCard]:

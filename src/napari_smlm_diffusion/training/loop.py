@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
+from pydantic import Field
+from torch import nn
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.networks.checkpoint import NetworkSettings
-from napari_smlm_diffusion.networks.inputs import network_input
 from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.training.ema import Ema
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
 from napari_smlm_diffusion.training.prior import Prior
@@ -23,10 +23,8 @@ from napari_smlm_diffusion.training.stages import Stage
 CHECKPOINT = "checkpoint.pt"
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(Settings):
     """What one stage of training needs; saved in the checkpoint and in the model card."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field("mine", description="name of the model")
     description: str = ""
@@ -64,11 +62,6 @@ def saved_settings(folder: Path) -> tuple[TrainingSettings, str]:
     """Return the settings and the stage of an interrupted training."""
     state = _read(folder)
     return TrainingSettings.model_validate_json(state["settings"]), state["stage"]
-
-
-def as_input(pairs: Pairs) -> Tensor:
-    """Return the network input of simulated pairs."""
-    return network_input(pairs.effective, pairs.read_variance, pairs.psf_sigma_px)
 
 
 def _learning_rate(settings: TrainingSettings, step: int, fraction: float) -> float:

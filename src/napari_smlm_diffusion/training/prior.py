@@ -2,20 +2,20 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from napari_smlm_diffusion.settings import Settings
 
 Range = tuple[float, float]
 Structure = Literal["uniform", "filaments", "clusters", "disc"]
 
 
-class Prior(BaseModel):
+class Prior(Settings):
     """Ranges from which every training frame draws its own settings.
 
     Photons, background and read noise are *effective* (see `optics.camera`), so that one model
     serves EMCCD, sCMOS and plain CCD.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     psf_sigma_px: Range = Field((0.8, 1.8), description="SD of the PSF, camera pixels")
     photons: Range = Field((100.0, 5000.0), description="mean effective photons of a molecule")

@@ -1,0 +1,132 @@
+"""Speed of phi against a DECODE-sized network, and of `localize` against the bare network.
+
+    python benchmarks/speed.py [--threads 2] [--repeats 5]
+
+Prints frames per second as medians over repeats taken in turn, and their ratios.
+"""
+
+import argparse
+import contextlib
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import torch
+from decode_sized import DecodeSized
+
+from napari_smlm_diffusion.cli import main as command
+from napari_smlm_diffusion.inference.candidates import evaluate
+from napari_smlm_diffusion.inference.model import load_model, resolve
+from napari_smlm_diffusion.networks.inputs import network_input
+from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def compare(works: dict[str, Callable[[], object]], frames: int, repeats: int) -> dict[str, float]:
+    """Frames per second of each, run in turn so that a slow moment hits all of them."""
+    for work in works.values():
+        work()
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(repeats):
+        for name, work in works.items():
+            times[name].append(seconds(work))
+    return {name: frames / statistics.median(t) for name, t in times.items()}
+
+
+def networks(size: int, bfloat16: bool, repeats: int) -> None:
+    """Print one row: phi, phi with the variance head, and the yardstick."""
+    model = load_model(resolve("general"))
+    yardstick = DecodeSized().eval().to(memory_format=torch.channels_last)
+    frames = max(1, 65_536 // size**2)
+    photons = torch.poisson(torch.full((frames, size, size), 20.0))
+    three = photons[:, None].expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+    inputs = network_input(photons, torch.ones(1, 1, 1), torch.full((frames,), 1.2))
+
+    def run(work: Callable[[], object]) -> Callable[[], object]:
+        def inner() -> object:
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                return work()
+
+        return inner
+
+    fps = compare(
+        {
+            "phi": run(lambda: model.phi(inputs)),
+            "phi + variance head": run(lambda: evaluate(model.phi, model.variance, inputs, 4)),
+            "DECODE-sized": run(lambda: yardstick(three)),
+        },
+        frames,
+        repeats,
+    )
+    ratio = fps["phi"] / fps["DECODE-sized"]
+    row = " | ".join(f"{v:.1f}" for v in fps.values())
+    print(f"| {size} x {size} | {'bfloat16' if bfloat16 else 'float32'} | {row} | {ratio:.2f} |")
+
+
+def pipeline(size: int, count: int, repeats: int) -> None:
+    """Print `localize` from disk to csv against the networks it evaluates, on one movie."""
+    settings = MovieSettings(shape=(size, size), frames=count, density_per_um2=3.0)
+    movie = simulate(settings, np.random.default_rng(5))
+    camera = settings.camera
+    model = load_model(resolve("general"))
+    photons = torch.from_numpy(camera.effective(movie.frames))
+    inputs = network_input(photons, torch.ones(1, 1, 1), torch.full((count,), 1.2))
+    batch = max(1, 65_536 // size**2)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "movie.tif"
+        tifffile.imwrite(path, movie.frames)
+
+        def whole() -> None:
+            options = {
+                "--out": Path(folder) / "out", "--pixel-size": settings.pixel_size_nm,
+                "--offset": camera.offset, "--gain": camera.gain, "--qe": camera.qe,
+                "--read-noise": camera.read_noise, "--psf-sigma": settings.psf_sigma_nm,
+                "--model": "general",
+            }
+            words = [str(w) for pair in options.items() for w in pair]
+            with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+                if command(["localize", str(path), *words, "--overwrite"]):
+                    raise SystemExit("localize failed")
+
+        def bare() -> None:
+            with torch.inference_mode():
+                for part in inputs.split(batch):
+                    evaluate(model.phi, model.variance, part, 4)
+
+        fps = compare({"bare": bare, "localize": whole}, count, repeats)
+    print(
+        f"| {count} x {size} x {size} | {fps['bare']:.1f} | {fps['localize']:.1f} "
+        f"| {fps['localize'] / fps['bare']:.2f} |"
+    )
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    print("| frames | precision | phi, fps | phi + variance head | DECODE-sized | phi / DECODE |")
+    print("|---|---|---|---|---|---|")
+    for size in (64, 256):
+        for bfloat16 in (False, True):
+            networks(size, bfloat16, args.repeats)
+    print("\n| movie | bare networks, fps | localize, disk to csv, fps | ratio |\n|---|---|---|---|")
+    pipeline(64, 200, args.repeats)
+    pipeline(256, 30, args.repeats)
+
+
+if __name__ == "__main__":
+    main()
