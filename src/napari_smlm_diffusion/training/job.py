@@ -130,7 +130,7 @@ def _train_phi(
     phi = build_phi(settings.network)
     if start := _start(settings, "phi"):
         phi.load_state_dict(start)
-    result = yield from train(PhiStage(phi), settings, folder, resume)
+    result = yield from train(PhiStage(phi, settings.network.kernel_sigma), settings, folder, resume)
     _save(settings, out, "phi", with_prefix(phi.state_dict(), "phi"), None, result)
 
 

@@ -49,6 +49,19 @@ class Pairs:
     background: Tensor
 
 
+# Settings are drawn this factor beyond the ends of a range, so that the ends lie inside.
+_BEYOND = {"psf_sigma_px": 1.05, "photons": 1.4, "background": 1.2, "read_noise": 1.2}
+_FEWEST_IN_STRUCTURE = 8
+# Share of sparse frames, and the density (per px^2) under which their density is drawn.
+_SPARSE_SHARE, _SPARSE_DENSITY = 0.25, 0.01
+
+
+def _beyond(prior: Prior, name: str) -> Range:
+    low, high = getattr(prior, name)
+    factor = _BEYOND[name] if low < high else 1.0
+    return low / factor, high * factor
+
+
 def _uniform(bounds: Range, n: int, g: Generator) -> Tensor:
     low, high = bounds
     return low + (high - low) * torch.rand(n, generator=g)
@@ -117,7 +130,7 @@ def _filaments(n: int, size: float, g: Generator) -> tuple[Tensor, Tensor]:
 
 def _clusters(n: int, size: float, g: Generator) -> tuple[Tensor, Tensor]:
     """Positions (n,) in Gaussian clusters of about eight emitters, radius 0.3 to 3 pixels."""
-    count = max(1, n // 8)
+    count = max(1, round(n / 8))
     which = torch.randint(count, (n,), generator=g)
     middle = size * torch.rand(2, count, generator=g)[:, which]
     radius = torch.exp(_uniform((math.log(0.3), math.log(3.0)), count, g))[which]
@@ -155,8 +168,12 @@ def _field(prior: Prior, size: int, margin: float, g: Generator) -> tuple[Tensor
     span = size + 2 * margin
     # Uniform in the square root: sparse frames are easy and need fewer examples than dense ones.
     low, high = prior.density_per_px2
+    if float(torch.rand(1, generator=g)) < _SPARSE_SHARE:
+        high = max(low, min(high, _SPARSE_DENSITY))
     density = float(_uniform((low**0.5, high**0.5), 1, g)) ** 2
     n = int(torch.poisson(torch.tensor([density * span**2]), generator=g))
+    if n < _FEWEST_IN_STRUCTURE:
+        structure = "uniform"  # a lone spot is one molecule, not a cluster of three
     y, x = _positions(structure, n, span, g)
     if structure != "uniform" and n:
         # Structures are rarely alone: a few emitters lie anywhere.
@@ -194,11 +211,11 @@ def draw_pairs(
     g : torch.Generator
         Source of all randomness.
     """
-    sigma = _uniform(prior.psf_sigma_px, batch, g)
-    mean_photons = _log_uniform(prior.photons, batch, g)
+    sigma = _uniform(_beyond(prior, "psf_sigma_px"), batch, g)
+    mean_photons = _log_uniform(_beyond(prior, "photons"), batch, g)
     cv = _uniform(prior.photon_cv, batch, g)
-    background = _log_uniform(prior.background, batch, g)
-    read_noise = _log_uniform(prior.read_noise, batch, g)
+    background = _log_uniform(_beyond(prior, "background"), batch, g)
+    read_noise = _log_uniform(_beyond(prior, "read_noise"), batch, g)
 
     fields = [_field(prior, size, _MARGIN_SIGMAS * float(s), g) for s in sigma]
     most = max(1, *(len(y) for y, _ in fields))

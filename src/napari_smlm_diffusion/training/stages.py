@@ -5,6 +5,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.inputs import network_input
 from napari_smlm_diffusion.networks.variance import VarianceHead, variance_loss
@@ -12,6 +13,8 @@ from napari_smlm_diffusion.training.pairs import Pairs
 
 # Brings the loss of a sparse image to order one.
 _LOSS_SCALE = 1000.0
+# A frame with this many molecules weighs half of an empty one.
+_HALF_WEIGHT_COUNT = 10.0
 
 
 class Stage(Protocol):
@@ -31,18 +34,27 @@ def _input(pairs: Pairs) -> Tensor:
 
 
 class PhiStage:
-    """Squared error on the density: its minimum is the posterior mean E[y | x]."""
+    """Squared error on the density: its minimum is the posterior mean E[y | x].
+
+    Crowded frames err a hundred times more than sparse ones and would be all that is learned, so a
+    frame is weighted by the count that phi itself gives it. A weight that depends on x alone leaves
+    the minimum where it is; one that used the true count would shift it.
+    """
 
     name = "phi"
     clip = 20.0
 
-    def __init__(self, phi: DeepStorm) -> None:
+    def __init__(self, phi: DeepStorm, kernel_sigma: float) -> None:
         self.network = phi
+        self.share = kernel_share(kernel_sigma)
 
     def loss(self, pairs: Pairs) -> Tensor:
-        """Return the mean squared error of a batch, scaled."""
+        """Return the weighted mean squared error of a batch, scaled."""
         density = self.network(_input(pairs))
-        return _LOSS_SCALE * (density - pairs.density).square().mean()
+        count = density.detach().sum((1, 2)).clamp_min(0.0) * self.share
+        weight = 1.0 / (1.0 + count / _HALF_WEIGHT_COUNT)
+        squared = (density - pairs.density).square().mean((1, 2))
+        return _LOSS_SCALE * (weight * squared).mean()
 
 
 class VarianceStage:
