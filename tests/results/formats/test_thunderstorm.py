@@ -150,7 +150,8 @@ def test_what_is_missing_is_unknown_and_what_is_strange_is_left_out(tmp_path):
         ('"frame","x [nm]"\n1,2\n', r"has no column y \[nm\]"),
         ('"frame","x [px]","y [px]"\n1,2,3\n', "has x in px; export it .* in nm"),
         ('"frame","x [nm]","y [nm]"\n0,2,3\n', "frame 0, but ThunderSTORM counts frames from 1"),
-        ('"frame","x [nm]","y [nm]"\n1,2,3\n1,2,5,3,5\n', "more cells than its header"),
+        ('"frame","x [nm]","y [nm]"\n1,2,3\n1,2,5,3\n', "more cells than its header"),
+        ('"frame","x [nm]","y [nm]"\n1,2,3\n1,2,5,3,5\n', "rows that do not fit its header"),
         ('"frame","x [nm]","y [nm]"\n1,,3\n', "rows without a number in the column of x_nm"),
         ('"frame","x [nm]","y [nm]"\n1,abc,3\n', "has text in the column of x_nm"),
         ('"frame","x [nm]","y [nm]","x [nm]"\n1,2,3,4\n', "columns .'x_nm'. more than once"),
@@ -162,6 +163,7 @@ def test_files_that_are_no_table_are_refused_with_a_sentence(text, message, tmp_
     with pytest.raises(InputError, match=message) as caught:
         thunderstorm.read(path, origin="corner")
     assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_files_that_cannot_be_read(tmp_path):

@@ -200,24 +200,20 @@ def _read_cells(path: Path) -> pd.DataFrame:
             names = [_column(label, path) for label in labels]
             wanted = [i for i, name in enumerate(names) if name is not None]
             # One column more than the header has, to see cells too many: a decimal comma, say.
-            spare = len(names)
-            rows = pd.read_csv(
-                handle,
-                header=None,
-                usecols=[*wanted, spare],
-                names=range(spare + 1),
-                index_col=False,
-            )
+            columns = range(len(names) + 1)
+            rows = pd.read_csv(handle, header=None, names=columns, index_col=False)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a text file, but a table must be CSV") from error
     except pd.errors.EmptyDataError:
-        rows = pd.DataFrame({i: [] for i in [*wanted, spare]})
+        rows = pd.DataFrame({i: [] for i in columns})
     except (pd.errors.ParserError, ValueError) as error:
-        raise InputError(f"{path} has rows that do not fit its header ({error})") from error
-    if rows.pop(spare).notna().any():
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} has rows that do not fit its header ({reason})") from error
+    if rows.iloc[:, -1].notna().any():
         raise InputError(f"{path} has rows with more cells than its header")
+    rows = rows.iloc[:, wanted]
     rows.columns = pd.Index([str(names[i]) for i in wanted])
     if twice := sorted(set(rows.columns[rows.columns.duplicated()])):
         raise InputError(f"{path} has the columns {twice} more than once")
