@@ -58,6 +58,23 @@ def test_numbers_by_hand(rng):
     assert "no uncertainties" in e.text()
 
 
+def test_pulls_by_hand(rng):
+    # Gaussian intervals end at 0.674, 0.994, 1.645 and 1.960 SD: a row just inside each, one
+    # just outside; y is exact.
+    pulls = np.array([0.67, 0.68, 0.99, -1.00, -1.64, 1.65, 1.95, 1.97])
+    frame = np.arange(8)
+    truth = pd.DataFrame({"frame": frame, "x_nm": 0.0, "y_nm": 0.0})
+    found = truth.assign(x_nm=20 * pulls, uncertainty_x_nm=20.0, uncertainty_y_nm=10.0)
+    honesty = evaluate(found, truth, 100, rng).honesty
+    assert honesty.rows == 8
+    share = {level: 16 * estimate.value - 8 for level, estimate in honesty.coverage.items()}
+    assert share == {"50": 1, "68": 3, "90": 5, "95": 7}
+    assert honesty.pull_mean.value == pytest.approx(pulls.sum() / 16)
+    assert honesty.pull_sd.value == pytest.approx(np.append(pulls, np.zeros(8)).std())
+    claimed, true = 8 * (20**2 + 10**2), ((20 * pulls) ** 2).sum()
+    assert honesty.claimed_over_true.value == pytest.approx(math.sqrt(claimed / true))
+
+
 def test_a_perfect_table(rng):
     _, truth = simulated(rng)
     e = evaluate(truth, truth, 100, rng)
