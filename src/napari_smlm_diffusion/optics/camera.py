@@ -280,7 +280,11 @@ def _load_map(name: str, value: Any, folder: Path | None) -> Any:
         if path.suffix.lower() in (".tif", ".tiff"):
             import tifffile
 
-            return np.squeeze(tifffile.imread(path))
+            image = tifffile.imread(path)
+            # A page of its own is often written as a stack of one.
+            while image.ndim > 2 and len(image) == 1:
+                image = image[0]
+            return image
     except Exception as error:  # tifffile and numpy raise many kinds for a broken file
         raise InputError(f"cannot read the {name} map {path}: {error}") from error
     raise InputError(f"{name}: {value!r} is neither a number nor the name of a .tif or .npy map")

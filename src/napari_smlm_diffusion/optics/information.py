@@ -159,7 +159,7 @@ def _weighted_jacobian(
     slope_x = pixel_derivatives(x_px, shape[1], sigma_px)
     bright = np.broadcast_to(np.asarray(photons, dtype=np.float64), np.size(y_px))[:, None]
     pairs = [(bright * slope_y, along_x), (bright * along_y, slope_x), (along_y, along_x)]
-    rows = [np.einsum("ky,kx->kyx", a, b).reshape(len(a), -1) for a, b in pairs]
+    rows = [np.einsum("ky,kx->kyx", a, b).reshape(len(a), shape[0] * shape[1]) for a, b in pairs]
     if not background_known:
         rows.append(np.ones((1, shape[0] * shape[1])))
     mu = expected_image(y_px, x_px, photons, shape, sigma_px, background)
