@@ -149,8 +149,8 @@ def test_exact_information_by_direct_integration(read_noise):
         direct = np.sum(((high - low) / (2 * h)) ** 2 * p) * step
         found = pixel_information(mu, read_noise, exact=True)
         assert found == pytest.approx(direct, rel=2e-3)
-        # At least 1 / variance, for the reading itself estimates mu; at most what the photo-electrons
-        # would tell without read noise.
+        # At least 1 / variance, for the reading itself estimates mu; at most what the
+        # photo-electrons would tell without read noise.
         assert (1 - 1e-6) / (mu + read_noise**2) <= found <= (1 + 1e-6) / mu
 
 
