@@ -17,10 +17,9 @@ from napari_smlm_diffusion.density import kernel_share
 
 # Response under which a maximum is taken for noise, in units of an isolated molecule's response.
 _SEED_THRESHOLD = 0.05
-# A component reaches this far, in kernel widths: two fifths of a camera pixel on each side more
-# than the kernel itself, so that the blur of phi's uncertainty is inside.
+# A component reaches this far, in kernel widths: the blur of phi's uncertainty is inside too.
 _REACH = 4.0
-_ITERATIONS = 4
+_ITERATIONS = 3
 _SPLIT_MASS = 1.5
 _MIN_MASS = 0.1
 
@@ -37,7 +36,7 @@ class Components:
         (M,) centres in fine pixels.
     mass : Tensor
         (M,) expected number of molecules.
-    spread_y, spread_x : Tensor
+    spread_y, spread_x, covariance : Tensor
         (M,) second central moments in fine pixels squared, the kernel's own included.
     """
 
@@ -54,14 +53,49 @@ class Components:
         return Components(**{f: getattr(self, f)[keep] for f in self.__dataclass_fields__})
 
 
-def laplacian_of_gaussian(sigma: float) -> Tensor:
-    """Return the (2R+1, 2R+1) scale-normalised, negated Laplacian of a Gaussian, sum 0."""
-    radius = math.ceil(4 * sigma)
-    r = torch.arange(-radius, radius + 1, dtype=torch.float64)
-    g = torch.exp(-(r**2) / (2 * sigma**2)) / (math.sqrt(2 * math.pi) * sigma)
-    second = (r**2 / sigma**4 - 1 / sigma**2) * g
-    kernel = -(sigma**2) * (torch.outer(second, g) + torch.outer(g, second))
-    return (kernel - kernel.mean()).float()
+def _taps(sigma: float) -> tuple[list[float], list[float]]:
+    """Return half-kernels, centre first: a Gaussian of sum 1, and its negated second derivative
+
+    times sigma^2, of sum 0.
+    """
+    r = torch.arange(math.ceil(4 * sigma) + 1, dtype=torch.float64)
+    gauss = torch.exp(-(r**2) / (2 * sigma**2))
+    both_sides = torch.where(r > 0, 2.0, 1.0)
+    gauss = gauss / (both_sides * gauss).sum()
+    second = (1.0 - r**2 / sigma**2) * gauss
+    second = second - (both_sides * second).sum() * gauss
+    return gauss.tolist(), second.tolist()
+
+
+def _filtered(image: Tensor, half: list[float], dim: int) -> Tensor:
+    """Filter along one dimension by a symmetric kernel, zeros outside.
+
+    As sums of shifted images: for one channel on a CPU several times faster than a convolution.
+    """
+    reach, size = len(half) - 1, image.shape[dim]
+    padded = F.pad(image, (reach, reach) if dim == 2 else (0, 0, reach, reach))
+    result = half[0] * image
+    for distance, tap in enumerate(half[1:], start=1):
+        pair = padded.narrow(dim, reach - distance, size) + padded.narrow(dim, reach + distance, size)
+        result.add_(pair, alpha=tap)
+    return result
+
+
+def laplacian_of_gaussian(image: Tensor, sigma: float) -> Tensor:
+    """Return the scale-normalised, negated Laplacian of a (B, Y, X) image smoothed by `sigma`."""
+    gauss, second = _taps(sigma)
+    along_y = _filtered(_filtered(image, second, 1), gauss, 2)
+    return along_y.add_(_filtered(_filtered(image, gauss, 1), second, 2))
+
+
+def _highest_around(image: Tensor) -> Tensor:
+    """Return the maximum of each 3 x 3 neighbourhood of a (B, Y, X) image."""
+    for dim, pad in ((2, (1, 1)), (1, (0, 0, 1, 1))):
+        size = image.shape[dim]
+        padded = F.pad(image, pad, value=-math.inf)
+        sides = torch.maximum(padded.narrow(dim, 0, size), padded.narrow(dim, 2, size))
+        image = torch.maximum(image, sides)
+    return image
 
 
 def find_seeds(density: Tensor, kernel_sigma: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -74,14 +108,10 @@ def find_seeds(density: Tensor, kernel_sigma: float) -> tuple[Tensor, Tensor, Te
     kernel_sigma : float
         In fine pixels; also the scale of the filter.
     """
-    kernel = laplacian_of_gaussian(kernel_sigma)
-    r = torch.arange(-(kernel.shape[0] // 2), kernel.shape[0] // 2 + 1, dtype=torch.float32)
-    blob = torch.exp(-(r[:, None] ** 2 + r**2) / (2 * kernel_sigma**2))
-    isolated = float((blob * kernel).sum())
-    response = F.conv2d(density[:, None], kernel[None, None], padding="same")
-    highest = F.max_pool2d(response, 3, stride=1, padding=1)
-    found = (response == highest) & (response > _SEED_THRESHOLD * isolated)
-    frame, _, y, x = found.nonzero(as_tuple=True)
+    response = laplacian_of_gaussian(density, kernel_sigma)
+    # A Gaussian blob of peak 1, filtered at its own scale, answers with 1/2.
+    found = (response == _highest_around(response)) & (response > 0.5 * _SEED_THRESHOLD)
+    frame, y, x = found.nonzero(as_tuple=True)
     return frame, y, x
 
 
@@ -124,7 +154,7 @@ def _expectation_maximisation(
         gx = torch.exp(-(dx**2) / (2 * wx[:, None]))
         weight = gy[:, :, None] * (gx * (mass / (wy * wx).sqrt())[:, None])[:, None, :]
         total = torch.zeros_like(image).index_add_(0, flat.flatten(), weight.flatten())
-        held = weight * (image / total.clamp_min(1e-12))[flat]
+        held = weight * image[flat] / total[flat].clamp_min(1e-12)
         along_y, along_x = held.sum(2), held.sum(1)
         sums = along_y.sum(1).clamp_min(1e-12)
         my, mx = (along_y * dy).sum(1) / sums, (along_x * dx).sum(1) / sums

@@ -1,0 +1,54 @@
+"""``smlm-diffusion demo``: simulate, localize, evaluate, and show it in one picture."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from napari_smlm_diffusion.cli.parser import add_settings, settings_from
+from napari_smlm_diffusion.cli.progress import drive
+from napari_smlm_diffusion.jobs.settings import LocalizeSettings
+from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.results import run_folder
+
+_OFFERED = ("device", "batch", "threads")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=Path("smlm-demo"),
+        help="folder to write (default smlm-demo)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the results in DIR")
+    parser.add_argument(
+        "--model",
+        metavar="NAME|FILE",
+        default="general",
+        help="localize with this model (default general)",
+    )
+    skip = [name for name in LocalizeSettings.model_fields if name not in _OFFERED]
+    add_settings(parser, LocalizeSettings, skip=skip)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the demo and print found against truth."""
+    settings = settings_from(LocalizeSettings, options)
+    out = run_folder.check(options.out, options.overwrite)
+
+    from napari_smlm_diffusion.inference.model import resolve
+    from napari_smlm_diffusion.jobs.demo import demo
+    from napari_smlm_diffusion.networks.checkpoint import load_card
+
+    load_card(resolve(settings.model))  # before the folder is there
+    folder = run_folder.create(out, options.overwrite)
+    result = drive(demo(folder, settings), "frames", _numbers)
+    print(result.text())
+    print(f"\nwritten to {folder}; look at {folder / 'summary.png'}")
+    return 0
+
+
+def _numbers(progress: Progress) -> str:
+    return f"{progress.info['rows']} molecules" if "rows" in progress.info else ""

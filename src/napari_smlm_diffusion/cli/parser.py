@@ -1,0 +1,151 @@
+"""Options made from settings, and settings made from options.
+
+A field ``psf_sigma_nm`` becomes ``--psf-sigma NM``; its description is the help. Values travel as
+text and the settings check them, so that a rule is written in one place only.
+"""
+
+import argparse
+import types
+from collections.abc import Collection, Mapping
+from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.settings import Settings
+
+S = TypeVar("S", bound=Settings)
+
+_UNITS = {"_per_um2": "PER_UM2", "_nm": "NM"}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one sentence, raised as `InputError`."""
+
+    def __init__(self, **keywords: Any) -> None:
+        # An abbreviation that is clear today would break a script when an option is added.
+        super().__init__(**keywords, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise; argparse would print the usage and leave."""
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def add_settings(
+    parser: argparse.ArgumentParser, kind: type[Settings], skip: Collection[str] = ()
+) -> None:
+    """Add an option for each field of `kind` but those to `skip`."""
+    for name, field in kind.model_fields.items():
+        if name in skip:
+            continue
+        types_ = _alternatives(field.annotation)
+        keywords: dict[str, Any] = {"dest": name, "help": _help(field, types_)}
+        if types_ == (bool,):
+            keywords |= {"action": "store_const", "const": True}
+        elif get_origin(types_[0]) is Literal:
+            keywords["choices"] = get_args(types_[0])
+        else:
+            keywords |= {"metavar": _unit(name, field), "type": _reader(types_)}
+        parser.add_argument(option(name), **keywords)
+
+
+def settings_from(
+    kind: type[S], options: argparse.Namespace, base: Mapping[str, Any] | None = None
+) -> S:
+    """Return settings: the fields that were given as options, over those of `base`.
+
+    Raises
+    ------
+    InputError
+        Naming the options that cannot be used, what was got and what is allowed.
+    """
+    given = {name: getattr(options, name, None) for name in kind.model_fields}
+    values = {**(base or {}), **{k: v for k, v in given.items() if v is not None}}
+    try:
+        return kind(**values)
+    except InputError as error:
+        problems = error.__cause__
+        if not isinstance(problems, ValidationError) or set(values) - set(kind.model_fields):
+            raise
+        raise InputError("; ".join(_complaint(kind, p) for p in problems.errors())) from error
+
+
+def option(field_name: str) -> str:
+    """Return the option of a field: its name without the unit, which the help states."""
+    for ending in _UNITS:
+        field_name = field_name.removesuffix(ending)
+    return "--" + field_name.replace("_", "-")
+
+
+def _complaint(kind: type[Settings], problem: Any) -> str:
+    path = [str(step) for step in problem["loc"]]
+    rule = problem["msg"].replace("Input should be", "must be", 1).removeprefix("Value error, ")
+    if not path:
+        return rule
+    field = kind.model_fields[path[0]]
+    inner = f" ({'.'.join(path[1:])})" if path[1:] else ""
+    meaning = f" ({field.description})" if field.description else ""
+    return f"{option(path[0])}{inner} {rule}, got {problem['input']}{meaning}"
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    """Return the types of a union, without None; a type that is no union alone."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return tuple(t for t in get_args(annotation) if t is not type(None))
+    return (annotation,)
+
+
+def _help(field: FieldInfo, types_: tuple[Any, ...]) -> str:
+    text = field.description or ""
+    if kinds := _kinds(types_):
+        text += f"; KIND is {', '.join(kinds)}"
+    default = field.get_default(call_default_factory=True)
+    if isinstance(default, BaseModel):
+        default = getattr(default, "kind", None)
+    if isinstance(default, tuple):
+        default = "x".join(map(str, default))
+    if default is not None and default is not False:
+        text += f" (default {default})"
+    return text.replace("%", "%%")
+
+
+def _unit(name: str, field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and "unit" in extra:
+        return str(extra["unit"])
+    types_ = _alternatives(field.annotation)
+    if _kinds(types_):
+        return "KIND[,NAME=VALUE...]"
+    if get_origin(types_[0]) is tuple:
+        return "x".join("N" for _ in get_args(types_[0]))
+    return next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "N")
+
+
+def _kinds(types_: tuple[Any, ...]) -> list[str]:
+    """Return the names of alternatives that are settings themselves, told apart by their kind."""
+    models = [t for t in types_ if isinstance(t, type) and issubclass(t, BaseModel)]
+    return [str(m.model_fields["kind"].default) for m in models if "kind" in m.model_fields]
+
+
+def _reader(types_: tuple[Any, ...]) -> Any:
+    """Return what turns the text of an option into what the settings take."""
+    if _kinds(types_):
+        return _read_kind
+    if get_origin(types_[0]) is tuple:
+        return lambda text: tuple(text.replace("x", ",").split(","))
+    return str
+
+
+def _read_kind(text: str) -> dict[str, str]:
+    """``filaments,count=6`` -> {"kind": "filaments", "count": "6"}."""
+    kind, *rest = text.split(",")
+    values = {"kind": kind}
+    for part in rest:
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not KIND,NAME=VALUE,...: {part!r} has no ="
+            )
+        values[name] = value
+    return values

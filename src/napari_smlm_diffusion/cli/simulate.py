@@ -1,0 +1,72 @@
+"""``smlm-diffusion simulate``: a movie, its truth, and the settings it came from."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from napari_smlm_diffusion.cli.config import read_config
+from napari_smlm_diffusion.cli.parser import add_settings, settings_from
+from napari_smlm_diffusion.jobs.movie import write_movie
+from napari_smlm_diffusion.optics.camera import Camera
+from napari_smlm_diffusion.results import run_folder
+from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
+
+_CAMERA = {
+    "offset": ("ADU", "counts without light, ADU"),
+    "gain": ("ADU_PER_E", "ADU per electron at the output"),
+    "em_gain": ("X", "mean gain of the multiplication register"),
+    "qe": ("Q", "photo-electrons per photon"),
+    "read_noise": ("E", "electrons rms at the output"),
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace the results in DIR")
+    parser.add_argument(
+        "--config",
+        metavar="FILE.json",
+        type=Path,
+        help="settings, as in the settings.json of an earlier movie; options overrule it",
+    )
+    add_settings(parser, MovieSettings, skip=("camera",))
+    parser.add_argument("--camera", metavar="FILE.json", type=Path, help="JSON file of the camera")
+    default = MovieSettings.model_fields["camera"].default
+    for name, (unit, meaning) in _CAMERA.items():
+        parser.add_argument(
+            "--" + name.replace("_", "-"),
+            metavar=unit,
+            type=float,
+            help=f"{meaning} (default {getattr(default, name):g})",
+        )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Simulate and write."""
+    settings = _settings(options)
+    folder = run_folder.check(options.out, options.overwrite)
+    movie = simulate(settings)
+    folder = run_folder.create(folder, options.overwrite)
+    write_movie(movie, folder)
+    print(f"{len(movie.truth)} molecules in {settings.frames} frames, written to {folder}")
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> MovieSettings:
+    values = read_config(options.config) if options.config else {}
+    # Of density and count one is the other's opposite: the one given as an option wins.
+    for name, other in (("density_per_um2", "count_per_frame"), ("count_per_frame", "density_per_um2")):
+        if getattr(options, name) is not None:
+            values.pop(other, None)
+    camera = values.get("camera", MovieSettings.model_fields["camera"].default)
+    if options.camera is not None:
+        camera = Camera.from_json(options.camera)
+    elif isinstance(camera, dict):
+        camera = Camera.from_dict(camera, folder=options.config.parent)
+    given = {name: value for name in _CAMERA if (value := getattr(options, name)) is not None}
+    options.camera = None  # the file has been read
+    return settings_from(
+        MovieSettings, options, {**values, "camera": dataclasses.replace(camera, **given)}
+    )

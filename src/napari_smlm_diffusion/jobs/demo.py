@@ -1,0 +1,99 @@
+"""The demo: a dense movie is simulated, localized like any other, and held against its truth."""
+
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_smlm_diffusion.evaluation.metrics import evaluate
+from napari_smlm_diffusion.evaluation.report import Evaluation
+from napari_smlm_diffusion.frames import open_stack
+from napari_smlm_diffusion.jobs.adapter import as_job
+from napari_smlm_diffusion.jobs.folder import localize_to_folder
+from napari_smlm_diffusion.jobs.movie import write_movie
+from napari_smlm_diffusion.jobs.plan import Plan, prepare
+from napari_smlm_diffusion.jobs.settings import LocalizeSettings
+from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.results.images import read_image
+from napari_smlm_diffusion.results.summary import Frame, write_summary
+from napari_smlm_diffusion.simulation.emitters import Filaments
+from napari_smlm_diffusion.simulation.light import FlatBackground, LognormalPhotons
+from napari_smlm_diffusion.simulation.movie import Movie, MovieSettings, simulate
+
+DEMO = MovieSettings(
+    frames=200,
+    shape=(64, 64),
+    density_per_um2=3.0,
+    structure=Filaments(),
+    photons=LognormalPhotons(mean=1000.0, cv=0.4),
+    background=FlatBackground(level=20.0),
+    seed=3,
+)
+MODEL = "general"
+TOLERANCE_NM = 100.0
+
+
+@as_job
+def demo(
+    folder: Path, settings: LocalizeSettings, movie_settings: MovieSettings = DEMO
+) -> Generator[Progress, None, Evaluation]:
+    """Write movie, truth, results and ``summary.png`` into a folder that is there already.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to.
+    settings : LocalizeSettings
+        Of the localization. The width of the PSF, which is not in the metadata, is filled in, as
+        from a measurement of beads.
+    movie_settings : MovieSettings
+        Of the movie.
+
+    Returns
+    -------
+    Evaluation
+        Found against truth.
+    """
+    yield Progress(0, 0, "simulating")
+    movie = simulate(movie_settings)
+    write_movie(movie, folder)
+    settings = settings.model_copy(update={"psf_sigma_nm": movie_settings.psf_sigma_nm})
+    with open_stack(folder / "movie.tif") as stack:
+        plan = prepare(stack, settings)
+        tables = []
+        for progress in localize_to_folder(plan, folder):
+            tables.append(progress.info["table"])
+            yield progress
+        yield Progress(0, 0, "evaluating")
+        import pandas as pd
+
+        found = pd.concat(tables, ignore_index=True)
+        rng = np.random.default_rng(movie_settings.seed)
+        result = evaluate(found, movie.truth, TOLERANCE_NM, rng)
+        title = (
+            f"{result.found} found, {result.truth} true in {movie_settings.frames} frames   "
+            f"precision {result.precision.value:.2f}   recall {result.recall.value:.2f}   "
+            f"RMSE {np.hypot(result.rmse_x_nm.value, result.rmse_y_nm.value) / np.sqrt(2):.0f} nm"
+        )
+        write_summary(
+            folder / "summary.png",
+            _middle_frame(plan, movie),
+            read_image(folder / "density.tif").image.astype(np.float64),
+            movie_settings.pixel_size_nm,
+            title,
+        )
+    return result
+
+
+def _middle_frame(plan: Plan, movie: Movie) -> Frame:
+    """Localize the middle frame once more, for its own density and variance."""
+    index = len(movie.frames) // 2
+    camera = plan.microscope.camera
+    adu = movie.frames[index : index + 1]
+    one = plan.localizer.localize(camera.effective(adu), plan.microscope, index, (0, 0))
+    if one.density is None or one.variance is None:
+        raise ValueError("the demo needs a localizer with a density and a variance")
+    truth = movie.truth[movie.truth["frame"] == index]
+    photons = camera.photons(adu)[0]
+    return Frame(index, photons, one.density, one.variance, one.table, truth)

@@ -1,0 +1,42 @@
+"""A simulated movie as files that other programs read too."""
+
+from pathlib import Path
+
+import tifffile
+
+from napari_smlm_diffusion.results.files import atomic
+from napari_smlm_diffusion.results.formats import thunderstorm
+from napari_smlm_diffusion.results.run_folder import write_json
+from napari_smlm_diffusion.simulation.movie import Movie
+
+
+def write_movie(movie: Movie, folder: Path) -> None:
+    """Write ``movie.tif`` (axes TYX), ``truth.csv`` and ``settings.json``.
+
+    Pixel size and camera are in the TIFF's description, so that `frames.open_stack` knows them;
+    maps of an sCMOS camera are in ``settings.json`` only.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    settings = movie.settings
+    camera = settings.camera.to_dict()
+    per_cm = 1e7 / settings.pixel_size_nm
+    path = folder / "movie.tif"
+    with atomic(path) as partial:
+        tifffile.imwrite(
+            partial,
+            movie.frames,
+            photometric="minisblack",
+            resolution=(per_cm, per_cm),
+            resolutionunit="CENTIMETER",
+            metadata={
+                "axes": "TYX",
+                "pixel_size_nm": settings.pixel_size_nm,
+                "camera": {k: v for k, v in camera.items() if isinstance(v, float)},
+            },
+        )
+    thunderstorm.write(folder / "truth.csv", movie.truth, settings.pixel_size_nm)
+    write_json(folder / "settings.json", settings.to_dict())

@@ -1,0 +1,127 @@
+"""What a user sets to localize a movie: at once the form, the options and the saved JSON."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from napari_smlm_diffusion.settings import Settings
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class LocalizeSettings(Settings):
+    """Settings of one run; None means that the movie's metadata or the movie itself says it.
+
+    ``json_schema_extra["unit"]`` is the unit shown beside the field.
+    """
+
+    pixel_size_nm: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        title="Pixel size",
+        description="width of one camera pixel in the sample, nm",
+        json_schema_extra={"unit": "NM"},
+    )
+    offset: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        title="Offset",
+        description="counts of the camera without light, ADU",
+        json_schema_extra={"unit": "ADU"},
+    )
+    gain: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        title="Gain",
+        description="ADU per electron at the output (after any EM gain)",
+        json_schema_extra={"unit": "ADU_PER_E"},
+    )
+    em_gain: float | None = Field(
+        None,
+        ge=1,
+        allow_inf_nan=False,
+        title="EM gain",
+        description="mean gain of the multiplication register; 1 without one",
+        json_schema_extra={"unit": "X"},
+    )
+    qe: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        title="Quantum efficiency",
+        description="photo-electrons per photon",
+        json_schema_extra={"unit": "Q"},
+    )
+    read_noise: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        title="Read noise",
+        description="electrons rms at the output",
+        json_schema_extra={"unit": "E"},
+    )
+    camera: Path | None = Field(
+        None,
+        title="Camera file",
+        description="JSON file with the camera, in place of the five numbers; takes sCMOS maps",
+        json_schema_extra={"unit": "FILE.json"},
+    )
+    psf_sigma_nm: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        title="PSF sigma",
+        description="standard deviation of the spot of one molecule, nm; else estimated",
+        json_schema_extra={"unit": "NM"},
+    )
+    model: str = Field(
+        "auto",
+        title="Model",
+        description="name of a shipped model, a model file, or auto for the one that fits",
+        json_schema_extra={"unit": "auto|NAME|FILE"},
+    )
+    frames: str | None = Field(
+        None,
+        title="Frames",
+        description="a Python slice from 0; write --frames=-60: where it begins with a minus",
+        json_schema_extra={"unit": "A:B"},
+    )
+    roi: str | None = Field(
+        None,
+        title="Region",
+        description="rows and columns of the camera, ends excluded",
+        json_schema_extra={"unit": "Y0:Y1,X0:X1"},
+    )
+    samples: int = Field(
+        0,
+        ge=0,
+        title="Samples",
+        description="posterior samples per frame",
+        json_schema_extra={"unit": "K"},
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        title="Seed",
+        description="of all random numbers; the run without samples draws none",
+        json_schema_extra={"unit": "N"},
+    )
+    device: Device = Field("auto", title="Device", description="where the networks run")
+    batch: int | None = Field(
+        None,
+        ge=1,
+        title="Batch",
+        description="frames evaluated at once; changes memory and speed only",
+        json_schema_extra={"unit": "N"},
+    )
+    threads: int | None = Field(
+        None,
+        ge=1,
+        title="Threads",
+        description="processor threads; changes speed only",
+        json_schema_extra={"unit": "N"},
+    )
+    strict: bool = Field(False, title="Strict", description="take warnings for errors")
