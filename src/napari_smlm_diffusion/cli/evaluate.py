@@ -17,9 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=100.0,
         help="largest distance of a pair, nm (default 100)",
     )
-    parser.add_argument(
-        "--frames", metavar="A:B", help="only these frames, a Python slice from 0"
-    )
+    parser.add_argument("--frames", metavar="A:B", help="only these frames, a Python slice from 0")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
 
 

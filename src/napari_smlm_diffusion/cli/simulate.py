@@ -57,7 +57,10 @@ def run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> MovieSettings:
     values = read_config(options.config) if options.config else {}
     # Of density and count one is the other's opposite: the one given as an option wins.
-    for name, other in (("density_per_um2", "count_per_frame"), ("count_per_frame", "density_per_um2")):
+    for name, other in (
+        ("density_per_um2", "count_per_frame"),
+        ("count_per_frame", "density_per_um2"),
+    ):
         if getattr(options, name) is not None:
             values.pop(other, None)
     camera = values.get("camera", MovieSettings.model_fields["camera"].default)

@@ -64,7 +64,9 @@ def run(options: argparse.Namespace) -> int:
         train = as_job(job.train_model)
         path = drive(train(settings, out, stages, options.resume is not None), "steps", _numbers)
     except KeyboardInterrupt as stop:
-        folders = sorted(out.glob(f"{settings.name}-*/{CHECKPOINT}"), key=lambda p: p.stat().st_mtime)
+        folders = sorted(
+            out.glob(f"{settings.name}-*/{CHECKPOINT}"), key=lambda p: p.stat().st_mtime
+        )
         hint = f"; go on with --resume {folders[-1].parent}" if folders else ""
         raise KeyboardInterrupt(f"{stop or 'stopped'}{hint}") from None
     print(path)

@@ -15,11 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.moments import (
     FEWEST_FRAMES,
+    Moments,
     blinking_moments,
     dark_read_variance,
     darkest_background,
 )
-from napari_smlm_diffusion.inference.spectrum import fit_spectrum
+from napari_smlm_diffusion.inference.spectrum import Spectrum, fit_spectrum
 from napari_smlm_diffusion.inference.spots import Spots, fit_spots
 from napari_smlm_diffusion.settings import Roi
 
@@ -119,6 +120,7 @@ def check_movie(effective: ArrayLike, psf_sigma_px: float | None = None) -> Movi
     if not np.all(np.isfinite(frames)):
         raise InputError("frames must be finite; got NaN or infinite pixels")
 
+    notes: dict[str, str] = {}
     spectrum = fit_spectrum(frames)
     blinks = spectrum.sigma_sd < _SPECTRUM_LIMIT * spectrum.sigma_px
     guess = psf_sigma_px or (spectrum.sigma_px if blinks else _USUAL_SIGMA)
@@ -126,19 +128,25 @@ def check_movie(effective: ArrayLike, psf_sigma_px: float | None = None) -> Movi
     read_variance = dark_read_variance(frames, guess)
     darkest = darkest_background(frames, guess, read_variance)
     spots = _spots(frames, guess, darkest, read_variance)
+    moments = blinking_moments(frames, guess, read_variance)
+    single = _single(spots, moments, len(frames))
 
-    notes: dict[str, str] = {}
-    measured = _width(spots, spectrum.sigma_px if blinks else np.nan, notes)
-    sigma = measured if psf_sigma_px is None else psf_sigma_px
+    measured = _width(spots, single and spots.alike, spectrum if blinks else None, notes)
+    if single:
+        photons, density, background = _light_of_spots(frames, spots, moments, darkest, notes)
+    else:
+        photons, density, background = _light_of_moments(frames, moments, guess, darkest, notes)
+    notes["read_noise"] = "isolated: from differences of frames in the darkest places"
+    if density * 4 * np.pi * guess**2 > 1:
+        # Molecules blink in the darkest places too; the floor of the spectrum errs both ways.
+        read_variance = min(read_variance, max(0.0, spectrum.floor - float(frames.mean())))
+        notes["read_noise"] = "crowded: the lower of two estimates"
     if psf_sigma_px is not None:
         notes["psf_sigma_px"] = f"given; measured {measured:.2f} px, {notes['psf_sigma_px']}"
-    scale = float(np.clip(sigma if np.isfinite(sigma) else guess, 0.4, 4.0))
-    photons, density, background = _light(frames, scale, darkest, read_variance, spots, notes)
-    notes["read_noise"] = "from differences of frames in the darkest places"
     return MovieCheck(
         background=background,
         photons=photons,
-        psf_sigma_px=sigma,
+        psf_sigma_px=measured if psf_sigma_px is None else float(psf_sigma_px),
         measured_sigma_px=measured,
         density_per_px2=density,
         read_noise=float(np.sqrt(read_variance)),
@@ -157,19 +165,34 @@ def _spots(frames: Array, guess: float, background: float, read_variance: float)
     return spots
 
 
-def _width(spots: Spots, from_spectrum: float, notes: dict[str, str]) -> float:
+def _single(spots: Spots, moments: Moments, n_frames: int) -> bool:
+    """Whether the spots that stand apart are single molecules, the same ones that blink.
+
+    On average a molecule cannot be brighter than third / second of the moments: where spots are,
+    they are clusters that noise has made round, or markers that are always on.
+    """
+    if not spots.clean:
+        return False
+    if n_frames < FEWEST_FRAMES:
+        return True
+    believed = moments.error < 0.25 and moments.second > 0
+    merged = believed and np.median(spots.photons) > 1.25 * moments.third / moments.second
+    return spots.alike and not merged
+
+
+def _width(spots: Spots, trusted: bool, spectrum: Spectrum | None, notes: dict[str, str]) -> float:
     """PSF width: of isolated spots if they are surely single molecules, else of the spectrum.
 
     Measured: where spots are trusted both are within 1 % in the median; elsewhere spots are up to
     25 % too wide, merged neighbours, and the spectrum stays within 3 %.
     """
     n = len(spots.sigma_px)
-    if spots.trusted:
+    if trusted:
         notes["psf_sigma_px"] = f"isolated: median of {n} spots"
         return float(np.median(spots.sigma_px))
-    if np.isfinite(from_spectrum):
+    if spectrum is not None:
         notes["psf_sigma_px"] = "crowded: from the power spectrum of differences of frames"
-        return from_spectrum
+        return spectrum.sigma_px
     if n >= 8:
         notes["psf_sigma_px"] = f"rough: median of {n} spots of differing width"
         return float(np.median(spots.sigma_px))
@@ -177,35 +200,31 @@ def _width(spots: Spots, from_spectrum: float, notes: dict[str, str]) -> float:
     return float("nan")
 
 
-def _light(
-    frames: Array,
-    sigma: float,
-    darkest: float,
-    read_variance: float,
-    spots: Spots,
-    notes: dict[str, str],
+def _light_of_spots(
+    frames: Array, spots: Spots, moments: Moments, darkest: float, notes: dict[str, str]
 ) -> tuple[float, float, float]:
-    """Median photons, density per px^2, background."""
+    """Median photons, density per px^2, background, where spots are single molecules."""
+    mean, brightness = float(frames.mean()), float(spots.photons.mean())
+    notes["photons"] = f"isolated: median of {len(spots.photons)} spots"
+    if moments.error < _MOMENTS_LIMIT and moments.second > 0:
+        notes["density_per_px2"] = "isolated: blinking over the brightness of spots"
+        density = moments.second / float(np.mean(spots.photons**2))
+    else:
+        notes["density_per_px2"] = "rough: light over the brightness of spots"
+        density = max(0.0, mean - darkest) / brightness
+    # Better than the darkest percent: what is left of the mean without the little light of spots.
+    notes["background"] = "isolated: the mean without the light of spots"
+    return float(np.median(spots.photons)), density, max(0.0, mean - density * brightness)
+
+
+def _light_of_moments(
+    frames: Array, moments: Moments, sigma: float, darkest: float, notes: dict[str, str]
+) -> tuple[float, float, float]:
+    """Median photons, density per px^2, background, from the moments of blinking."""
     mean = float(frames.mean())
-    moments = blinking_moments(frames, sigma, read_variance)
-    believed = moments.error < _MOMENTS_LIMIT and min(moments.second, moments.third) > 0
-    how = "crowded: from the moments of blinking" if len(frames) >= FEWEST_FRAMES else (
-        f"rough: from the moments of {len(frames)} frames"
-    )
-    notes["background"] = "from the darkest places"
-    if spots.trusted:
-        typical = float(np.median(spots.photons))
-        notes["photons"] = f"isolated: median of {len(spots.photons)} spots"
-        if believed:
-            notes["density_per_px2"] = "isolated: blinking over the brightness of spots"
-            density = moments.second / float(np.mean(spots.photons**2))
-        else:
-            notes["density_per_px2"] = "rough: light over the brightness of spots"
-            density = max(0.0, mean - darkest) / float(np.mean(spots.photons))
-        # The light of the molecules is known better than the lowest percent of pixels.
-        return typical, density, max(0.0, mean - density * float(np.mean(spots.photons)))
-    if not believed:
+    if not (moments.error < _MOMENTS_LIMIT and min(moments.second, moments.third) > 0):
         notes["photons"] = notes["density_per_px2"] = "unknown: nothing that blinks stands out"
+        notes["background"] = "rough: from the darkest places"
         return float("nan"), float("nan"), max(0.0, min(darkest, mean))
 
     # With n molecules per pixel of mean photons a and spread q = 1 + (SD / a)^2, lognormal:
@@ -221,8 +240,15 @@ def _light(
     error_light, error_dark = 0.2 * light, 0.1 * max(0.0, darkest) + (0.02 + 0.04 * overlap) * light
     weight = error_dark**2 / (error_light**2 + error_dark**2)
     background = weight * (mean - light) + (1 - weight) * darkest
+
+    enough = len(frames) >= FEWEST_FRAMES
+    how = (
+        "crowded: from the moments of blinking"
+        if enough
+        else (f"rough: from the moments of {len(frames)} frames")
+    )
     notes["photons"] = notes["density_per_px2"] = how
-    notes["background"] = f"{weight:.0%} from blinking, the rest from the darkest places"
+    notes["background"] = f"crowded: {weight:.0%} from blinking, the rest from the darkest places"
     return photons / float(np.sqrt(spread)), density, max(0.0, float(background))
 
 

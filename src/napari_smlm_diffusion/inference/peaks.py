@@ -111,8 +111,16 @@ def find_seeds(density: Tensor, kernel_sigma: float) -> tuple[Tensor, Tensor, Te
     response = laplacian_of_gaussian(density, kernel_sigma)
     # A Gaussian blob of peak 1, filtered at its own scale, answers with 1/2.
     found = (response == _highest_around(response)) & (response > 0.5 * _SEED_THRESHOLD)
-    frame, y, x = found.nonzero(as_tuple=True)
+    frame, y, x = _first_of_ties(found).nonzero(as_tuple=True)
     return frame, y, x
+
+
+def _first_of_ties(found: Tensor) -> Tensor:
+    """Drop a maximum that has another just before it: a blob midway between pixels has several."""
+    before = F.pad(found, (1, 1, 1, 0))
+    height, width = found.shape[1:]
+    rows, left = before[:, :height], before[:, 1:, :width]
+    return found & ~(left | rows[:, :, :width] | rows[:, :, 1:-1] | rows[:, :, 2:])
 
 
 class _Patches:

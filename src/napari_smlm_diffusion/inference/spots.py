@@ -37,16 +37,18 @@ class Spots(NamedTuple):
     tried: int
 
     @property
-    def trusted(self) -> bool:
-        """Whether these are single molecules: enough, most of them good, all of one width.
+    def clean(self) -> bool:
+        """Whether there are enough, and most of those that stood apart look like one molecule."""
+        return len(self.sigma_px) >= max(8.0, 0.6 * self.tried)
 
-        Merged neighbours show in the scatter of the widths also where noise hides the misfit.
+    @property
+    def alike(self) -> bool:
+        """Whether the widths scatter by less than 10 %.
+
+        Merged neighbours show in this scatter also where noise hides their misfit.
         """
-        n = len(self.sigma_px)
-        if n < 8 or n < 0.6 * self.tried:
-            return False
         low, middle, high = np.quantile(self.sigma_px, (0.25, 0.5, 0.75))
-        return bool(high - low < 0.135 * middle)  # SD of 10 %
+        return bool(high - low < 0.135 * middle)
 
 
 def fit_spots(frames: Array, sigma_px: float, background: float, read_variance: float) -> Spots:

@@ -6,18 +6,9 @@ from contextlib import contextmanager
 import torch
 
 from napari_smlm_diffusion.jobs.adapter import as_job
+from napari_smlm_diffusion.jobs.chunks import chunks
 from napari_smlm_diffusion.jobs.plan import Plan
 from napari_smlm_diffusion.progress import Progress
-
-# Half a million camera pixels are a few batches of the network: often enough for a progress bar and
-# for cancelling, rare enough that reading and writing cost nothing. It is fixed (not a multiple of
-# the batch) so that sums over frames are added in the same order whatever the batch.
-CHUNK_PIXELS = 2**19
-
-
-def chunk_frames(shape: tuple[int, int]) -> int:
-    """Return the frames of (Y, X) `shape` that are read and localized at once."""
-    return max(1, CHUNK_PIXELS // (shape[0] * shape[1]))
 
 
 @as_job
@@ -32,9 +23,7 @@ def localize(plan: Plan) -> Generator[Progress, None, None]:
     """
     start, stop = plan.frames
     roi, camera = plan.roi, plan.microscope.camera
-    step = chunk_frames((roi.y1 - roi.y0, roi.x1 - roi.x0))
-    for first in range(start, stop, step):
-        last = min(first + step, stop)
+    for first, last in chunks(plan.frames, (roi.y1 - roi.y0, roi.x1 - roi.x0)):
         # Only around the work and not around the yield: a driver may never come back from that.
         with _threads(plan.settings.threads):
             effective = camera.effective(plan.stack.read(first, last, roi))

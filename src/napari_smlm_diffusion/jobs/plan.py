@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
@@ -16,12 +15,15 @@ from napari_smlm_diffusion.inference.model import load_model, resolve, shipped_n
 from napari_smlm_diffusion.inference.moviecheck import (
     MovieCheck,
     check_movie,
-    compare_with_prior,
     most_negative,
     sample_frames,
+    sample_region,
 )
+from napari_smlm_diffusion.inference.outofrange import compare_with_prior, width_mismatch
 from napari_smlm_diffusion.inference.phi import PhiLocalizer
 from napari_smlm_diffusion.jobs.cameras import known_optics
+from napari_smlm_diffusion.jobs.chunks import chunks
+from napari_smlm_diffusion.jobs.device import choose_device
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
 from napari_smlm_diffusion.networks.checkpoint import ModelCard, NetworkSettings, load_card
 from napari_smlm_diffusion.optics.camera import Camera
@@ -29,13 +31,43 @@ from napari_smlm_diffusion.settings import Microscope, Roi
 
 # What `--model auto` takes when the movie fits no model better.
 DEFAULT_MODEL = "general"
-# A frame narrower than this many PSF widths holds no whole spot.
-_SMALLEST_IN_SIGMAS = 6.0
+# A spot is this many PSF widths wide: three on either side hold 99.7 % of it along each axis.
+_SPOT_IN_SIGMAS = 6.0
+# No microscope's PSF is narrower; frames smaller than this spot hold none of any width.
+_NARROWEST_SIGMA_PX = 0.6
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run that can begin. `microscope` has its camera maps cropped to `roi` already."""
+    """A run that can begin.
+
+    Attributes
+    ----------
+    stack : FrameStack
+        Where the frames come from; it stays open until the run is over.
+    settings : LocalizeSettings
+        As the user gave them.
+    frames : (start, stop)
+        Range of frames, from 0.
+    roi : Roi
+        Part of the camera that is localized.
+    microscope : Microscope
+        With its camera maps cropped to `roi`.
+    localizer : Localizer
+        Does the work.
+    network : NetworkSettings
+        Scale of the density.
+    has_variance : bool
+        Whether the model has a variance head.
+    model_name, model_file, model_hash : str
+        Identity of the model.
+    device : str
+        Where it runs.
+    movie_check : dict
+        What was estimated from a sample of the frames, in JSON types.
+    notes, warnings : tuple of str
+        What the user did not say and what was taken for it; what is likely to be wrong.
+    """
 
     stack: FrameStack
     settings: LocalizeSettings
@@ -64,51 +96,55 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
     """
     if settings.samples:
         raise InputError(
-            f"--samples {settings.samples}: no model here has a Psi to draw samples with; use 0"
+            f"--samples {settings.samples}: the models of this version draw no posterior samples; "
+            "leave the option out"
         )
-    frames = (0, stack.shape[0])
-    if settings.frames is not None:
-        frames = parse_frame_range(settings.frames, stack.shape[0])
-    roi = Roi(0, stack.shape[1], 0, stack.shape[2])
-    if settings.roi is not None:
-        roi = parse_roi(settings.roi, (stack.shape[1], stack.shape[2]))
-    camera, pixel_size_nm, said = known_optics(stack, settings)
-    camera = camera.crop(*roi)
+    frames = parse_frame_range(settings.frames or ":", len(stack))
+    roi = parse_roi(settings.roi or ":,:", stack.shape)
+    known = known_optics(stack, settings)
+    pixel_nm, camera = known.pixel_size_nm, known.camera.crop(*roi)
     device = choose_device(settings.device)
     named = None if settings.model == "auto" else resolve(settings.model)
-    if named is not None:
-        load_card(named)  # a wrong file is refused before the movie is read
+    # A wrong model is refused before the movie is read.
+    cards = {path: load_card(path) for path in ([named] if named else _shipped())}
 
+    given_px = None if settings.psf_sigma_nm is None else settings.psf_sigma_nm / pixel_nm
+    _require_room(stack, roi, given_px or _NARROWEST_SIGMA_PX)
+    _require_finite(stack, frames, roi)
     sample = _sample(stack, frames, roi, camera)
-    sigma = settings.psf_sigma_nm
-    if sigma is not None:
-        _require_room(roi, sigma / pixel_size_nm)
-    check = check_movie(sample, None if sigma is None else sigma / pixel_size_nm)
-    notes = list(said)
-    if sigma is None:
-        if not np.isfinite(check.psf_sigma_px):
+    check = check_movie(sample, given_px)
+    notes = list(known.notes)
+    if given_px is None:
+        if not math.isfinite(check.psf_sigma_px):
             raise InputError(
-                f"{stack.source}: the PSF width cannot be estimated, no spots were found; "
-                "give --psf-sigma, in nm"
+                f"the width of the PSF cannot be estimated from {stack.source} (no clear spots); "
+                "give it with --psf-sigma, in nm"
             )
-        sigma = check.psf_sigma_px * pixel_size_nm
-        _require_room(roi, check.psf_sigma_px)
-        notes.append(f"PSF sigma {sigma:.0f} nm estimated ({check.notes['psf_sigma_px']})")
+        _require_room(stack, roi, check.psf_sigma_px)
+        notes.append(
+            f"PSF sigma {check.psf_sigma_px * pixel_nm:.0f} nm ({check.psf_sigma_px:.2f} px) "
+            f"estimated ({check.notes['psf_sigma_px']}); --psf-sigma overrules it"
+        )
 
-    path = named or _fitting_model(check)
-    if named is None:
-        notes.append(f"model {path.stem} chosen for this movie")
+    path = named or min(cards, key=lambda path: _misfits(check, cards[path]))
     model = load_model(path, device)
-    warnings = _warnings(sample, check, model.card)
+    if named is None:
+        notes.append(f"model {model.card.name} chosen for this movie")
+    if model.variance is None:
+        notes.append(f"model {model.card.name} has no variance head: variance.tif holds NaN")
+    warnings = _warnings(sample, check, model.card, pixel_nm)
     if settings.strict and warnings:
-        raise InputError(f"{stack.source}: {'; '.join(warnings)} (--strict)")
-    microscope = Microscope(camera=camera, pixel_size_nm=pixel_size_nm, psf_sigma_nm=sigma)
+        raise InputError(f"{stack.source}: {'; '.join(warnings)} (an error because of --strict)")
     return Plan(
         stack=stack,
         settings=settings,
         frames=frames,
         roi=roi,
-        microscope=microscope,
+        microscope=Microscope(
+            camera=camera,
+            pixel_size_nm=pixel_nm,
+            psf_sigma_nm=settings.psf_sigma_nm or check.psf_sigma_px * pixel_nm,
+        ),
         localizer=PhiLocalizer(model, batch=settings.batch),
         network=model.card.network,
         has_variance=model.variance is not None,
@@ -122,69 +158,72 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
     )
 
 
-def choose_device(name: str) -> str:
-    """Return the torch device of an option; auto takes a GPU where there is one.
-
-    Raises
-    ------
-    InputError
-        If the device is not there.
-    """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if there[device])
-    if not there[name]:
-        have = ", ".join(device for device, ok in there.items() if ok)
-        raise InputError(
-            f"--device {name}: this computer, or this build of torch, has none; there is {have}"
-        )
-    return name
-
-
 def _as_json(check: MovieCheck) -> dict[str, Any]:
     """Return the check for run.json, which knows no NaN."""
     values = {**vars(check), "notes": dict(check.notes)}
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
 
 
+def _shipped() -> list[Path]:
+    """Return the shipped models, the default first."""
+    names = sorted(shipped_names(), key=lambda name: name != DEFAULT_MODEL)
+    if not names:
+        raise InputError(
+            "--model auto: no model is shipped with this installation; name a model file"
+        )
+    return [resolve(name) for name in names]
+
+
+def _misfits(check: MovieCheck, card: ModelCard) -> int:
+    return len(compare_with_prior(check, card.prior))
+
+
 def _sample(
     stack: FrameStack, frames: tuple[int, int], roi: Roi, camera: Camera
 ) -> NDArray[np.float32]:
-    """Read the frames of the movie check, as effective photons."""
-    start, stop = frames
-    parts = [
-        camera.effective(stack.read(start + a, start + b, roi))
-        for a, b in sample_frames(stop - start)
-    ]
-    return np.concatenate(parts)
+    """Read the frames of the movie check, as effective photons, and of them the middle."""
+    ranges = sample_frames(frames[1] - frames[0])
+    total = sum(stop - start for start, stop in ranges)
+    part = sample_region(total, (roi.y1 - roi.y0, roi.x1 - roi.x0))
+    camera = camera.crop(*part)
+    here = Roi(roi.y0 + part.y0, roi.y0 + part.y1, roi.x0 + part.x0, roi.x0 + part.x1)
+    first = frames[0]
+    return np.concatenate(
+        [camera.effective(stack.read(first + a, first + b, here)) for a, b in ranges]
+    )
 
 
-def _require_room(roi: Roi, sigma_px: float) -> None:
+def _require_finite(stack: FrameStack, frames: tuple[int, int], roi: Roi) -> None:
+    """Read a movie of floats once through: NaN in its last frame is better found now than then."""
+    if stack.dtype.kind != "f":
+        return
+    for first, last in chunks(frames, (roi.y1 - roi.y0, roi.x1 - roi.x0)):
+        stack.read(first, last, roi)
+
+
+def _require_room(stack: FrameStack, roi: Roi, sigma_px: float) -> None:
     height, width = roi.y1 - roi.y0, roi.x1 - roi.x0
-    if min(height, width) < _SMALLEST_IN_SIGMAS * sigma_px:
+    least = math.ceil(_SPOT_IN_SIGMAS * sigma_px)
+    if min(height, width) < least:
+        whole = (height, width) == stack.shape[1:]
         raise InputError(
-            f"frames of {height} x {width} pixels (--roi) are smaller than one spot, "
-            f"{_SMALLEST_IN_SIGMAS:g} x the PSF sigma of {sigma_px:.2f} pixels (--psf-sigma)"
+            f"{stack.source if whole else f'--roi {height} x {width}'}: frames of "
+            f"{height} x {width} pixels are smaller than one spot of the PSF; "
+            f"{least} x {least} are needed for a sigma of {sigma_px:.2f} px"
         )
 
 
-def _fitting_model(check: MovieCheck) -> Path:
-    """Return the shipped model with the fewest quantities out of range, the default among equals."""
-    names = sorted(shipped_names(), key=lambda name: name != DEFAULT_MODEL)
-    if not names:
-        raise InputError("--model auto: no model is shipped with this installation; name a file")
-    paths = [resolve(name) for name in names]
-    return min(paths, key=lambda path: len(compare_with_prior(check, load_card(path).prior)))
-
-
-def _warnings(sample: NDArray[np.float32], check: MovieCheck, card: ModelCard) -> list[str]:
-    warnings = [out.sentence for out in compare_with_prior(check, card.prior, card.name)]
+def _warnings(
+    sample: NDArray[np.float32], check: MovieCheck, card: ModelCard, pixel_size_nm: float
+) -> list[str]:
+    warnings = []
     if most_negative(sample):
-        share = 100 * float((sample < 0).mean())
         warnings.append(
-            f"{share:.0f} % of the pixels are negative after the offset: it is too high, or the "
-            "frames were background-subtracted; set --offset"
+            f"{(sample < 0).mean():.0%} of the pixels are negative after the offset, which is too "
+            "high, or the frames lack their background; see --offset"
         )
-    if card.stages.get("variance") is None:
-        warnings.append(f"the model {card.name} has no variance head: variance.tif is blank")
+    outside = compare_with_prior(check, card.prior, card.name, pixel_size_nm)
+    warnings.extend(out.sentence for out in outside)
+    if mismatch := width_mismatch(check):
+        warnings.append(mismatch)
     return warnings

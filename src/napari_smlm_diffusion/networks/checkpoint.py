@@ -80,11 +80,16 @@ def _check_kind(path: Path) -> None:
         raise _refuse(path, "no such file; `smlm-diffusion models` lists the shipped ones")
     with path.open("rb") as handle:
         head = handle.read(9)
+    # A safetensors file begins with the length of its JSON header, 8 bytes, then the header.
+    if head[8:9] == b"{":
+        return
     if head[:2] == b"PK" or head[:1] == b"\x80":
-        raise _refuse(path, "is a pickle, which can run code when read, and was not opened; "
-                            "only .safetensors files written by this package are read")
-    if len(head) < 9 or head[8:9] != b"{":
-        raise _refuse(path, "is not a safetensors model file of this package")
+        raise _refuse(
+            path,
+            "is a pickle, which can run code when read, and was not opened; "
+            "only .safetensors files written by this package are read",
+        )
+    raise _refuse(path, "is not a safetensors model file of this package")
 
 
 def load_card(path: Path) -> ModelCard:

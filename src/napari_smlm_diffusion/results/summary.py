@@ -90,7 +90,11 @@ def write_summary(
     for axes, (image, colours, limits, label) in zip(panels.flat, images, strict=True):
         low_high = _limits(image, limits)
         shown = axes.imshow(
-            image, cmap=colours, extent=extent, vmin=low_high[0], vmax=low_high[1],
+            image,
+            cmap=colours,
+            extent=extent,
+            vmin=low_high[0],
+            vmax=low_high[1],
             interpolation="nearest",
         )
         axes.set_title(label, color=_INK, fontsize=12, loc="left")
@@ -101,15 +105,33 @@ def write_summary(
         bar.outline.set_visible(False)  # type: ignore[operator]
     first = panels.flat[0]
     first.scatter(
-        frame.truth["x_nm"], frame.truth["y_nm"], s=46, facecolors="none", edgecolors=_TRUTH,
-        linewidths=1.1, label="true",
+        frame.truth["x_nm"],
+        frame.truth["y_nm"],
+        s=46,
+        facecolors="none",
+        edgecolors=_TRUTH,
+        linewidths=1.1,
+        label="true",
     )
-    first.scatter(frame.found["x_nm"], frame.found["y_nm"], s=13, c=_FOUND, marker="+",
-                  linewidths=1.1, label="found")
+    first.scatter(
+        frame.found["x_nm"],
+        frame.found["y_nm"],
+        s=13,
+        c=_FOUND,
+        marker="+",
+        linewidths=1.1,
+        label="found",
+    )
     first.set_xlim(extent[:2])
     first.set_ylim(extent[2:])
-    first.legend(loc="upper right", fontsize=9, facecolor=_BACK, edgecolor="none",
-                 labelcolor=_INK, framealpha=0.75)
+    first.legend(
+        loc="upper right",
+        fontsize=9,
+        facecolor=_BACK,
+        edgecolor="none",
+        labelcolor=_INK,
+        framealpha=0.75,
+    )
     with atomic(path) as partial:
         figure.savefig(partial, dpi=150, facecolor=_BACK)
 
@@ -133,6 +155,12 @@ def _scale_bar(axes: "Axes", extent: tuple[float, float, float, float]) -> None:
     axes.plot([x, x + length], [y, y], color=_INK, linewidth=3, solid_capstyle="butt")
     label = f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm"
     axes.annotate(
-        label, (x + length / 2, y), xytext=(0, 5), textcoords="offset points", color=_INK,
-        fontsize=10, ha="center", va="bottom",
+        label,
+        (x + length / 2, y),
+        xytext=(0, 5),
+        textcoords="offset points",
+        color=_INK,
+        fontsize=10,
+        ha="center",
+        va="bottom",
     )

@@ -2,11 +2,11 @@
 
 from collections.abc import Generator
 
-import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.evaluation.matching import match_frames
 from napari_smlm_diffusion.inference.candidates import Candidates, find_candidates
 from napari_smlm_diffusion.inference.rows import RowPredictor, bounded_step, features
 from napari_smlm_diffusion.networks.checkpoint import NetworkSettings
@@ -20,27 +20,20 @@ from napari_smlm_diffusion.training.prior import Prior
 MATCH_RADIUS_PX = 1.25
 _FRAMES_AT_ONCE = 8
 _STEPS = 4000
+_FEWEST_ROWS = 100
 _ROWS_A_STEP = 2048
 
 
 def match_candidates(found: Candidates, pairs: Pairs, radius: float) -> Tensor:
-    """Return, for each of M candidates, the index of its true emitter in its frame, or -1.
-
-    One-to-one in each frame: as many pairs within `radius` as possible, then the nearest.
-    """
+    """Return, for each of M candidates, the index of its true emitter in its frame, or -1."""
+    frame, emitter = (pairs.photons > 0).nonzero(as_tuple=True)
+    truth = torch.stack([pairs.y[frame, emitter], pairs.x[frame, emitter]], 1)
+    centres = torch.stack([found.y, found.x], 1)
+    hits = match_frames(
+        found.parts.frame.numpy(), centres.numpy(), frame.numpy(), truth.numpy(), radius
+    )
     matched = torch.full((len(found.y),), -1)
-    for frame in range(len(pairs.y)):
-        rows = (found.parts.frame == frame).nonzero()[:, 0]
-        truth = (pairs.photons[frame] > 0).nonzero()[:, 0]
-        if len(rows) == 0 or len(truth) == 0:
-            continue
-        a = torch.stack([found.y[rows], found.x[rows]], 1)
-        b = torch.stack([pairs.y[frame, truth], pairs.x[frame, truth]], 1)
-        distance = torch.cdist(a, b).numpy()
-        cost = np.where(distance <= radius, distance**2, 1e6)
-        i, j = linear_sum_assignment(cost)
-        near = distance[i, j] <= radius
-        matched[rows[i[near]]] = truth[j[near]]
+    matched[torch.from_numpy(hits.found)] = emitter[torch.from_numpy(hits.truth)]
     return matched
 
 
@@ -111,8 +104,19 @@ def row_loss(predictor: RowPredictor, rows: tuple[Tensor, ...]) -> Tensor:
 def fit_rows(
     predictor: RowPredictor, rows: tuple[Tensor, ...], generator: torch.Generator
 ) -> Generator[Progress, None, float]:
-    """Fit the predictor in place; return its mean loss over the last tenth of the steps."""
+    """Fit the predictor in place; return its mean loss over the last tenth of the steps.
+
+    Raises
+    ------
+    InputError
+        If there are too few rows to learn from.
+    """
     count = rows[-1].shape[0]
+    if count < _FEWEST_ROWS:
+        raise InputError(
+            f"phi found {count} molecules in the simulated frames, at least {_FEWEST_ROWS} are "
+            "needed to learn what they are worth; train the stage phi longer"
+        )
     flat = rows[0].flatten(0, 1)
     predictor.mean.copy_(flat.mean(0))
     predictor.scale.copy_(flat.std(0).clamp_min(1e-3))
