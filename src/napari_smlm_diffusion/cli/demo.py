@@ -1,7 +1,6 @@
 """``smlm-diffusion demo``: simulate, localize, evaluate, and show it in one picture."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from napari_smlm_diffusion.cli.parser import add_settings, settings_from

@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 from napari_smlm_diffusion.cli.config import read_config
 from napari_smlm_diffusion.cli.parser import add_settings, settings_from

@@ -1,7 +1,6 @@
 """The demo: a dense movie is simulated, localized like any other, and held against its truth."""
 
 from collections.abc import Generator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
