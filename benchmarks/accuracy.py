@@ -41,10 +41,18 @@ def papers_movie(count: int, frames: int, seed: int) -> Movie:
 
 
 def mean_bound_nm(movie: Movie) -> float:
-    """Root mean square over the emitters of the exact bound on one axis; background known to be 0."""
+    """Root mean square over the emitters of the exact bound per axis; no background."""
     bounds = [
-        crlb([y], [x], PHOTONS, (20, 20), SIGMA_PX, read_noise=READ_NOISE, background_known=True,
-             exact=True)
+        crlb(
+            [y],
+            [x],
+            PHOTONS,
+            (20, 20),
+            SIGMA_PX,
+            read_noise=READ_NOISE,
+            background_known=True,
+            exact=True,
+        )
         for y, x in movie.truth[["y_nm", "x_nm"]].to_numpy()[:100] / PIXEL_NM
     ]
     return float(np.sqrt(np.mean([0.5 * (b.y[0] ** 2 + b.x[0] ** 2) for b in bounds]))) * PIXEL_NM
@@ -57,8 +65,10 @@ def main() -> None:
     parser.add_argument("--isolated", type=int, default=2000)
     parser.add_argument("--frames", type=int, default=500)
     args = parser.parse_args()
-    print("| model | K | frames | Jaccard | RMSE per axis, nm | / CRLB | pull mean | pull SD "
-          "| pull SD, sure rows | inside 90 % | claimed / true |")
+    print(
+        "| model | K | frames | Jaccard | RMSE per axis, nm | / CRLB | pull mean | pull SD "
+        "| pull SD, sure rows | inside 90 % | claimed / true |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for count in (1, 5, 10):
         frames = args.isolated if count == 1 else args.frames
@@ -69,14 +79,23 @@ def main() -> None:
             localizer = PhiLocalizer(load_model(resolve(name)))
             found = localizer.localize(photons, movie.settings.microscope).table
             result = evaluate(found, movie.truth, TOLERANCE_NM, np.random.default_rng(0))
-            per_axis, error = (v / np.sqrt(2) for v in (
-                result.rmse_lateral_nm.value, result.rmse_lateral_nm.error))
+            per_axis, error = (
+                v / np.sqrt(2) for v in (result.rmse_lateral_nm.value, result.rmse_lateral_nm.error)
+            )
             every, sure = result.honesty, result.honesty_narrow
             ratio = f"{per_axis / bound:.3f} +- {error / bound:.3f}" if count == 1 else ""
             cells = [
-                name, count, frames, result.jaccard, f"{per_axis:.2f} +- {error:.2f}", ratio,
-                every.pull_mean, every.pull_sd, sure.pull_sd if sure else "",
-                every.coverage["90"], every.claimed_over_true,
+                name,
+                count,
+                frames,
+                result.jaccard,
+                f"{per_axis:.2f} +- {error:.2f}",
+                ratio,
+                every.pull_mean,
+                every.pull_sd,
+                sure.pull_sd if sure else "",
+                every.coverage["90"],
+                every.claimed_over_true,
             ]
             print("| " + " | ".join(str(c) for c in cells) + " |", flush=True)
 

@@ -28,7 +28,10 @@ class UNet(nn.Module):
         self.down = nn.ModuleList([_two(inputs, width), _two(width, 2 * width)])
         self.bottom = _two(2 * width, 4 * width)
         self.shrink = nn.ModuleList(
-            [nn.Conv2d(4 * width, 2 * width, 3, padding=1), nn.Conv2d(2 * width, width, 3, padding=1)]
+            [
+                nn.Conv2d(4 * width, 2 * width, 3, padding=1),
+                nn.Conv2d(2 * width, width, 3, padding=1),
+            ]
         )
         self.up = nn.ModuleList([_two(4 * width, 2 * width), _two(2 * width, width)])
 

@@ -2,8 +2,8 @@
 
     python benchmarks/memory.py [--size 256] [--lengths 300 3000]
 
-Each run is a process of its own; the kernel's accounting of the finished child is printed. The movie
-is sparse, so that the run takes minutes; what memory depends on is the frames, not the molecules.
+Each run is a process of its own; the kernel's accounting of the finished child is printed. The
+movie is sparse, so that the run takes minutes; memory depends on the frames, not the molecules.
 """
 
 import argparse
@@ -32,8 +32,24 @@ def write_movie(path: Path, frames: int, size: int) -> None:
 
 def peak_mib(path: Path, out: Path) -> float:
     """Peak resident memory of one localize run."""
-    words = ["localize", str(path), "--out", str(out), "--pixel-size", "100", "--offset", "100",
-             "--gain", "1", "--read-noise", "1", "--psf-sigma", "120", "--model", "general"]
+    words = [
+        "localize",
+        str(path),
+        "--out",
+        str(out),
+        "--pixel-size",
+        "100",
+        "--offset",
+        "100",
+        "--gain",
+        "1",
+        "--read-noise",
+        "1",
+        "--psf-sigma",
+        "120",
+        "--model",
+        "general",
+    ]
     child = subprocess.Popen(
         [sys.executable, "-m", "napari_smlm_diffusion", *words], stderr=subprocess.DEVNULL
     )

@@ -89,13 +89,20 @@ def pipeline(size: int, count: int, repeats: int) -> None:
 
         def whole() -> None:
             options = {
-                "--out": Path(folder) / "out", "--pixel-size": settings.pixel_size_nm,
-                "--offset": camera.offset, "--gain": camera.gain, "--qe": camera.qe,
-                "--read-noise": camera.read_noise, "--psf-sigma": settings.psf_sigma_nm,
+                "--out": Path(folder) / "out",
+                "--pixel-size": settings.pixel_size_nm,
+                "--offset": camera.offset,
+                "--gain": camera.gain,
+                "--qe": camera.qe,
+                "--read-noise": camera.read_noise,
+                "--psf-sigma": settings.psf_sigma_nm,
                 "--model": "general",
             }
             words = [str(w) for pair in options.items() for w in pair]
-            with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            with (
+                contextlib.redirect_stderr(io.StringIO()),
+                contextlib.redirect_stdout(io.StringIO()),
+            ):
                 if command(["localize", str(path), *words, "--overwrite"]):
                     raise SystemExit("localize failed")
 
@@ -123,7 +130,9 @@ def main() -> None:
     for size in (64, 256):
         for bfloat16 in (False, True):
             networks(size, bfloat16, args.repeats)
-    print("\n| movie | bare networks, fps | localize, disk to csv, fps | ratio |\n|---|---|---|---|")
+    print(
+        "\n| movie | bare networks, fps | localize, disk to csv, fps | ratio |\n|---|---|---|---|"
+    )
     pipeline(64, 200, args.repeats)
     pipeline(256, 30, args.repeats)
 

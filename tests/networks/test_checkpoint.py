@@ -28,7 +28,9 @@ def model_path(tmp_path):
 def test_weights_and_card_come_back(model_path):
     tensors, loaded = checkpoint.load(model_path)
     assert loaded == card()
-    torch.testing.assert_close(checkpoint.part(tensors, "phi")["a"], torch.arange(6.0).reshape(2, 3))
+    torch.testing.assert_close(
+        checkpoint.part(tensors, "phi")["a"], torch.arange(6.0).reshape(2, 3)
+    )
     assert [p.name for p in model_path.parent.iterdir()] == ["m.safetensors"]
 
 
@@ -41,7 +43,9 @@ def test_the_same_weights_give_the_same_file_in_a_fresh_process(model_path):
     other = model_path.with_name("other.safetensors")
     out = subprocess.run(
         [sys.executable, "-c", code, str(model_path), str(other)],
-        check=True, capture_output=True, text=True,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert out.stdout.strip() == checkpoint.file_hash(model_path)
 

@@ -15,8 +15,15 @@ SMALL = NetworkSettings(channels=8, dilations=(1, 2), up_channels=(8, 4), refine
 
 def settings(**values):
     standard = {
-        "name": "small", "prior": PAPERS, "network": SMALL, "frame_size": 20, "batch": 4,
-        "steps": 8, "warmup_steps": 2, "validate_every": 4, "learning_rate": 2e-3,
+        "name": "small",
+        "prior": PAPERS,
+        "network": SMALL,
+        "frame_size": 20,
+        "batch": 4,
+        "steps": 8,
+        "warmup_steps": 2,
+        "validate_every": 4,
+        "learning_rate": 2e-3,
     }
     return TrainingSettings(**{**standard, **values})
 

@@ -15,9 +15,14 @@ def draw(prior, batch=4, size=24, seed=0):
 
 def one_setting(**values):
     fixed = {
-        "psf_sigma_px": (1.1, 1.1), "photons": (1e5, 1e5), "photon_cv": (0.0, 0.0),
-        "background": (50.0, 50.0), "background_gradient": (0.0, 0.0), "read_noise": (0.0, 0.0),
-        "structures": ("uniform",), "density_per_px2": (0.01, 0.01),
+        "psf_sigma_px": (1.1, 1.1),
+        "photons": (1e5, 1e5),
+        "photon_cv": (0.0, 0.0),
+        "background": (50.0, 50.0),
+        "background_gradient": (0.0, 0.0),
+        "read_noise": (0.0, 0.0),
+        "structures": ("uniform",),
+        "density_per_px2": (0.01, 0.01),
     }
     return Prior(**{**fixed, **values})
 
@@ -78,7 +83,9 @@ def test_the_papers_setting_is_drawn_as_it_is():
     assert torch.all(pairs.background == 0)
     shining = pairs.photons > 0
     assert torch.all(shining.sum(1) >= 1)
-    torch.testing.assert_close(pairs.photons[shining].unique(), torch.tensor([200.0]), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        pairs.photons[shining].unique(), torch.tensor([200.0]), rtol=1e-5, atol=0
+    )
     from_centre = torch.hypot(pairs.y - 9.5, pairs.x - 9.5)[shining]
     assert from_centre.max() <= 7.0001
 

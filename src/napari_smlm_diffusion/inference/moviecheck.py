@@ -33,7 +33,7 @@ _SPECTRUM_LIMIT, _MOMENTS_LIMIT = 0.1, 0.4
 # Search for spots with this width where the spectrum says nothing.
 _USUAL_SIGMA = 1.3
 # 1 + (SD / mean)^2 of the photons of molecules, before it was looked at, and its relative error.
-_USUAL_SPREAD, _SPREAD_ERROR = 1.2, 0.12
+_USUAL_SPREAD, _SPREAD_ERROR = 1.12, 0.12
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,9 @@ class Components:
 
 
 def _taps(sigma: float) -> tuple[list[float], list[float]]:
-    """Return half-kernels, centre first: a Gaussian of sum 1, and its negated second derivative
+    """Return half-kernels of a Gaussian and of its negated, scale-normalised second derivative.
 
-    times sigma^2, of sum 0.
+    The centre comes first; with both sides the Gaussian sums to 1 and its derivative to 0.
     """
     r = torch.arange(math.ceil(4 * sigma) + 1, dtype=torch.float64)
     gauss = torch.exp(-(r**2) / (2 * sigma**2))
@@ -76,7 +76,9 @@ def _filtered(image: Tensor, half: list[float], dim: int) -> Tensor:
     padded = F.pad(image, (reach, reach) if dim == 2 else (0, 0, reach, reach))
     result = half[0] * image
     for distance, tap in enumerate(half[1:], start=1):
-        pair = padded.narrow(dim, reach - distance, size) + padded.narrow(dim, reach + distance, size)
+        pair = padded.narrow(dim, reach - distance, size) + padded.narrow(
+            dim, reach + distance, size
+        )
         result.add_(pair, alpha=tap)
     return result
 
@@ -124,7 +126,7 @@ def _first_of_ties(found: Tensor) -> Tensor:
 
 
 class _Patches:
-    """Windows of the fine image around components that move, gathered and scattered as one array."""
+    """Windows of the fine image around moving components, gathered and scattered as one array."""
 
     def __init__(self, density: Tensor, reach: int) -> None:
         self.shape = density.shape
@@ -133,7 +135,7 @@ class _Patches:
         self.offsets = torch.arange(-reach, reach + 1)
 
     def index(self, frame: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return flat indices (M, W, W) into the padded image and the window's coordinates (M, W)."""
+        """Return flat indices (M, W, W) into the padded image and the windows' axes (M, W)."""
         limit_y, limit_x = self.shape[1] - 1, self.shape[2] - 1
         row = y.round().long().clamp(0, limit_y)[:, None] + self.offsets
         column = x.round().long().clamp(0, limit_x)[:, None] + self.offsets

@@ -1,8 +1,9 @@
 """Photons and background per molecule, then one joint scoring step with its Cramer-Rao bound.
 
-Given positions, the expected frame is linear in the amplitudes. They are fitted by the multiplicative
-update of Richardson (1972) and Lucy (1974): the maximum-likelihood estimate that stays positive. Read
-noise enters as in the shifted-Poisson likelihood, data + r^2 ~ Poisson(mu + r^2).
+Given positions, the expected frame is linear in the amplitudes. They are fitted by the
+multiplicative update of Richardson (1972) and Lucy (1974): the maximum-likelihood estimate that
+stays positive. Read noise enters as in the shifted-Poisson likelihood,
+data + r^2 ~ Poisson(mu + r^2).
 """
 
 import math
@@ -104,7 +105,7 @@ def _surface(knots: Tensor, shape: tuple[int, int]) -> Tensor:
 
 
 def _surface_transpose(image: Tensor, knots: tuple[int, int]) -> Tensor:
-    """Collect a (B, Y, X) image on the knots; the shape, not the exact adjoint, is what EM needs."""
+    """Collect a (B, Y, X) image on the knots; EM needs the shape, not the exact adjoint."""
     return F.adaptive_avg_pool2d(image[:, None], knots)
 
 
@@ -156,9 +157,9 @@ def fit_amplitudes(
 
 
 def _neighbours(frame: Tensor, y: Tensor, x: Tensor, reach: float) -> tuple[Tensor, Tensor]:
-    """Return (M, n) indices of the nearest emitters of the same frame, M where there is none,
+    """Return the nearest emitters of the same frame, and how far the nearest is.
 
-    and the (M,) distance to the nearest, `reach` where there is none.
+    (M, n) indices, M where there is none, and (M,) distances, `reach` where there is none.
     """
     # Frames are set far apart along a third axis, so that one tree serves the whole batch.
     points = np.stack([y.numpy(), x.numpy(), frame.numpy() * 1e5], axis=1)
@@ -175,8 +176,8 @@ def fit_photons(
     """Fit photons, then score once: x, y, photons of each emitter and its neighbours, background.
 
     Parameters are as in `fit_amplitudes`. The step is Fisher scoring, d = I^-1 J' (n - mu) / v with
-    v = mu + r^2 (one step from a root-n-consistent start is efficient: Le Cam 1956), and the bound is
-    the diagonal of I^-1 (Smith et al. 2010, eq. 9, for many emitters).
+    v = mu + r^2 (one step from a root-n-consistent start is efficient: Le Cam 1956), and the bound
+    is the diagonal of I^-1 (Smith et al. 2010, eq. 9, for many emitters).
     """
     if len(frame) == 0:
         return PhotonFit(*[torch.zeros(0)] * 8)

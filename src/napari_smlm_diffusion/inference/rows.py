@@ -29,7 +29,9 @@ class RowEstimates:
     probability: Tensor
 
 
-def features(found: Candidates, psf_sigma_px: float, kernel_sigma: float, upsampling: int) -> Tensor:
+def features(
+    found: Candidates, psf_sigma_px: float, kernel_sigma: float, upsampling: int
+) -> Tensor:
     """Return (2, M, FEATURES) numbers of order one, for the y axis and the x axis."""
     parts, fit = found.parts, found.fit
     peak = fit.photons / (2 * torch.pi * psf_sigma_px**2)
@@ -68,7 +70,10 @@ class RowPredictor(nn.Module):
         self.register_buffer("mean", torch.zeros(FEATURES))
         self.register_buffer("scale", torch.ones(FEATURES))
         self.layers = nn.Sequential(
-            nn.Linear(FEATURES, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(),
+            nn.Linear(FEATURES, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
             nn.Linear(width, 3),
         )
 
@@ -84,9 +89,7 @@ def estimate(predictor: RowPredictor | None, found: Candidates, numbers: Tensor)
     fit = found.fit
     bound = torch.stack([fit.crlb_y, fit.crlb_x])
     if predictor is None:
-        return RowEstimates(
-            found.y, found.x, bound[0], bound[1], found.parts.mass.clamp(0.0, 1.0)
-        )
+        return RowEstimates(found.y, found.x, bound[0], bound[1], found.parts.mass.clamp(0.0, 1.0))
     log_ratio, share, logit = predictor(numbers)
     step = bounded_step(fit.step_y, fit.step_x)
     y, x = torch.stack([found.y, found.x]) + share * step
@@ -95,5 +98,5 @@ def estimate(predictor: RowPredictor | None, found: Candidates, numbers: Tensor)
 
 
 def bounded_step(step_y: Tensor, step_x: Tensor) -> Tensor:
-    """Return the (2, M) step, at most half a pixel on each axis: beyond, one step is no estimate."""
+    """Return the (2, M) step, at most half a pixel per axis: beyond, one step is no estimate."""
     return torch.stack([step_y, step_x]).clamp(-_LARGEST_STEP_PX, _LARGEST_STEP_PX)

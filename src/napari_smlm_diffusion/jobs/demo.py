@@ -4,6 +4,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from napari_smlm_diffusion.evaluation.metrics import evaluate
 from napari_smlm_diffusion.evaluation.report import Evaluation
@@ -65,20 +66,19 @@ def demo(
             tables.append(progress.info["table"])
             yield progress
         yield Progress(0, 0, "evaluating")
-        import pandas as pd
-
         found = pd.concat(tables, ignore_index=True)
         rng = np.random.default_rng(movie_settings.seed)
         result = evaluate(found, movie.truth, TOLERANCE_NM, rng)
         title = (
-            f"{result.found} found, {result.truth} true in {movie_settings.frames} frames   "
-            f"precision {result.precision.value:.2f}   recall {result.recall.value:.2f}   "
-            f"RMSE {np.hypot(result.rmse_x_nm.value, result.rmse_y_nm.value) / np.sqrt(2):.0f} nm"
+            f"{result.found:,} found, {result.truth:,} true      "
+            f"precision {result.precision.value:.2f}      recall {result.recall.value:.2f}      "
+            f"RMSE {result.rmse_lateral_nm.value / np.sqrt(2):.0f} nm per axis"
         )
         write_summary(
             folder / "summary.png",
             _middle_frame(plan, movie),
             read_image(folder / "density.tif").image.astype(np.float64),
+            movie_settings.frames,
             movie_settings.pixel_size_nm,
             title,
         )

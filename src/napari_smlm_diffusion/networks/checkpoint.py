@@ -1,4 +1,4 @@
-"""A model is one safetensors file: weights, and a JSON card in its header. Alone it is enough to run."""
+"""A model is one safetensors file, enough to run: weights, and a JSON card in its header."""
 
 import hashlib
 import json
@@ -75,7 +75,7 @@ def _refuse(path: Path, why: str) -> InputError:
 
 
 def _check_kind(path: Path) -> None:
-    """Refuse, from the first bytes alone, what is not a safetensors file. A pickle is never opened."""
+    """Refuse, from the first bytes alone, what is not safetensors. A pickle is never opened."""
     if not path.is_file():
         raise _refuse(path, "no such file; `smlm-diffusion models` lists the shipped ones")
     with path.open("rb") as handle:
@@ -119,8 +119,11 @@ def _parse_card(path: Path, text: str) -> ModelCard:
     except (ValueError, KeyError, TypeError):
         raise _refuse(path, "has a model card that cannot be read") from None
     if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise _refuse(path, f"has format {version}, newer than the {FORMAT_VERSION} this version "
-                            "reads; update napari-smlm-diffusion")
+        raise _refuse(
+            path,
+            f"has format {version}, newer than the {FORMAT_VERSION} this version "
+            "reads; update napari-smlm-diffusion",
+        )
     try:
         return ModelCard.model_validate(raw)
     except (ValidationError, InputError) as error:
@@ -131,7 +134,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], ModelCard]:
     """Read weights and card; raises as `load_card`."""
     card = load_card(path)
     with safe_open(path, "pt") as handle:
-        return {key: handle.get_tensor(key) for key in handle.keys()}, card  # noqa: SIM118
+        return {key: handle.get_tensor(key) for key in handle.keys()}, card
 
 
 def file_hash(path: Path) -> str:

@@ -33,7 +33,7 @@ class VarianceHead(nn.Module):
         self.decoder = Decoder(width, up_channels, refinements)
 
     def forward(self, features: Tensor, density: Tensor) -> Tensor:
-        """Return log E[(y - y-hat)^2 | x], (B, 4Y, 4X), from phi's features and (B, 4Y, 4X) density."""
+        """Return log E[(y - y-hat)^2 | x] from phi's features and density, (B, 4Y, 4X) as that."""
         folded = F.pixel_unshuffle(density[:, None], UPSAMPLING)
         x = self.trunk(self.entry(torch.cat([features, folded], dim=1)))
         # -8 starts near the background's variance, so that training spends its time on molecules.

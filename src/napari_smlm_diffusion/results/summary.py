@@ -11,8 +11,12 @@ from napari_smlm_diffusion.results.files import atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
 
-_BACK, _INK, _FOUND, _TRUTH = "#0d1117", "#e6edf3", "#ffb000", "#63d8ff"
+_BACK, _INK, _FAINT = "#0d1117", "#e6edf3", "#aab4c0"
+_FOUND, _TRUTH = "#ffb000", "#63d8ff"
+# An image that is zero everywhere needs some end of its colours.
+_TINY = 1e-6
 
 
 class Frame(NamedTuple):
@@ -42,6 +46,7 @@ def write_summary(
     path: str | Path,
     frame: Frame,
     density_sum: NDArray[np.float64],
+    n_frames: int,
     pixel_size_nm: float,
     title: str,
 ) -> None:
@@ -55,6 +60,8 @@ def write_summary(
         The one that is shown.
     density_sum : (sY, sX) array
         Sum of the density over all frames.
+    n_frames : int
+        How many these are.
     pixel_size_nm : float
         Edge of a camera pixel, nm.
     title : str
@@ -67,100 +74,90 @@ def write_summary(
     """
     # Not pyplot: it would choose a screen, and keep the figure alive.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import Normalize, PowerNorm
     from matplotlib.figure import Figure
 
     height, width = frame.photons.shape
     # In nm, with 0 at the centre of the first pixel, so that all panels share one coordinate.
-    low, right, bottom = (pixel_size_nm * (n - 0.5) for n in (0, width, height))
-    extent = (low, right, bottom, low)
+    left, right, bottom = (pixel_size_nm * (n - 0.5) for n in (0, width, height))
+    extent = (left, right, bottom, left)
 
-    figure = Figure(figsize=(11, 11.6), facecolor=_BACK, layout="constrained")
+    # The panels have the shape of the frame: with this height no gap is left between them.
+    panel = 4.9
+    size = (2 * panel + 1.6, 2 * panel * height / width + 1.3)
+    figure = Figure(figsize=size, facecolor=_BACK, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)  # type: ignore[union-attr, call-arg]
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # type: ignore[union-attr, call-arg]
     figure.suptitle(title, color=_INK, fontsize=15)
-    panels = figure.subplots(2, 2)
-    peak = float(np.quantile(frame.density, 0.999)) or 1.0
     sd = np.sqrt(frame.variance)
-    images = (
-        (frame.photons, "gray", (0.01, 0.999), f"frame {frame.index}, photons"),
-        (frame.density, "inferno", (None, peak), "its density: a molecule peaks at 1"),
-        (sd, "viridis", (None, None), "marginal SD of that density"),
-        (np.sqrt(np.clip(density_sum, 0, None)), "magma", (0.0, 0.998), "all frames (square root)"),
-    )
-    for axes, (image, colours, limits, label) in zip(panels.flat, images, strict=True):
-        low_high = _limits(image, limits)
-        shown = axes.imshow(
-            image,
-            cmap=colours,
-            extent=extent,
-            vmin=low_high[0],
-            vmax=low_high[1],
-            interpolation="nearest",
-        )
-        axes.set_title(label, color=_INK, fontsize=12, loc="left")
-        axes.set_axis_off()
-        _scale_bar(axes, extent)
-        bar = figure.colorbar(shown, ax=axes, shrink=0.86, pad=0.015, aspect=32)
-        bar.ax.tick_params(colors=_INK, labelsize=8, length=2)
+    dark, bright = np.quantile(frame.photons, (0.02, 0.999))
+    panels = (
+        # Darker than all of it, so that the marks stand out.
+        (frame.photons, "gray", Normalize(dark, 1.3 * bright), f"frame {frame.index}", "photons"),
+        (frame.density, "inferno", _from_zero(frame.density), "its density",
+         "1: a molecule whose place is sure"),
+        (sd, "viridis", _from_zero(sd), "marginal SD of that density", "same unit"),
+        (density_sum, "magma", PowerNorm(0.5, 0.0, max(_TINY, np.quantile(density_sum, 0.998))),
+         f"super-resolved: density of all {n_frames} frames", "sum, square root scale"),
+    )  # fmt: skip
+    axes = figure.subplots(2, 2)
+    for place, (image, colours, norm, label, unit) in zip(axes.flat, panels, strict=True):
+        shown = place.imshow(image, cmap=colours, norm=norm, extent=extent, interpolation="nearest")
+        place.set_title(label, color=_INK, fontsize=12.5, loc="left", pad=7)
+        place.set_axis_off()
+        _scale_bar(place, extent)
+        bar = figure.colorbar(shown, ax=place, shrink=0.94, pad=0.012, aspect=38)
+        bar.set_label(unit, color=_FAINT, fontsize=9.5)
+        bar.ax.tick_params(colors=_FAINT, labelsize=8.5, length=2)
         bar.outline.set_visible(False)  # type: ignore[operator]
-    first = panels.flat[0]
-    first.scatter(
-        frame.truth["x_nm"],
-        frame.truth["y_nm"],
-        s=46,
-        facecolors="none",
-        edgecolors=_TRUTH,
-        linewidths=1.1,
-        label="true",
-    )
-    first.scatter(
-        frame.found["x_nm"],
-        frame.found["y_nm"],
-        s=13,
-        c=_FOUND,
-        marker="+",
-        linewidths=1.1,
-        label="found",
-    )
-    first.set_xlim(extent[:2])
-    first.set_ylim(extent[2:])
-    first.legend(
-        loc="upper right",
-        fontsize=9,
-        facecolor=_BACK,
-        edgecolor="none",
-        labelcolor=_INK,
-        framealpha=0.75,
-    )
+    _mark(axes.flat[0], frame, extent)
     with atomic(path) as partial:
         figure.savefig(partial, dpi=150, facecolor=_BACK)
 
 
-def _limits(
-    image: NDArray[np.floating], asked: tuple[float | None, float | None]
-) -> tuple[float, float]:
-    low, high = asked
-    if low is not None and high is not None:  # quantiles
-        return float(np.quantile(image, low)), float(np.quantile(image, high))
-    return 0.0, high if high is not None else float(np.quantile(image, 0.999))
+def _from_zero(image: NDArray[np.floating]) -> "Normalize":
+    """Return colours from 0 to all but the brightest thousandth."""
+    from matplotlib.colors import Normalize
+
+    return Normalize(0.0, max(_TINY, float(np.quantile(image, 0.999))))
+
+
+def _mark(axes: "Axes", frame: Frame, extent: tuple[float, float, float, float]) -> None:
+    """Mark true and found molecules, with their legend in the line of the title."""
+    true, found = frame.truth, frame.found
+    axes.scatter(
+        true["x_nm"], true["y_nm"], s=42, facecolors="none", edgecolors=_TRUTH, linewidths=1.2,
+        label=f"{len(true)} true",
+    )  # fmt: skip
+    axes.scatter(
+        found["x_nm"], found["y_nm"], s=17, c=_FOUND, marker="+", linewidths=1.3,
+        label=f"{len(found)} found",
+    )  # fmt: skip
+    axes.set_xlim(extent[:2])
+    axes.set_ylim(extent[2:])
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1.01, 0.99), ncols=2, fontsize=11, frameon=False,
+        labelcolor=_INK, handletextpad=0.1, columnspacing=1.0, borderpad=0.1, borderaxespad=0.1,
+    )  # fmt: skip
 
 
 def _scale_bar(axes: "Axes", extent: tuple[float, float, float, float]) -> None:
     """Draw a bar of one, two or five times a power of ten nm, about a fifth of the width."""
+    from matplotlib.patheffects import withStroke
+
     left, right, bottom, top = extent
     wanted = (right - left) / 5
     power = 10.0 ** np.floor(np.log10(wanted))
     length = max(k * power for k in (1, 2, 5) if k * power <= wanted)
-    x, y = left + 0.05 * (right - left), bottom - 0.05 * (bottom - top)
-    axes.plot([x, x + length], [y, y], color=_INK, linewidth=3, solid_capstyle="butt")
-    label = f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm"
+    # An outline, because what lies behind may be as bright as the bar.
+    outline = [withStroke(linewidth=3, foreground=_BACK)]
+    x, y = right - 0.05 * (right - left) - length, bottom - 0.05 * (bottom - top)
+    axes.plot(
+        [x, x + length], [y, y], color=_INK, linewidth=3, solid_capstyle="butt",
+        path_effects=[withStroke(linewidth=5, foreground=_BACK)],
+    )  # fmt: skip
     axes.annotate(
-        label,
-        (x + length / 2, y),
-        xytext=(0, 5),
-        textcoords="offset points",
-        color=_INK,
-        fontsize=10,
-        ha="center",
-        va="bottom",
-    )
+        f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm",
+        (x + length / 2, y), xytext=(0, 5), textcoords="offset points", color=_INK, fontsize=10,
+        ha="center", va="bottom", path_effects=outline,
+    )  # fmt: skip

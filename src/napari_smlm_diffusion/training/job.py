@@ -89,7 +89,9 @@ def _start(settings: TrainingSettings, name: str) -> Tensors:
     return part(tensors, name)
 
 
-def _built_on(settings: TrainingSettings, out: Path, needed: StageName) -> tuple[Tensors, ModelCard]:
+def _built_on(
+    settings: TrainingSettings, out: Path, needed: StageName
+) -> tuple[Tensors, ModelCard]:
     path = model_file(settings, out)
     if not path.exists():
         raise InputError(f"{path} does not exist; train the stage {needed} into {out} first")
@@ -100,7 +102,11 @@ def _built_on(settings: TrainingSettings, out: Path, needed: StageName) -> tuple
 
 
 def _save(
-    settings: TrainingSettings, out: Path, stage: StageName, tensors: Tensors, card: ModelCard | None,
+    settings: TrainingSettings,
+    out: Path,
+    stage: StageName,
+    tensors: Tensors,
+    card: ModelCard | None,
     result: dict[str, Any],
 ) -> None:
     """Write the model file with this stage's result; later stages must be trained again."""
@@ -130,7 +136,9 @@ def _train_phi(
     phi = build_phi(settings.network)
     if start := _start(settings, "phi"):
         phi.load_state_dict(start)
-    result = yield from train(PhiStage(phi, settings.network.kernel_sigma), settings, folder, resume)
+    result = yield from train(
+        PhiStage(phi, settings.network.kernel_sigma), settings, folder, resume
+    )
     _save(settings, out, "phi", with_prefix(phi.state_dict(), "phi"), None, result)
 
 

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -72,9 +72,7 @@ def _learning_rate(settings: TrainingSettings, step: int, fraction: float) -> fl
 def draw(settings: TrainingSettings, count: int, size: int, generator: torch.Generator) -> Pairs:
     """Draw pairs of the settings' prior on the network's density scale."""
     net = settings.network
-    return draw_pairs(
-        settings.prior, count, size, net.upsampling, net.kernel_sigma, generator
-    )
+    return draw_pairs(settings.prior, count, size, net.upsampling, net.kernel_sigma, generator)
 
 
 def train(
@@ -105,7 +103,9 @@ def train(
         holds the averaged weights.
     """
     network = stage.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=settings.learning_rate, weight_decay=1e-4
+    )
     ema = Ema(network, settings.ema_halflife)
     generator = torch.Generator().manual_seed(settings.seed)
     step, used = 0, 0.0
@@ -124,12 +124,20 @@ def train(
     saved_at = time.monotonic()
 
     def checkpoint() -> None:
-        _write(folder / CHECKPOINT, {
-            "settings": settings.model_dump_json(), "stage": stage.name, "step": step,
-            "minutes": used, "history": history, "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(), "ema": ema.state_dict(),
-            "generator": generator.get_state(),
-        })
+        _write(
+            folder / CHECKPOINT,
+            {
+                "settings": settings.model_dump_json(),
+                "stage": stage.name,
+                "step": step,
+                "minutes": used,
+                "history": history,
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "ema": ema.state_dict(),
+                "generator": generator.get_state(),
+            },
+        )
 
     try:
         while (fraction := max(step / settings.steps, used / settings.minutes)) < 1.0:
@@ -150,14 +158,20 @@ def train(
             if time.monotonic() - saved_at > settings.checkpoint_seconds:
                 checkpoint()
                 saved_at = time.monotonic()
-            yield Progress(done=step, total=settings.steps, message=f"training {stage.name}",
-                           info=info)
+            yield Progress(
+                done=step, total=settings.steps, message=f"training {stage.name}", info=info
+            )
     finally:
         checkpoint()
     final = validate(stage, ema, fixed, settings.batch)
     network.load_state_dict(ema.state)
-    return {"steps": step, "samples": ema.samples, "minutes": round(used, 1),
-            "validation": final, "history": history}
+    return {
+        "steps": step,
+        "samples": ema.samples,
+        "minutes": round(used, 1),
+        "validation": final,
+        "history": history,
+    }
 
 
 @torch.no_grad()

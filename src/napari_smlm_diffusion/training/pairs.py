@@ -103,9 +103,10 @@ def _render(y: Tensor, x: Tensor, weight: Tensor, sigma: Tensor, shape: tuple[in
 def kernel_density(
     y: Tensor, x: Tensor, present: Tensor, shape: tuple[int, int], upsampling: int, sigma: float
 ) -> Tensor:
-    """Return the (B, sY, sX) kernel density of (B, M) emitters (eq. 4 of the guided-diffusion paper).
+    """Return the (B, sY, sX) kernel density of (B, M) emitters.
 
-    On the absolute scale of `napari_smlm_diffusion.density`: one centred molecule peaks at 1.
+    Equation 4 of the guided-diffusion paper, on the absolute scale of
+    `napari_smlm_diffusion.density`: one centred molecule peaks at 1.
     """
     width = torch.full_like(y, sigma)
     fine = [(c + 0.5) * upsampling - 0.5 for c in (y, x)]

@@ -31,8 +31,16 @@ class Prior(Settings):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        for name in ("psf_sigma_px", "photons", "photon_cv", "background", "background_gradient",
-                     "read_noise", "density_per_px2", "disc_count"):
+        for name in (
+            "psf_sigma_px",
+            "photons",
+            "photon_cv",
+            "background",
+            "background_gradient",
+            "read_noise",
+            "density_per_px2",
+            "disc_count",
+        ):
             low, high = getattr(self, name)
             if not 0 <= low <= high:
                 raise ValueError(f"{name}: got ({low}, {high}), allowed is 0 <= low <= high")

@@ -65,8 +65,13 @@ def collect_rows(
             here, _FRAMES_AT_ONCE, size, network.upsampling, network.kernel_sigma, generator
         )
         found = find_candidates(
-            phi, head, pairs.effective, pairs.read_variance, sigma,
-            network.upsampling, network.kernel_sigma,
+            phi,
+            head,
+            pairs.effective,
+            pairs.read_variance,
+            sigma,
+            network.upsampling,
+            network.kernel_sigma,
         )
         matched = match_candidates(found, pairs, MATCH_RADIUS_PX)
         hit = matched >= 0
