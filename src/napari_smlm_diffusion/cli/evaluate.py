@@ -4,6 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from napari_smlm_diffusion.errors import InputError
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
@@ -29,6 +31,8 @@ def run(options: argparse.Namespace) -> int:
     from napari_smlm_diffusion.frames import parse_frame_range
     from napari_smlm_diffusion.results.formats.tables import read_corner
 
+    if not options.tolerance > 0:
+        raise InputError(f"--tolerance must be above 0 nm, got {options.tolerance:g}")
     found, truth = read_corner(options.found), read_corner(options.truth)
     frames = None
     if options.frames is not None:

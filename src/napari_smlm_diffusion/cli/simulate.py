@@ -6,6 +6,7 @@ from pathlib import Path
 
 from napari_smlm_diffusion.cli.config import read_config
 from napari_smlm_diffusion.cli.parser import add_settings, settings_from
+from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs.movie import write_movie
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.results import run_folder
@@ -62,6 +63,9 @@ def _settings(options: argparse.Namespace) -> MovieSettings:
     ):
         if getattr(options, name) is not None:
             values.pop(other, None)
+    both = [getattr(options, name) is not None for name in ("density_per_um2", "count_per_frame")]
+    if all(both) or not (any(both) or options.config):
+        raise InputError("give one of --density (per square micron) and --count-per-frame")
     camera = values.get("camera", MovieSettings.model_fields["camera"].default)
     if options.camera is not None:
         camera = Camera.from_json(options.camera)

@@ -166,8 +166,8 @@ def _neighbours(frame: Tensor, y: Tensor, x: Tensor, reach: float) -> tuple[Tens
     distance, index = cKDTree(points).query(
         points, k=_NEIGHBOURS + 1, distance_upper_bound=reach, workers=1
     )
-    nearest = np.minimum(distance[:, 1], reach)
-    return torch.from_numpy(index[:, 1:]), torch.from_numpy(nearest).float()
+    nearest = np.minimum(np.asarray(distance)[:, 1], reach)
+    return torch.from_numpy(np.asarray(index)[:, 1:]), torch.from_numpy(nearest).float()
 
 
 def fit_photons(
@@ -188,8 +188,8 @@ def fit_photons(
         _score(frames, read_variance, background, expected, sigma, chunk, frame, padded, neighbours)
         for chunk in torch.arange(len(frame)).split(_ROWS_AT_ONCE)
     ]
-    fitted = [torch.cat(values) for values in zip(*rows, strict=True)]
-    return PhotonFit(*fitted, neighbour=nearest)
+    columns = [torch.cat(values) for values in zip(*rows, strict=True)]
+    return PhotonFit(*[*columns, nearest])
 
 
 def _score(

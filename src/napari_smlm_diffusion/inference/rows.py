@@ -65,6 +65,9 @@ def features(
 class RowPredictor(nn.Module):
     """(2, M, FEATURES) -> log SD relative to the bound, share of the step, logit of existence."""
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, width: int = 48) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(FEATURES))

@@ -24,7 +24,7 @@ class Frame(NamedTuple):
 
     Attributes
     ----------
-    index : int
+    number : int
         Number of the frame, from 0.
     photons : (Y, X) array
         The frame itself, photons.
@@ -34,7 +34,7 @@ class Frame(NamedTuple):
         Rows of this frame; only ``x_nm`` and ``y_nm`` are used.
     """
 
-    index: int
+    number: int
     photons: NDArray[np.float32]
     density: NDArray[np.float64]
     variance: NDArray[np.float64]
@@ -93,7 +93,7 @@ def write_summary(
     dark, bright = np.quantile(frame.photons, (0.02, 0.999))
     panels = (
         # Darker than all of it, so that the marks stand out.
-        (frame.photons, "gray", Normalize(dark, 1.3 * bright), f"frame {frame.index}", "photons"),
+        (frame.photons, "gray", Normalize(dark, 1.3 * bright), f"frame {frame.number}", "photons"),
         (frame.density, "inferno", _from_zero(frame.density), "its density",
          "1: a molecule whose place is sure"),
         (sd, "viridis", _from_zero(sd), "marginal SD of that density", "same unit"),
@@ -109,7 +109,7 @@ def write_summary(
         bar = figure.colorbar(shown, ax=place, shrink=0.94, pad=0.012, aspect=38)
         bar.set_label(unit, color=_FAINT, fontsize=9.5)
         bar.ax.tick_params(colors=_FAINT, labelsize=8.5, length=2)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
     _mark(axes.flat[0], frame, extent)
     with atomic(path) as partial:
         figure.savefig(partial, dpi=150, facecolor=_BACK)

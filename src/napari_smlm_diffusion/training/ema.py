@@ -40,4 +40,4 @@ class Ema:
             raise ValueError("the saved average belongs to another network")
         self.samples = int(state["samples"])
         for key, value in weights.items():
-            self.state[key].copy_(value)  # type: ignore[arg-type]
+            self.state[key].copy_(value)

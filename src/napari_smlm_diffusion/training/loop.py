@@ -145,7 +145,7 @@ def train(
                 group["lr"] = _learning_rate(settings, step, fraction)
             loss = stage.loss(draw(settings, settings.batch, settings.frame_size, generator))
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), stage.clip)
             optimizer.step()
             ema.update(network, settings.batch)

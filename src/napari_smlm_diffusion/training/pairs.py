@@ -109,8 +109,9 @@ def kernel_density(
     `napari_smlm_diffusion.density`: one centred molecule peaks at 1.
     """
     width = torch.full_like(y, sigma)
-    fine = [(c + 0.5) * upsampling - 0.5 for c in (y, x)]
-    image = _render(*fine, present, width, (shape[0] * upsampling, shape[1] * upsampling))
+    fine_y, fine_x = ((c + 0.5) * upsampling - 0.5 for c in (y, x))
+    fine_shape = (shape[0] * upsampling, shape[1] * upsampling)
+    image = _render(fine_y, fine_x, present, width, fine_shape)
     return image / math.erf(1.0 / (2.0 * math.sqrt(2.0) * sigma)) ** 2
 
 
@@ -160,8 +161,8 @@ def _field(prior: Prior, size: int, margin: float, g: Generator) -> tuple[Tensor
     """Draw one frame's emitters, in pixels of a frame of `size` with a margin around it."""
     structure = prior.structures[int(torch.randint(len(prior.structures), (1,), generator=g))]
     if structure == "disc":
-        low, high = prior.disc_count
-        n = int(torch.randint(low, high + 1, (1,), generator=g))
+        fewest, most = prior.disc_count
+        n = int(torch.randint(fewest, most + 1, (1,), generator=g))
         angle = 2 * math.pi * torch.rand(n, generator=g)
         radius = prior.disc_radius_px * torch.rand(n, generator=g).sqrt()
         centre = (size - 1) / 2

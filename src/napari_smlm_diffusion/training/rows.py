@@ -133,7 +133,7 @@ def fit_rows(
         batch = tuple(r[chosen] if r.dim() == 1 else r[:, chosen] for r in rows)
         loss = row_loss(predictor, batch)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(predictor.parameters(), 5.0)
         optimizer.step()
         schedule.step()

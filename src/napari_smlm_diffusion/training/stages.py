@@ -21,8 +21,12 @@ class Stage(Protocol):
     """A network that learns, and the loss it learns by."""
 
     name: str
-    network: nn.Module
     clip: float
+
+    @property
+    def network(self) -> nn.Module:
+        """The one whose weights are trained."""
+        ...
 
     def loss(self, pairs: Pairs) -> Tensor:
         """Return the scalar loss of a batch."""
@@ -45,12 +49,17 @@ class PhiStage:
     clip = 20.0
 
     def __init__(self, phi: DeepStorm, kernel_sigma: float) -> None:
-        self.network = phi
+        self._phi = phi
         self.share = kernel_share(kernel_sigma)
+
+    @property
+    def network(self) -> nn.Module:
+        """phi."""
+        return self._phi
 
     def loss(self, pairs: Pairs) -> Tensor:
         """Return the weighted mean squared error of a batch, scaled."""
-        density = self.network(_input(pairs))
+        density = self._phi(_input(pairs))
         count = density.detach().sum((1, 2)).clamp_min(0.0) * self.share
         weight = 1.0 / (1.0 + count / _HALF_WEIGHT_COUNT)
         squared = (density - pairs.density).square().mean((1, 2))
@@ -65,7 +74,12 @@ class VarianceStage:
 
     def __init__(self, phi: DeepStorm, head: VarianceHead) -> None:
         self.phi = phi.eval().requires_grad_(False)
-        self.network = head
+        self._head = head
+
+    @property
+    def network(self) -> nn.Module:
+        """The head; phi is not trained here."""
+        return self._head
 
     def loss(self, pairs: Pairs) -> Tensor:
         """Return the mean deviance of a batch, scaled."""
@@ -73,4 +87,4 @@ class VarianceStage:
             features = self.phi.features(_input(pairs))
             density = self.phi.density(features)
             squared = (density - pairs.density).square()
-        return _LOSS_SCALE * variance_loss(self.network(features, density), squared)
+        return _LOSS_SCALE * variance_loss(self._head(features, density), squared)
