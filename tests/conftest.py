@@ -31,6 +31,67 @@ def data_dir() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory) -> Path:
+    """A model file whose weights are written by hand: it marks what is brighter than around it.
+
+    It finds every clear spot, though in several pieces, and its rows claim
+    the Cramer-Rao bound. Without training it is the same everywhere.
+    """
+    import torch
+
+    from napari_smlm_diffusion.inference.rows import RowPredictor
+    from napari_smlm_diffusion.networks import checkpoint
+    from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+    from napari_smlm_diffusion.networks.variance import VarianceHead
+
+    network = checkpoint.NetworkSettings(channels=8, dilations=(1,), up_channels=(8, 4))
+    phi = DeepStorm(network.channels, network.dilations, network.up_channels, network.refinements)
+    head, rows = VarianceHead(network.channels), RowPredictor()
+    with torch.no_grad():
+        for weights in (*phi.parameters(), *head.parameters(), *rows.parameters()):
+            weights.zero_()
+        decoder = phi.decoder
+        phi.entry.weight[0, 0] = -0.125  # the signal, less its neighbours ...
+        phi.entry.weight[0, 0, 1, 1] = 1.0
+        phi.entry.bias[0] = -0.25  # ... and less what noise may do
+        decoder.squeeze.weight[0, 0] = 1.0
+        blur = torch.tensor([1.0, 2.0, 1.0])
+        for layer in (decoder.at_half, decoder.at_full, *decoder.refine, decoder.last):
+            layer.weight[0, 0] = torch.outer(blur, blur) / 16
+        decoder.last.weight *= 0.8
+    tensors = {
+        **checkpoint.with_prefix(phi.state_dict(), "phi"),
+        **checkpoint.with_prefix(head.state_dict(), "variance"),
+        **checkpoint.with_prefix(rows.state_dict(), "rows"),
+    }
+    card = checkpoint.ModelCard(
+        name="tiny",
+        package_version="0",
+        network=network,
+        prior={"photons": [100.0, 20_000.0], "psf_sigma_px": [0.8, 1.8]},
+        stages={"phi": {}, "variance": {}, "rows": {}},
+    )
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    checkpoint.save(path, tensors, card)
+    return path
+
+
+@pytest.fixture(scope="session")
+def movie_file(tmp_path_factory) -> Path:
+    """``movie.tif`` of 24 frames of 28 x 36 pixels, bright and sparse, with its ``truth.csv``."""
+    from napari_smlm_diffusion.jobs.movie import write_movie
+    from napari_smlm_diffusion.simulation.light import ConstantPhotons
+    from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
+
+    settings = MovieSettings(
+        frames=24, shape=(28, 36), count_per_frame=4, photons=ConstantPhotons(mean=3000.0), seed=2
+    )
+    folder = tmp_path_factory.mktemp("movie")
+    write_movie(simulate(settings), folder)
+    return folder / "movie.tif"
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu"):
         import torch
