@@ -23,11 +23,10 @@ def main(movie: str, folder: str) -> None:
     run = Path(folder)
     density = read_image(run / "density.tif")
     variance = read_image(run / "variance.tif")
-    pixel, up = density.pixel_size_nm, density.upsampling
-    # The centre of fine pixel j lies at (j + 0.5) / up - 0.5 camera pixels.
+    pixel = density.metadata["pixel_size_nm"]
     fine = {
-        "scale": (pixel / up, pixel / up),
-        "translate": tuple((o + 0.5 / up - 0.5) * pixel for o in density.origin_px),
+        "scale": density.metadata["scale_nm"],
+        "translate": density.metadata["translate_nm"],
         "units": ("nm", "nm"),
     }
     viewer = napari.Viewer()
