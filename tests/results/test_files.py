@@ -107,3 +107,9 @@ def test_a_disk_that_fills_within_a_part_keeps_only_whole_parts(tmp_path):
         file.write("row 2\n")
     assert file.partial.read_text() == "header\nrow 1\n"
     assert not file.path.exists()
+
+
+def test_a_full_disk_is_told_from_numpys_error_without_a_number(tmp_path):
+    with pytest.raises(OutputError, match=r"the disk is full .*density\.tif"):
+        with disk_errors(tmp_path / "density.tif"):
+            raise OSError("65536 requested and 8940 written")

@@ -66,7 +66,10 @@ def settings_from(
         return kind(**values)
     except InputError as error:
         problems = error.__cause__
-        if not isinstance(problems, ValidationError) or set(values) - set(kind.model_fields):
+        # Settings within settings complain themselves, of fields that are no options.
+        if not isinstance(problems, ValidationError) or problems.title != kind.__name__:
+            raise
+        if set(values) - set(kind.model_fields):  # only a --config has unknown names
             raise
         raise InputError("; ".join(_complaint(kind, p) for p in problems.errors())) from error
 

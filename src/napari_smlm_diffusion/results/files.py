@@ -40,7 +40,9 @@ def disk_errors(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        # numpy's `tofile` has no errno, but says "N requested and M written".
+        short = error.errno is None and "requested and" in str(error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or short:
             free = _free_space(Path(path))
             message = (
                 f"the disk is full{free}: {path} could not be written; make room and run again"
