@@ -28,7 +28,18 @@ def test_package_import_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "module", ["errors", "progress", "optics.camera", "settings", "localizations", "density"]
+    "module",
+    [
+        "errors",
+        "progress",
+        "optics.camera",
+        "settings",
+        "localizations",
+        "density",
+        "frames",
+        "cli",
+        "jobs.settings",
+    ],
 )
 def test_module_loads_neither_torch_nor_napari(module):
     assert not loaded_by(f"import {PACKAGE}.{module}") & {"torch", "napari", "qtpy", "magicgui"}

@@ -38,12 +38,12 @@ def run(options: argparse.Namespace) -> int:
     out = run_folder.check(options.out, options.overwrite)
 
     from napari_smlm_diffusion.inference.model import resolve
-    from napari_smlm_diffusion.jobs.demo import demo
+    from napari_smlm_diffusion.jobs.demo import DEMO, demo
     from napari_smlm_diffusion.networks.checkpoint import load_card
 
     load_card(resolve(settings.model))  # before the folder is there
     folder = run_folder.create(out, options.overwrite)
-    result = drive(demo(folder, settings), "frames", _numbers)
+    result = drive(demo(folder, settings, DEMO), "frames", _numbers)
     print(result.text())
     print(f"\nwritten to {folder}; look at {folder / 'summary.png'}")
     return 0

@@ -30,13 +30,12 @@ DEMO = MovieSettings(
     background=FlatBackground(level=20.0),
     seed=3,
 )
-MODEL = "general"
 TOLERANCE_NM = 100.0
 
 
 @as_job
 def demo(
-    folder: Path, settings: LocalizeSettings, movie_settings: MovieSettings = DEMO
+    folder: Path, settings: LocalizeSettings, movie_settings: MovieSettings
 ) -> Generator[Progress, None, Evaluation]:
     """Write movie, truth, results and ``summary.png`` into a folder that is there already.
 
