@@ -105,7 +105,7 @@ def _patches(frames: Array) -> Array:
 
 def _cumulants(frames: Array) -> Array:
     """(2, Y, X) second and third cumulant over time, unbiased (k-statistics, Fisher 1930)."""
-    t = len(frames)
+    t = max(3, len(frames))  # of fewer, as of one pixel, nothing is known: zeros
     apart = frames - frames.mean(0)
     second = np.sum(apart**2, axis=0) / (t - 1)
     third = np.sum(apart**3, axis=0) * t / ((t - 1) * (t - 2))

@@ -15,10 +15,10 @@ _WIDTH_GIVEN = 1.01
 _PHOTONS = {"isolated": 1.3, "crowded": 1.6, "rough": 2.0}
 _DENSITY = 2.0
 _BACKGROUND = 1.3
-# Of the light of molecules that may have been taken for background, and photons of any wrong offset.
+# Light of molecules that may have been taken for background, and photons of a wrong offset.
 _BACKGROUND_OF_LIGHT, _BACKGROUND_PHOTONS = 0.15, 1.0
 # Read noise is what the variance has beyond the mean: a gain that is wrong by 10 % looks like it.
-_READ_VARIANCE_OF_MEAN = 0.1
+_READ_VARIANCE_OF_MEAN, _NOISE = 0.1, 1.1
 
 
 @dataclass(frozen=True)
@@ -75,39 +75,29 @@ def compare_with_prior(
     if pixel_size_nm is not None:
         per_area, unit = (1000.0 / pixel_size_nm) ** 2, "molecules per square micron"
 
-    # Quantity, unit, key, estimate, its lowest and highest credible value, factor, digits.
     sigma, level, density = check.psf_sigma_px, check.background, check.density_per_px2
-    rows = [
-        ("PSF sigma", "px", "psf_sigma_px", sigma, sigma / width, sigma * width, 1.0),
-        (
-            "brightness of a molecule", "effective photons", "photons", check.photons,
-            check.photons / photons, check.photons * photons, 1.0,
-        ),
-        (
-            "background", "effective photons per pixel", "background", level,
-            level / _BACKGROUND - offset, level * _BACKGROUND + offset, 1.0,
-        ),
-        (
-            "density", unit, "density_per_px2", density,
-            density / _DENSITY, density * _DENSITY, per_area,
-        ),
-        (
-            "read noise", "effective electrons", "read_noise", check.read_noise,
-            noise_low / 1.1, noise_high * 1.1, 1.0,
-        ),
-    ]  # fmt: skip
+    bright = check.photons
+    # Quantity, unit, key on the card, lowest credible value, estimate, highest, factor to the unit.
+    rows = (
+        ("PSF sigma", "px", "psf_sigma_px", sigma / width, sigma, sigma * width, 1.0),
+        ("brightness of a molecule", "effective photons", "photons",
+         bright / photons, bright, bright * photons, 1.0),
+        ("background", "effective photons per pixel", "background",
+         level / _BACKGROUND - offset, level, level * _BACKGROUND + offset, 1.0),
+        ("density", unit, "density_per_px2",
+         density / _DENSITY, density, density * _DENSITY, per_area),
+        ("read noise", "effective electrons", "read_noise",
+         noise_low / _NOISE, check.read_noise, noise_high * _NOISE, 1.0),
+    )  # fmt: skip
     found = []
-    for quantity, unit, key, value, least, most, scale in rows:
+    for quantity, unit, key, least, value, most, factor in rows:
         if key not in prior or not np.isfinite(value):
             continue
         low, high = (float(bound) for bound in prior[key])
-        if least <= high and most >= low:
-            continue
-        value, low, high = scale * value, scale * low, scale * high
-        found.append(
-            OutOfRange(quantity, unit, value, low, high,
-                       _sentence(quantity, unit, value, low, high, model))
-        )  # fmt: skip
+        if least > high or most < low:
+            numbers = value * factor, low * factor, high * factor
+            text = _sentence(quantity, unit, *numbers, model)
+            found.append(OutOfRange(quantity, unit, *numbers, text))
     return found
 
 
@@ -126,23 +116,19 @@ def width_mismatch(check: MovieCheck) -> str | None:
 
 def _sentence(quantity: str, unit: str, value: float, low: float, high: float, model: str) -> str:
     bound, word = (high, "above") if value > high else (low, "below")
-    if value > 3 * bound and bound > 0:
+    by = f"{abs(value / bound - 1):.0%} {word}" if bound else word
+    if value > 3 * bound > 0:
         by = f"{value / bound:.1f} times the upper end"
-    elif bound > 0:
-        by = f"{abs(value / bound - 1):.0%} {word}"
-    else:
-        by = f"{word} it"
     name = f"the model {model}" if model else "the model"
+    span = _number(low) if low == high else f"{_number(low)}-{_number(high)}"
     return (
-        f"{quantity} is {_number(value)} {unit}; {name} was trained for "
-        f"{_number(low)}-{_number(high)} ({by}): error bars will not be true"
+        f"{quantity} is {_number(value)} {unit}; {name} was trained for {span} ({by}): "
+        "error bars will not be true"
     )
 
 
 def _number(value: float) -> str:
-    """At least three digits, and no exponent."""
-    return (
-        f"{value:.2f}"
-        if abs(value) < 10 and (value * 100) % 1 < 1e-9
-        else (f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}")
-    )
+    """Three digits or more where there are as many, and no exponent."""
+    size = abs(value)
+    digits = 0 if size >= 100 or not size else 1 if size >= 10 else 2 if size >= 0.1 else 4
+    return f"{value:.{digits}f}"

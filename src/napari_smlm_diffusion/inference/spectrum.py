@@ -61,16 +61,18 @@ def mean_spectrum(frames: Array) -> tuple[Array, Array, Array, int]:
         frames = (frames[:half] - frames[half : 2 * half]) / np.sqrt(2.0)
     height, width = (min(_TILE, n) for n in frames.shape[1:])
     window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
-    total, count = np.zeros((height, width // 2 + 1)), 0
+    total: Array = np.zeros((height, width // 2 + 1))
+    count = 0
     for y in range(0, frames.shape[1] - height + 1, height):
         for x in range(0, frames.shape[2] - width + 1, width):
             tile = frames[:, y : y + height, x : x + width]
             tile = (tile - tile.mean((1, 2), keepdims=True)) * window
             total += np.sum(np.abs(np.fft.rfft2(tile)) ** 2, axis=0)
             count += len(tile)
-    ky = 2 * np.pi * np.fft.fftfreq(height)[:, None]
-    kx = 2 * np.pi * np.fft.rfftfreq(width)[None]
-    return total / (count * np.sum(window**2)), ky, kx, count
+    ky = np.asarray(2 * np.pi * np.fft.fftfreq(height)[:, None], np.float64)
+    kx = np.asarray(2 * np.pi * np.fft.rfftfreq(width)[None], np.float64)
+    power: Array = total / (count * float(np.sum(window**2)))
+    return power, ky, kx, count
 
 
 def spot_spectrum(k: Array, sigma_px: float) -> tuple[Array, Array]:
@@ -94,8 +96,8 @@ def fit_spectrum(frames: Array) -> Spectrum:
     """
     power, ky, kx, count = mean_spectrum(frames)
     use = np.hypot(ky, kx) > _SLOWEST
-    scale = float(power[use].mean())
-    if not scale > 0:
+    scale = float(power[use].sum()) / max(1, int(use.sum()))
+    if not scale > 0:  # constant frames, or a few pixels
         return Spectrum(np.nan, np.inf, scale)
     seen = power[use] / scale
 

@@ -87,19 +87,22 @@ def fit_spots(frames: Array, sigma_px: float, background: float, read_variance: 
 
 def _maxima(frames: Array, sigma: float, noise_variance: float) -> tuple[Index, Index, Index]:
     """Frame, row, column of the maxima of the Laplacian of Gaussian that stand out of the noise."""
-    widths = (0, sigma, sigma)
-    orders = ((0, 2, 0), (0, 0, 2))
     impulse = np.zeros((1, 49, 49))
     impulse[0, 24, 24] = 1.0
-    laplacian, unit = (
-        -sum(gaussian_filter(image, widths, order=order, mode="nearest") for order in orders)
-        for image in (frames, impulse)
-    )
-    noise = np.sqrt(np.sum(unit**2) * max(noise_variance, 0.05))
+    laplacian = _laplacian(frames, sigma)
+    unit = np.sqrt(np.sum(_laplacian(impulse, sigma) ** 2))
+    noise = unit * np.sqrt(max(noise_variance, 0.05))
     size = 2 * round(sigma) + 1
     peak = laplacian == maximum_filter(laplacian, (1, size, size))
     t, y, x = np.nonzero(peak & (laplacian > _THRESHOLD * noise))
     return t, y, x
+
+
+def _laplacian(frames: Array, sigma: float) -> Array:
+    """Negative Laplacian of Gaussian of each frame."""
+    widths = (0, sigma, sigma)
+    along_y = gaussian_filter(frames, widths, order=(0, 2, 0), mode="nearest")
+    return -(along_y + gaussian_filter(frames, widths, order=(0, 0, 2), mode="nearest"))
 
 
 def _apart(t: Index, y: Index, x: Index, reach: float) -> NDArray[np.bool_]:
@@ -107,7 +110,8 @@ def _apart(t: Index, y: Index, x: Index, reach: float) -> NDArray[np.bool_]:
         return np.ones(len(t), bool)
     # Frames are set far apart along a third axis: one tree for all of them.
     points = np.stack([t * 1e5, y, x], axis=1)
-    return cKDTree(points).query(points, k=2)[0][:, 1] > reach
+    distance = np.asarray(cKDTree(points).query(points, k=2)[0])
+    return distance[:, 1] > reach
 
 
 def _model(parameters: Array, width: int) -> tuple[Array, Array]:
