@@ -1,6 +1,6 @@
 """The papers' setting: error against the Cramer-Rao bound, Jaccard, and whether claims are true.
 
-    python benchmarks/accuracy.py [--models papers general] [--isolated 2000] [--frames 500] [--stamp]
+    python benchmarks/accuracy.py [--models NAME ...] [--isolated N] [--frames N] [--stamp]
 
 With --stamp the figures are written into the models' cards, beside the weights they belong to.
 
