@@ -107,8 +107,9 @@ def _cumulants(frames: Array) -> Array:
     """(2, Y, X) second and third cumulant over time, unbiased (k-statistics, Fisher 1930)."""
     t = max(3, len(frames))  # of fewer, as of one pixel, nothing is known: zeros
     apart = frames - frames.mean(0)
-    second = np.sum(apart**2, axis=0) / (t - 1)
-    third = np.sum(apart**3, axis=0) * t / ((t - 1) * (t - 2))
+    squared = apart**2
+    second = np.sum(squared, axis=0) / (t - 1)
+    third = np.sum(squared * apart, axis=0) * t / ((t - 1) * (t - 2))  # a cube is slow
     return np.stack([second, third])
 
 
