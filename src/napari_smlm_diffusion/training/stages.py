@@ -54,7 +54,7 @@ class PhiStage:
 
     @property
     def network(self) -> nn.Module:
-        """phi."""
+        """The network phi itself."""
         return self._phi
 
     def loss(self, pairs: Pairs) -> Tensor:
