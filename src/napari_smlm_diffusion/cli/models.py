@@ -44,7 +44,11 @@ def _lines(values: Mapping[str, Any], indent: int = 0) -> Iterator[str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        if len(value) == 2 and all(isinstance(v, int | float) for v in value):
+        if (
+            len(value) == 2
+            and all(isinstance(v, int | float) for v in value)
+            and value == sorted(value)
+        ):
             return f"{value[0]:g} to {value[1]:g}"
         if len(value) > 8:
             return f"{len(value)} values, the last {_text(value[-1])}"

@@ -239,9 +239,9 @@ def find_components(density: Tensor, kernel_sigma: float) -> Components:
     )
     parts = _expectation_maximisation(patches, seeds, kernel_sigma, _ITERATIONS)
     parts = parts.select(parts.mass > _MIN_MASS)
-    for _ in range(2):  # up to four molecules a peak
-        split = _split(parts, kernel_sigma)
-        if split is parts:
-            break
-        parts = _expectation_maximisation(patches, split, kernel_sigma, _ITERATIONS)
+    # Up to four molecules a peak. Frames without a heavy component go through the same rounds: how
+    # often a frame is updated must not depend on which others share its batch.
+    for _ in range(2):
+        parts = _split(parts, kernel_sigma)
+        parts = _expectation_maximisation(patches, parts, kernel_sigma, _ITERATIONS)
     return parts.select(parts.mass > _MIN_MASS)
