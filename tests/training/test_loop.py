@@ -109,7 +109,8 @@ def test_the_stages_build_one_model_file(tmp_path, monkeypatch):
 
 def test_a_stage_without_what_it_builds_on_is_refused(tmp_path):
     with pytest.raises(InputError, match="stage phi"):
-        finish(job.train_model(settings(), tmp_path, ["variance"]))
+        finish(job.train_model(settings(), tmp_path / "out", ["variance"]))
+    assert not (tmp_path / "out").exists()
 
 
 def test_resuming_from_nothing_is_refused(tmp_path):

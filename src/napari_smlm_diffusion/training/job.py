@@ -67,6 +67,8 @@ def train_model(
     InputError
         If a stage finds nothing to build on.
     """
+    if stages[0] != "phi":  # before the folder is made
+        _built_on(settings, out, STAGES[STAGES.index(stages[0]) - 1])
     out.mkdir(parents=True, exist_ok=True)
     run = {"phi": _train_phi, "variance": _train_variance, "rows": _train_rows}
     for stage in stages:
