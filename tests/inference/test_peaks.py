@@ -75,3 +75,14 @@ def test_frames_of_a_batch_do_not_mix():
     assert together.frame.tolist() == [0, 1, 1]
     alone = find_components(two, SIGMA)
     np.testing.assert_allclose(positions(together.select(together.frame == 1)), positions(alone))
+
+
+def test_a_frame_with_a_pair_to_split_changes_nothing_in_its_neighbour():
+    light = density_of((5.0, 5.0), (5.4, 6.3))  # two that overlap: every further round moves them
+    heavy = density_of((8.0, 8.0), (8.2, 8.3))
+    together = find_components(torch.cat([light, heavy]), SIGMA)
+    alone = find_components(light, SIGMA)
+    assert len(alone.mass) == 2
+    assert together.frame.tolist() == [0, 0, 1, 1]
+    assert torch.equal(together.y[:2], alone.y)
+    assert torch.equal(together.x[:2], alone.x)
