@@ -172,9 +172,9 @@ def main() -> None:
     localizer = PhiLocalizer(load_model(resolve(args.model)))
     print(
         "| movie | PSF sigma, px | found | true | Jaccard | precision | recall "
-        "| RMSE per axis, nm | pull SD | pull SD, sure rows |"
+        "| claimed probability | RMSE per axis, nm | pull SD | pull SD, sure rows |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for peer in PEERS:
         photons = peer.camera.effective(peer.frames())
         sample = np.concatenate([photons[a:b] for a, b in sample_frames(len(photons))])
@@ -193,6 +193,7 @@ def main() -> None:
                 r.jaccard,
                 r.precision,
                 r.recall,
+                f"{result.table['probability'].mean():.3f}",
                 f"{r.rmse_lateral_nm.value / np.sqrt(2):.1f}",
                 r.honesty.pull_sd,
                 sure,

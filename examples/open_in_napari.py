@@ -51,4 +51,6 @@ def main(movie: str, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if len(sys.argv) != 3:
+        raise SystemExit("usage: python examples/open_in_napari.py MOVIE.tif RUN_FOLDER")
+    main(*sys.argv[1:])

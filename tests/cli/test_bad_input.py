@@ -94,6 +94,8 @@ def test_files_that_are_no_movie(write, says, refused, tmp_path, movie_file):
         (["--qe", "1.1"], "--qe must be less than or equal to 1"),
         (["--read-noise", "-1"], "--read-noise must be greater than or equal to 0"),
         (["--pixel-size", "0"], "--pixel-size must be greater than 0"),
+        (["--pixel-size", "0.13"], "--pixel-size 0.13 is the width of a camera pixel"),
+        (["--pixel-size", "0.13"], "0.13 um would be 130"),
         (["--psf-sigma", "0"], "--psf-sigma must be greater than 0"),
         (["--psf-sigma", "600"], "smaller than one spot"),
         (["--frames", "5:5"], "--frames '5:5' selects no frame"),

@@ -51,6 +51,8 @@ def run(options: argparse.Namespace) -> int:
             raise KeyboardInterrupt(
                 f"{stop or 'stopped'}; what is finished is in {folder}"
             ) from None
+    if not last.info["rows"]:
+        print("warning: no molecule was found; see --offset, --gain and --em-gain", file=sys.stderr)
     print(f"{last.info['rows']} molecules in {last.total} frames, written to {folder}")
     return 0
 

@@ -8,6 +8,8 @@ from napari_smlm_diffusion.jobs.settings import LocalizeSettings
 from napari_smlm_diffusion.optics.camera import Camera
 
 _UNITS = {"offset": "ADU", "gain": "ADU per electron", "em_gain": "", "qe": "", "read_noise": "e-"}
+# No microscope magnifies a camera pixel below this; a size in micrometres does look like it.
+_SMALLEST_PIXEL_NM = 5.0
 _ASSUMED = {"em_gain": 1.0, "qe": 1.0, "read_noise": 0.0}
 
 
@@ -37,6 +39,11 @@ def known_optics(stack: FrameStack, settings: LocalizeSettings) -> Known:
                 "give the width of a camera pixel in the sample with --pixel-size, in nm"
             )
         notes.append(f"pixel size {pixel:g} nm from the metadata")
+    if pixel < _SMALLEST_PIXEL_NM:
+        raise InputError(
+            f"--pixel-size {pixel:g} is the width of a camera pixel in the sample in nm, at least "
+            f"{_SMALLEST_PIXEL_NM:g}; {pixel:g} um would be {1000 * pixel:g}"
+        )
     camera, said = _camera(stack, settings)
     camera.check_shape((stack.shape[1], stack.shape[2]))
     return Known(camera, pixel, (*notes, *said))

@@ -31,6 +31,9 @@ from napari_smlm_diffusion.settings import Microscope, Roi
 
 # What `--model auto` takes when the movie fits no model better.
 DEFAULT_MODEL = "general"
+# Read noise beyond this factor and margin (effective electrons) means that the camera is not the
+# one it is said to be; the estimate itself is up to 6 too high where spots leave no gaps.
+_NOISE_FACTOR, _NOISE_MARGIN = 2.0, 8.0
 # A spot is this many PSF widths wide: three on either side hold 99.7 % of it along each axis.
 _SPOT_IN_SIGMAS = 6.0
 # No microscope's PSF is narrower; frames smaller than this spot hold none of any width.
@@ -132,7 +135,7 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
         notes.append(f"model {model.card.name} chosen for this movie")
     if model.variance is None:
         notes.append(f"model {model.card.name} has no variance head: variance.tif holds NaN")
-    warnings = _warnings(sample, check, model.card, pixel_nm)
+    warnings = _warnings(sample, check, model.card, pixel_nm, camera)
     if settings.strict and warnings:
         raise InputError(f"{stack.source}: {'; '.join(warnings)} (an error because of --strict)")
     return Plan(
@@ -214,7 +217,11 @@ def _require_room(stack: FrameStack, roi: Roi, sigma_px: float) -> None:
 
 
 def _warnings(
-    sample: NDArray[np.float32], check: MovieCheck, card: ModelCard, pixel_size_nm: float
+    sample: NDArray[np.float32],
+    check: MovieCheck,
+    card: ModelCard,
+    pixel_size_nm: float,
+    camera: Camera,
 ) -> list[str]:
     warnings = []
     if most_negative(sample):
@@ -226,4 +233,11 @@ def _warnings(
     warnings.extend(out.sentence for out in outside)
     if mismatch := width_mismatch(check):
         warnings.append(mismatch)
+    given = float(np.median(camera.effective_read_noise))
+    if check.read_noise > _NOISE_FACTOR * given + _NOISE_MARGIN:
+        warnings.append(
+            f"the frames are as noisy as with a read noise of {check.read_noise:.1f} effective e-, "
+            f"the camera says {given:.1f}: molecules will be made of noise; see --gain (without "
+            "the EM gain), --em-gain, --offset and --read-noise"
+        )
     return warnings

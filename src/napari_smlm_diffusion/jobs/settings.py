@@ -36,7 +36,7 @@ class LocalizeSettings(Settings):
         gt=0,
         allow_inf_nan=False,
         title="Gain",
-        description="ADU per electron at the output (after any EM gain)",
+        description="ADU per electron at the output; the EM gain comes on top of it",
         json_schema_extra={"unit": "ADU_PER_E"},
     )
     em_gain: float | None = Field(
