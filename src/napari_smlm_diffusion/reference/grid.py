@@ -1,0 +1,167 @@
+"""The exact posterior of one molecule, on a grid that is fine where the mass is.
+
+The position is the only unknown, so Bayes' rule is a sum over places. A coarse grid over the whole
+region is refined, level by level, in the cells that can hold posterior mass; on the last level the
+spacing is a quarter of the sharpest posterior's standard deviation, where the midpoint rule of a
+smooth density is exact to rounding.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.optics.information import fisher_information
+from napari_smlm_diffusion.reference.maps import DensityMaps, density_maps
+from napari_smlm_diffusion.reference.observation import Observation
+from napari_smlm_diffusion.simulation.emitters import Disc
+
+# Spacing of the first level in units of the PSF's width, of the last in posterior SDs.
+_COARSE, _FINE = 0.5, 0.25
+# The likelihood varies over the PSF's width even where the frame tells nothing.
+_FINE_PSF = 0.25
+# Mass beyond this many SDs of a mode is left out (2e-11 of a Gaussian in the plane).
+_REACH = 7.0
+# How much more curved than expected the log likelihood of one frame may be.
+_CURVATURE = 1.5
+# Largest refinement from one level to the next.
+_FACTOR = 5
+_LIGHTEST = 1e-14
+
+
+@dataclass(frozen=True, eq=False)
+class GridPosterior:
+    """Posterior of one molecule's position.
+
+    Attributes
+    ----------
+    positions : (G, 2) array
+        (y, x) of the grid's cells, camera pixels.
+    weights : (G,) array
+        Their posterior mass; sums to 1.
+    spacing_px : (y, x)
+        Size of a cell.
+    log_evidence : float
+        Log of p(frame), the likelihood averaged over the prior.
+    shape : (Y, X)
+        Of the frame.
+    """
+
+    positions: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    spacing_px: tuple[float, float]
+    log_evidence: float
+    shape: tuple[int, int]
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Posterior mean (y, x), camera pixels."""
+        return self.weights @ self.positions
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """Posterior covariance of (y, x), (2, 2), square pixels."""
+        apart = self.positions - self.mean
+        return (self.weights[:, None] * apart).T @ apart
+
+    @property
+    def sd(self) -> NDArray[np.float64]:
+        """Posterior standard deviation along y and x, camera pixels."""
+        return np.sqrt(np.diag(self.covariance))
+
+    def density_maps(self, upsampling: int, sigma_fine: float) -> DensityMaps:
+        """Exact posterior mean and SD of the density image, see `maps.density_maps`."""
+        return density_maps(
+            self.positions[:, None], self.shape, upsampling, sigma_fine, self.weights
+        )
+
+    def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draw `n` positions, (n, 2), uniform within their cells."""
+        cell = rng.choice(len(self.weights), size=n, p=self.weights)
+        return self.positions[cell] + (rng.random((n, 2)) - 0.5) * self.spacing_px
+
+
+def grid_posterior(observation: Observation, photons: float) -> GridPosterior:
+    """Exact posterior of one molecule of known brightness.
+
+    Parameters
+    ----------
+    observation : Observation
+        The frame, the microscope, and the prior of the position.
+    photons : float
+        Effective photons of the molecule, above 0.
+
+    Raises
+    ------
+    InputError
+        If `photons` is not above 0.
+    """
+    if not 0 < photons < np.inf:
+        raise InputError(f"photons must be above 0, got {photons}")
+    sharpest = _sharpest(observation, photons)
+    low, high = observation.box()
+    cells = np.ceil((high - low) / (_COARSE * observation.psf_sigma_px)).astype(int)
+    spacing = (high - low) / cells
+    finest = min(_FINE * sharpest, _FINE_PSF * observation.psf_sigma_px)
+    points = low + (_cells(cells[0], cells[1]) + 0.5) * spacing
+    while True:
+        points = points[_share_inside(observation, points, spacing) > 0]
+        log_l = observation.log_likelihood(points[:, None], photons)
+        ratio = float(spacing.max()) / finest
+        if ratio <= 1:
+            break
+        # The centre of a cell that holds mass lies this far from the mode, in SDs.
+        far = _REACH + 0.5 * float(np.hypot(*spacing)) / sharpest
+        points = points[log_l >= log_l.max() - 0.5 * _CURVATURE * far**2]
+        factor = min(_FACTOR, int(np.ceil(ratio)))
+        inner = (_cells(factor, factor) + 0.5) / factor - 0.5
+        points = (points[:, None] + inner * spacing).reshape(-1, 2)
+        spacing = spacing / factor
+    log_mass = log_l + np.log(_share_inside(observation, points, spacing) * np.prod(spacing))
+    log_evidence = float(logsumexp(log_mass))
+    weights = np.exp(log_mass - log_evidence)
+    kept = weights > _LIGHTEST
+    return GridPosterior(
+        positions=points[kept],
+        weights=weights[kept] / weights[kept].sum(),
+        spacing_px=(float(spacing[0]), float(spacing[1])),
+        log_evidence=log_evidence - float(np.log(observation.area_px)),
+        shape=observation.shape,
+    )
+
+
+def _cells(n_y: int, n_x: int) -> NDArray[np.float64]:
+    """Indices of all cells of an (n_y, n_x) grid, (n_y * n_x, 2)."""
+    return np.indices((n_y, n_x)).reshape(2, -1).T.astype(np.float64)
+
+
+def _sharpest(observation: Observation, photons: float) -> float:
+    """Smallest posterior SD to expect, camera pixels: the bound of a molecule amid the frame."""
+    size = 2 * int(np.ceil(4 * observation.psf_sigma_px)) + 1
+    middle = [float(size // 2)]
+    known = fisher_information(
+        middle,
+        middle,
+        photons,
+        (size, size),
+        observation.psf_sigma_px,
+        float(np.min(observation.background)),
+        float(np.min(observation.read_noise)),
+        background_known=True,
+    )
+    return float(1 / np.sqrt(known[0, 0]))
+
+
+def _share_inside(
+    observation: Observation, points: NDArray[np.float64], spacing: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Share of each cell that lies in the region, (G,)."""
+    region = observation.region
+    if not isinstance(region, Disc):
+        return np.ones(len(points))  # the cells tile the field exactly
+    from_edge = region.radius_px - np.hypot(*(points - (np.array(observation.shape) - 1) / 2).T)
+    # As if the edge crossed the cell along a diagonal: right on average over its directions, and
+    # never 0 for a cell that the disc touches.
+    return np.clip(0.5 + from_edge / np.hypot(*spacing), 0.0, 1.0)
