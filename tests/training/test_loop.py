@@ -69,13 +69,13 @@ def test_phi_learns_eight_pairs_by_heart():
     torch.nn.init.zeros_(stage.network.decoder.last.weight)
     torch.nn.init.zeros_(stage.network.decoder.last.bias)
     # A phi that answers 0 errs by the whole truth.
-    start = float(stage.loss(pairs).detach())
+    start = float(stage.loss(pairs, torch.Generator()).detach())
     assert start == pytest.approx(1000.0 * float(pairs.density.square().mean()), rel=1e-5)
     for _ in range(120):
         optimizer.zero_grad()
-        stage.loss(pairs).backward()
+        stage.loss(pairs, torch.Generator()).backward()
         optimizer.step()
-    assert float(stage.loss(pairs).detach()) < 0.6 * start
+    assert float(stage.loss(pairs, torch.Generator()).detach()) < 0.6 * start
 
 
 def test_the_average_follows_the_weights_and_refuses_another_network():
@@ -98,7 +98,7 @@ def test_the_stages_build_one_model_file(tmp_path, monkeypatch):
     model = load_model(path)
     assert model.variance is not None
     assert model.rows is not None
-    assert list(model.card.stages) == ["phi", "variance", "rows"]
+    assert list(model.card.stages) == ["phi", "variance", "rows", "psi"]
     assert model.card.prior == PAPERS.model_dump(mode="json")
     assert TrainingSettings(**model.card.stages["phi"]["settings"]) == s
 

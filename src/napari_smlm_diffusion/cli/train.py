@@ -11,7 +11,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
 
-STAGES = ("phi", "variance", "rows")
+STAGES = ("phi", "variance", "rows", "psi")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""A loaded model: phi, the variance head, the row predictor and their card."""
+"""A loaded model: phi, the variance head, the row predictor, Psi and their card."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.inference.psi import Psi, build_unet
 from napari_smlm_diffusion.inference.rows import RowPredictor
 from napari_smlm_diffusion.networks import checkpoint
 from napari_smlm_diffusion.networks.checkpoint import ModelCard, NetworkSettings
@@ -23,6 +24,7 @@ class Model:
     phi: DeepStorm
     variance: VarianceHead | None
     rows: RowPredictor | None
+    psi: Psi | None
     hash: str
 
 
@@ -73,20 +75,26 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> Model:
     phi = build_phi(card.network)
     head = VarianceHead(card.network.channels) if "variance" in card.stages else None
     rows = RowPredictor() if "rows" in card.stages else None
+    unet = build_unet(card.psi, card.network.channels) if card.psi is not None else None
     try:
         phi.load_state_dict(checkpoint.part(tensors, "phi"))
         if head is not None:
             head.load_state_dict(checkpoint.part(tensors, "variance"))
         if rows is not None:
             rows.load_state_dict(checkpoint.part(tensors, "rows"))
+        if unet is not None:
+            half = checkpoint.part(tensors, "psi")
+            unet.load_state_dict({k: v.float() for k, v in half.items()})
     except RuntimeError as error:
         first = str(error).splitlines()[0]
         raise InputError(f"model file {path}: weights do not fit the card ({first})") from None
-    for network in (phi, head, rows):
+    for network in (phi, head, rows, unet):
         if network is not None:
             network.eval().requires_grad_(False)
-    layout = torch.channels_last
-    phi.to(device, memory_format=layout)  # type: ignore[call-overload]
-    if head is not None:
-        head.to(device, memory_format=layout)  # type: ignore[call-overload]
-    return Model(card, phi, head, rows, checkpoint.file_hash(path))
+    for network in (phi, head, unet):
+        if network is not None:
+            network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    psi = None
+    if unet is not None and head is not None and card.psi is not None:
+        psi = Psi(phi, head, unet, card.psi)
+    return Model(card, phi, head, rows, psi, checkpoint.file_hash(path))

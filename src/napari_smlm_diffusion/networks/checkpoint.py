@@ -15,7 +15,7 @@ from torch import Tensor
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.settings import Settings
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _CARD_KEY = "napari_smlm_diffusion"
 
 
@@ -32,6 +32,18 @@ class NetworkSettings(Settings):
     end: str = Field("linear", pattern="^(linear|softplus|hardtanh)$", description="phi's end")
 
 
+class PsiSettings(Settings):
+    """Arguments that rebuild the diffusion model's U-Net, and the recipe its weights belong to."""
+
+    recipe: str = Field("residual", description="name of a recipe in `diffusion.recipe`")
+    width: int = Field(16, ge=4, description="channels of the finest level")
+    multipliers: tuple[int, ...] = Field((1, 2, 4, 8, 8), min_length=3, description="per level")
+    encoder_width: int = Field(64, ge=4, description="channels of the condition's encoder")
+    sigma_data: float = Field(1.0, gt=0, description="SD of the target, measured before training")
+    tile: int = Field(64, ge=16, multiple_of=8, description="largest side at once, camera pixels")
+    overlap: int = Field(16, ge=0, multiple_of=8, description="of neighbouring tiles, camera px")
+
+
 class ModelCard(BaseModel):
     """Everything about a model that is not a weight.
 
@@ -46,6 +58,7 @@ class ModelCard(BaseModel):
     description: str = ""
     package_version: str
     network: NetworkSettings
+    psi: PsiSettings | None = Field(None, description="None: the model cannot draw samples")
     prior: dict[str, Any]
     stages: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="per stage: command, steps, seed, samples, validation"
@@ -143,7 +156,7 @@ def file_hash(path: Path) -> str:
 
 
 def part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """Return the tensors of one network, "phi." or "variance.", without the prefix."""
+    """Return the tensors of one network, as "phi." or "psi.", without the prefix."""
     prefix = f"{name}."
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 

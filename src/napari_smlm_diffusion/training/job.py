@@ -1,4 +1,4 @@
-"""Training a model from settings to a model file: phi, then the variance head, then the rows."""
+"""Training a model from settings to a model file: phi, the variance head, the rows, Psi."""
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -9,19 +9,31 @@ import torch
 from napari_smlm_diffusion import __version__
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.model import build_phi, resolve
+from napari_smlm_diffusion.inference.psi import Psi, build_unet
 from napari_smlm_diffusion.inference.rows import RowPredictor
 from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.networks.checkpoint import ModelCard, part, with_prefix
+from napari_smlm_diffusion.networks.checkpoint import ModelCard, PsiSettings, part, with_prefix
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.training.loop import TrainingSettings, train
+from napari_smlm_diffusion.training.loop import TrainingSettings, draw, train
+from napari_smlm_diffusion.training.psi import PsiStage, measure_sigma_data
 from napari_smlm_diffusion.training.rows import collect_rows, fit_rows
 from napari_smlm_diffusion.training.stages import PhiStage, VarianceStage
 
-StageName = Literal["phi", "variance", "rows"]
-STAGES: tuple[StageName, ...] = ("phi", "variance", "rows")
+StageName = Literal["phi", "variance", "rows", "psi"]
+STAGES: tuple[StageName, ...] = ("phi", "variance", "rows", "psi")
+# What a stage is trained on top of; training one anew makes those that need it worthless.
+_NEEDS: dict[StageName, tuple[StageName, ...]] = {
+    "phi": (),
+    "variance": ("phi",),
+    "rows": ("phi", "variance"),
+    "psi": ("phi", "variance"),
+}
 Tensors = dict[str, torch.Tensor]
+
+# Frames over which the SD of Psi's target is measured.
+_FRAMES_TO_MEASURE = 128
 
 # Frames simulated for the row predictor: about 60,000 rows of the general prior.
 ROW_FRAMES = 2400
@@ -53,7 +65,8 @@ def train_model(
     out : Path
         Gets `model_file` and the folders of the checkpoints.
     stages : sequence of str
-        Of `STAGES`. The variance head needs a phi in the model file, the rows the head too.
+        Of `STAGES`. The variance head needs a phi in the model file, or in `start_from` when there
+        is no model file yet; the rows and Psi need the head too.
     resume : bool
         Continue the first of the stages from its checkpoint.
 
@@ -67,10 +80,9 @@ def train_model(
     InputError
         If a stage finds nothing to build on.
     """
-    if stages[0] != "phi":  # before the folder is made
-        _built_on(settings, out, STAGES[STAGES.index(stages[0]) - 1])
+    _built_on(settings, out, stages[0])  # before the folder is made
     out.mkdir(parents=True, exist_ok=True)
-    run = {"phi": _train_phi, "variance": _train_variance, "rows": _train_rows}
+    run = {"phi": _train_phi, "variance": _train_variance, "rows": _train_rows, "psi": _train_psi}
     for stage in stages:
         folder = stage_folder(settings, out, stage)
         folder.mkdir(exist_ok=True)
@@ -92,9 +104,15 @@ def _start(settings: TrainingSettings, name: str) -> Tensors:
 
 
 def _built_on(
-    settings: TrainingSettings, out: Path, needed: StageName
-) -> tuple[Tensors, ModelCard]:
+    settings: TrainingSettings, out: Path, stage: StageName
+) -> tuple[Tensors, ModelCard | None]:
+    """Return the weights and the card that a stage is added to."""
     path = model_file(settings, out)
+    if stage == "phi":
+        return {}, None
+    if not path.exists() and settings.start_from is not None:
+        path = resolve(settings.start_from)
+    needed = _NEEDS[stage][-1]
     if not path.exists():
         raise InputError(f"{path} does not exist; train the stage {needed} into {out} first")
     tensors, card = checkpoint.load(path)
@@ -110,25 +128,30 @@ def _save(
     tensors: Tensors,
     card: ModelCard | None,
     result: dict[str, Any],
+    psi: PsiSettings | None = None,
 ) -> None:
-    """Write the model file with this stage's result; later stages must be trained again."""
-    known = STAGES[: STAGES.index(stage)]
-    before = {} if card is None else {k: v for k, v in card.stages.items() if k in known}
+    """Write the model file with this stage's result, without what was built on an older one."""
+    before = {} if card is None else card.stages
+    kept = {k: v for k, v in before.items() if k != stage and stage not in _NEEDS[k]}  # type: ignore[index]
     record = {
         "command": f"smlm-diffusion train --config {settings.name}.json --stage {stage}",
         "settings": settings.model_dump(mode="json"),
         **result,
     }
+    stages = {name: kept.get(name, record) for name in STAGES if name in kept or name == stage}
+    if psi is None and card is not None and "psi" in kept:
+        psi = card.psi
     new = ModelCard(
         name=settings.name,
         description=settings.description,
         package_version=__version__,
         network=settings.network,
+        psi=psi,
         prior=settings.prior.model_dump(mode="json"),
-        stages={**before, stage: record},
+        stages=stages,
     )
-    kept = {k: v for k, v in tensors.items() if k.split(".")[0] in new.stages}
-    checkpoint.save(model_file(settings, out), kept, new)
+    weights = {k: v for k, v in tensors.items() if k.split(".")[0] in stages}
+    checkpoint.save(model_file(settings, out), weights, new)
 
 
 def _train_phi(
@@ -150,10 +173,16 @@ def _phi_of(settings: TrainingSettings, tensors: Tensors) -> DeepStorm:
     return phi.eval().requires_grad_(False)
 
 
+def _head_of(settings: TrainingSettings, tensors: Tensors) -> VarianceHead:
+    head = VarianceHead(settings.network.channels)
+    head.load_state_dict(part(tensors, "variance"))
+    return head.eval().requires_grad_(False)
+
+
 def _train_variance(
     settings: TrainingSettings, out: Path, folder: Path, resume: bool
 ) -> Generator[Progress, None, None]:
-    tensors, card = _built_on(settings, out, "phi")
+    tensors, card = _built_on(settings, out, "variance")
     phi = _phi_of(settings, tensors)
     torch.manual_seed(settings.seed)
     head = VarianceHead(settings.network.channels)
@@ -169,10 +198,9 @@ def _train_rows(
 ) -> Generator[Progress, None, None]:
     # Minutes of work: there is nothing to resume, and the folder stays empty.
     del folder, resume
-    tensors, card = _built_on(settings, out, "variance")
+    tensors, card = _built_on(settings, out, "rows")
     phi = _phi_of(settings, tensors)
-    head = VarianceHead(settings.network.channels).eval()
-    head.load_state_dict(part(tensors, "variance"))
+    head = _head_of(settings, tensors)
     # Not the seed of the other stages: the rows must see frames phi was not trained on.
     generator = torch.Generator().manual_seed(settings.seed + 1_000_003)
     size = settings.frame_size if "disc" in settings.prior.structures else ROW_FRAME_SIZE
@@ -185,3 +213,23 @@ def _train_rows(
     tensors |= with_prefix(predictor.state_dict(), "rows")
     result = {"rows": int(rows[-1].shape[0]), "matched": float(rows[-1].mean()), "loss": loss}
     _save(settings, out, "rows", tensors, card, result)
+
+
+def _train_psi(
+    settings: TrainingSettings, out: Path, folder: Path, resume: bool
+) -> Generator[Progress, None, None]:
+    tensors, card = _built_on(settings, out, "psi")
+    phi, head = _phi_of(settings, tensors), _head_of(settings, tensors)
+    torch.manual_seed(settings.seed)
+    unet = build_unet(settings.psi, settings.network.channels)
+    generator = torch.Generator().manual_seed(settings.seed + 2_000_003)
+    frames = draw(settings, _FRAMES_TO_MEASURE, settings.frame_size, generator)
+    measured = measure_sigma_data(Psi(phi, head, unet, settings.psi), frames)
+    psi = settings.psi.model_copy(update={"sigma_data": measured})
+    if start := _start(settings, "psi"):
+        unet.load_state_dict(start)
+    stage = PsiStage(Psi(phi, head, unet, psi))
+    result = yield from train(stage, settings, folder, resume)
+    # Half precision: 4 MB less, and far below what the training left undetermined.
+    half = {k: v.half() for k, v in unet.state_dict().items()}
+    _save(settings, out, "psi", tensors | with_prefix(half, "psi"), card, result, psi)

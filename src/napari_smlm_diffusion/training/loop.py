@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import nn
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.networks.checkpoint import NetworkSettings
+from napari_smlm_diffusion.networks.checkpoint import NetworkSettings, PsiSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.training.ema import Ema
@@ -30,6 +30,7 @@ class TrainingSettings(Settings):
     description: str = ""
     prior: Prior = Prior()
     network: NetworkSettings = NetworkSettings()
+    psi: PsiSettings = PsiSettings()
     start_from: str | None = Field(None, description="model name or file whose weights come first")
     frame_size: int = Field(48, ge=16, description="side of a training frame, camera pixels")
     batch: int = Field(8, ge=1, description="frames a step")
@@ -143,7 +144,8 @@ def train(
         while (fraction := max(step / settings.steps, used / settings.minutes)) < 1.0:
             for group in optimizer.param_groups:
                 group["lr"] = _learning_rate(settings, step, fraction)
-            loss = stage.loss(draw(settings, settings.batch, settings.frame_size, generator))
+            pairs = draw(settings, settings.batch, settings.frame_size, generator)
+            loss = stage.loss(pairs, generator)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), stage.clip)
@@ -183,6 +185,7 @@ def validate(stage: Stage, ema: Ema, fixed: Pairs, batch: int) -> float:
         Pairs(**{f: getattr(fixed, f)[i : i + batch] for f in Pairs.__dataclass_fields__})
         for i in range(0, len(fixed.effective), batch)
     ]
-    mean = sum(float(stage.loss(c)) for c in chunks) / len(chunks)
+    noise = torch.Generator().manual_seed(0)  # the same noise every time
+    mean = sum(float(stage.loss(c, noise)) for c in chunks) / len(chunks)
     stage.network.load_state_dict(current)
     return mean

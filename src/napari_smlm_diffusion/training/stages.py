@@ -1,9 +1,9 @@
-"""What is trained after what: phi first, then the variance head on phi's residuals."""
+"""The stages that train phi, then the variance head on phi's residuals; Psi has its own file."""
 
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
@@ -28,12 +28,13 @@ class Stage(Protocol):
         """The one whose weights are trained."""
         ...
 
-    def loss(self, pairs: Pairs) -> Tensor:
-        """Return the scalar loss of a batch."""
+    def loss(self, pairs: Pairs, generator: Generator) -> Tensor:
+        """Return the scalar loss of a batch; a loss that needs noise takes it from `generator`."""
         ...
 
 
-def _input(pairs: Pairs) -> Tensor:
+def network_input_of(pairs: Pairs) -> Tensor:
+    """Return the (B, 3, Y, X) input of the networks."""
     return network_input(pairs.effective, pairs.read_variance, pairs.psf_sigma_px)
 
 
@@ -57,9 +58,10 @@ class PhiStage:
         """The network phi itself."""
         return self._phi
 
-    def loss(self, pairs: Pairs) -> Tensor:
+    def loss(self, pairs: Pairs, generator: Generator) -> Tensor:
         """Return the weighted mean squared error of a batch, scaled."""
-        density = self._phi(_input(pairs))
+        del generator
+        density = self._phi(network_input_of(pairs))
         count = density.detach().sum((1, 2)).clamp_min(0.0) * self.share
         weight = 1.0 / (1.0 + count / _HALF_WEIGHT_COUNT)
         squared = (density - pairs.density).square().mean((1, 2))
@@ -70,7 +72,8 @@ class VarianceStage:
     """The head learns the expected squared residual of a phi that no longer changes."""
 
     name = "variance"
-    clip = 5.0
+    # Rare and large residuals make the variance: clipped, the head learns to claim too little.
+    clip = 1e4
 
     def __init__(self, phi: DeepStorm, head: VarianceHead) -> None:
         self.phi = phi.eval().requires_grad_(False)
@@ -81,10 +84,11 @@ class VarianceStage:
         """The head; phi is not trained here."""
         return self._head
 
-    def loss(self, pairs: Pairs) -> Tensor:
+    def loss(self, pairs: Pairs, generator: Generator) -> Tensor:
         """Return the mean deviance of a batch, scaled."""
+        del generator
         with torch.no_grad():
-            features = self.phi.features(_input(pairs))
+            features = self.phi.features(network_input_of(pairs))
             density = self.phi.density(features)
             squared = (density - pairs.density).square()
         return _LOSS_SCALE * variance_loss(self._head(features, density), squared)

@@ -1,0 +1,1 @@
+"""Guided diffusion: noise schedules, the one denoiser interface, samplers as pure functions."""

@@ -1,0 +1,74 @@
+"""The stage that trains Psi: noise a target, ask for it back."""
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from napari_smlm_diffusion.inference.psi import Condition, Psi
+from napari_smlm_diffusion.networks.unet import FOLD, UNet
+from napari_smlm_diffusion.training.pairs import Pairs
+from napari_smlm_diffusion.training.stages import network_input_of
+
+# Noise levels drawn for each frame: phi and the encoder then work once for all of them.
+LEVELS_PER_FRAME = 4
+
+
+class PsiStage:
+    """The denoiser learns; phi and the variance head are fixed."""
+
+    name = "psi"
+    # A guard against the absurd, not a habit: clipped gradients weigh rare, large errors less, and
+    # it is those that make a posterior wide enough.
+    clip = 100.0
+
+    def __init__(self, psi: Psi) -> None:
+        self.psi = psi
+        for network in (psi.phi, psi.head):
+            network.eval().requires_grad_(False)
+
+    @property
+    def network(self) -> UNet:
+        """The U-Net."""
+        return self.psi.unet
+
+    def loss(self, pairs: Pairs, generator: Generator) -> Tensor:
+        """Return the mean loss of what the network predicts, over frames and noise levels."""
+        psi, n = self.psi, LEVELS_PER_FRAME
+        inputs = network_input_of(pairs)
+        condition = psi.condition(inputs, *psi.look(inputs))
+        clean = padded_target(pairs.density, condition)
+        batch = len(clean)
+        sigma = torch.cat([psi.recipe.schedule.draw(n, generator) for _ in range(batch)])
+        noise = torch.randn(batch * n, *clean.shape[1:], generator=generator)
+        clean = clean.repeat_interleave(n, 0)
+        noisy = clean + sigma[:, None, None] * noise
+        repeated = Condition(
+            (
+                condition.encoded[0].repeat_interleave(n, 0),
+                condition.encoded[1].repeat_interleave(n, 0),
+            ),
+            condition.scaling,
+            condition.shape,
+        )
+        scale = psi.precondition.coefficients(sigma[:, None, None])[2]
+        answer = psi.network(scale * noisy, sigma.log(), repeated)
+        error = answer - psi.precondition.network_target(clean, noisy, sigma)
+        # Padding is no part of the frame.
+        error = error[:, : condition.shape[0], : condition.shape[1]]
+        return error.abs().pow(psi.recipe.power).mean()
+
+
+def padded_target(density: Tensor, condition: Condition) -> Tensor:
+    """Return what is diffused for the true (B, sY, sX) densities, padded as the condition is."""
+    height, width = (FOLD * n for n in condition.encoded[0].shape[2:])
+    below, right = height - density.shape[1], width - density.shape[2]
+    return condition.scaling.target(F.pad(density, (0, right, 0, below)))
+
+
+@torch.no_grad()
+def measure_sigma_data(psi: Psi, pairs: Pairs) -> float:
+    """Return the rms of the target over simulated frames: EDM's sigma_data."""
+    inputs = network_input_of(pairs)
+    _, y_hat, variance = psi.look(inputs)
+    target = psi.recipe.scaling(y_hat, variance).target(pairs.density)
+    return float(target.square().mean().sqrt())
