@@ -1,7 +1,16 @@
 """Stacks of camera frames, read piece by piece: files, arrays, frame ranges and regions."""
 
+from napari_smlm_diffusion.frames.lazy import LazyFrames
 from napari_smlm_diffusion.frames.ranges import parse_frame_range, parse_roi
+from napari_smlm_diffusion.frames.series import open_series
 from napari_smlm_diffusion.frames.stack import FrameStack
 from napari_smlm_diffusion.frames.tiff import open_stack
 
-__all__ = ["FrameStack", "open_stack", "parse_frame_range", "parse_roi"]
+__all__ = [
+    "FrameStack",
+    "LazyFrames",
+    "open_series",
+    "open_stack",
+    "parse_frame_range",
+    "parse_roi",
+]

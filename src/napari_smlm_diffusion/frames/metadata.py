@@ -20,6 +20,7 @@ PLAUSIBLE_PIXEL_NM = (20.0, 500.0)
 _NM_PER_UNIT = {
     "nm": 1.0,
     "nanometer": 1.0,
+    "angstrom": 0.1,
     "um": 1e3,
     "\u00b5m": 1e3,  # micro sign
     "\u03bcm": 1e3,  # Greek letter mu
@@ -28,8 +29,11 @@ _NM_PER_UNIT = {
     "microns": 1e3,
     "micrometer": 1e3,
     "mm": 1e6,
+    "millimeter": 1e6,
     "cm": 1e7,
+    "centimeter": 1e7,
     "m": 1e9,
+    "meter": 1e9,
     "inch": 2.54e7,
 }
 _OME_SIZE = re.compile(r'\b(PhysicalSize[XY](?:Unit)?)\s*=\s*"([^"]*)"')
@@ -94,7 +98,7 @@ def _from_ome(tif: tifffile.TiffFile) -> tuple[float, float]:
     x, y = (
         # The schema's default unit is the micrometre.
         _to_float(attributes.get(f"PhysicalSize{axis}"))
-        * _unit(html.unescape(attributes.get(f"PhysicalSize{axis}Unit", "um")))
+        * nm_per_unit(html.unescape(attributes.get(f"PhysicalSize{axis}Unit", "um")))
         for axis in "XY"
     )
     return x, x if math.isnan(y) else y
@@ -106,14 +110,14 @@ def _from_micromanager(tif: tifffile.TiffFile) -> tuple[float, float]:
 
 
 def _from_imagej(tif: tifffile.TiffFile) -> tuple[float, float]:
-    unit = _unit((tif.imagej_metadata or {}).get("unit"))
+    unit = nm_per_unit((tif.imagej_metadata or {}).get("unit"))
     # ImageJ states the y unit only where it differs.
     return _per_pixel(tif, "XResolution", unit), _per_pixel(tif, "YResolution", unit)
 
 
 def _from_tags(tif: tifffile.TiffFile) -> tuple[float, float]:
     tag = tif.pages.first.tags.get("ResolutionUnit")
-    unit = _unit({2: "inch", 3: "cm"}.get(int(tag.value)) if tag is not None else None)
+    unit = nm_per_unit({2: "inch", 3: "cm"}.get(int(tag.value)) if tag is not None else None)
     return _per_pixel(tif, "XResolution", unit), _per_pixel(tif, "YResolution", unit)
 
 
@@ -143,7 +147,8 @@ def _micromanager(tif: tifffile.TiffFile) -> dict[str, Any]:
     return tag.value if tag is not None and isinstance(tag.value, dict) else {}
 
 
-def _unit(name: Any) -> float:
+def nm_per_unit(name: Any) -> float:
+    """Nanometres in a unit of length as TIFF writers and napari name it; NaN for any other."""
     return _NM_PER_UNIT.get(str(name).strip().lower(), math.nan)
 
 

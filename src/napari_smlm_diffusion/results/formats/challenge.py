@@ -12,6 +12,9 @@ import pandas as pd
 
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.results.dataset import Dataset
+from napari_smlm_diffusion.results.formats import pixelsize
+from napari_smlm_diffusion.results.formats.base import TableFormat
 
 _HEADERLESS = ("frame", "x_nm", "y_nm", "z_nm", "photons")
 _NAMES = {
@@ -89,3 +92,12 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _read_dataset(path: Path, pixel_size_nm: float | None) -> Dataset:
+    size = pixelsize.require(path, pixel_size_nm)
+    table = read(path, pixel_size_nm=size)
+    return Dataset(table=table, pixel_size_nm=size, provenance={"file": str(path)})
+
+
+FORMAT = TableFormat("challenge", "SMLM challenge", ".csv", is_challenge, _read_dataset, None)

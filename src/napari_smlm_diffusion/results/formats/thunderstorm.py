@@ -11,10 +11,9 @@ text and has to be left out of a file that goes back into ThunderSTORM itself.
 """
 
 import csv
-import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -24,6 +23,7 @@ import pandas as pd
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.files import PartialFile
+from napari_smlm_diffusion.results.formats import pixelsize
 
 
 class Cell(NamedTuple):
@@ -53,9 +53,11 @@ CELLS = (
     Cell("multiplicity", "multiplicity", "%d"),
     Cell("uncertainty_source", "uncertainty_source", "%s"),
 )
-HEADER = ",".join(f'"{cell.header}"' for cell in CELLS)
-_ROW = ",".join(cell.print for cell in CELLS) + "\n"
-_NAN = re.compile(",nan(?=,)")
+Z_CELLS = (
+    Cell("z [nm]", "z_nm", "%.3f"),
+    Cell("uncertainty_z [nm]", "uncertainty_z_nm", "%.3f"),
+)
+_NAN = re.compile(",nan(?=[,\n])")
 
 # Names in ThunderSTORM's own versions; the first is of version 1.2 and older.
 _ALIASES = {"uncertainty": "uncertainty_xy_nm", "z": "z_nm", "uncertainty_z": "uncertainty_z_nm"}
@@ -66,13 +68,23 @@ _LABEL = re.compile(r"\s*([^\[\]]+?)\s*(?:\[\s*([^\[\]]*?)\s*\])?\s*")
 Origin = Literal["centre", "corner"]
 
 
-def format_rows(table: pd.DataFrame, pixel_size_nm: float, first_id: int = 1) -> str:
+def header_line(cells: Sequence[Cell] = CELLS) -> str:
+    """Return the header of a file with these columns."""
+    return ",".join(f'"{cell.header}"' for cell in cells) + "\n"
+
+
+def format_rows(
+    table: pd.DataFrame,
+    pixel_size_nm: float,
+    first_id: int = 1,
+    cells: Sequence[Cell] = CELLS,
+) -> str:
     """Return the rows of `table` as text, without header.
 
     Ids are those of the table, or run from `first_id` if it has none.
     """
     columns: list[Iterable[object]] = []
-    for cell in CELLS:
+    for cell in cells:
         if cell.column == "id" and "id" not in table:
             columns.append(range(first_id, first_id + len(table)))
             continue
@@ -83,7 +95,8 @@ def format_rows(table: pd.DataFrame, pixel_size_nm: float, first_id: int = 1) ->
             values = values + pixel_size_nm / 2
         columns.append(values.tolist())
     # One format for the whole row: several times as fast as pandas, which formats cell by cell.
-    text = "".join([_ROW % row for row in zip(*columns, strict=True)])
+    line = ",".join(cell.print for cell in cells) + "\n"
+    text = "".join([line % row for row in zip(*columns, strict=True)])
     return _NAN.sub(",NaN", text)
 
 
@@ -121,7 +134,7 @@ class CsvWriter(PartialFile):
         super().__init__(path)
         self.rows = 0
         self._pixel_size_nm = pixel_size_nm
-        self.write(HEADER + "\n")
+        self.write(header_line())
 
     def append(self, table: pd.DataFrame) -> None:
         """Add the rows of `table`, a table of localizations; ids go on from those before.
@@ -168,7 +181,7 @@ def read(
         is needed and neither given nor found.
     """
     path = Path(path)
-    half = 0.0 if origin == "corner" else _pixel_size(path, pixel_size_nm) / 2
+    half = 0.0 if origin == "corner" else pixelsize.require(path, pixel_size_nm) / 2
     cells = _read_cells(path)
     if missing := [name for name in ("frame", "x_nm", "y_nm") if name not in cells]:
         labels = [cell.header for cell in CELLS if cell.column in missing]
@@ -266,28 +279,3 @@ def _as_localizations(cells: pd.DataFrame) -> pd.DataFrame:
             values = values.fillna("")
         table[column.name] = values.astype(cast(Any, column.dtype))
     return localizations.validate(pd.DataFrame(table))
-
-
-def _pixel_size(path: Path, given: float | None) -> float:
-    if given is not None:
-        return given
-    for name in ("run.json", "settings.json"):
-        try:
-            record = json.loads((path.parent / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        for size in _values_of("pixel_size_nm", record):
-            return float(size)
-    raise InputError(
-        f"the pixel size of {path} is not known (ThunderSTORM's origin is half a pixel away from "
-        "the centre of the first pixel); give it with --pixel-size, in nm"
-    )
-
-
-def _values_of(key: str, record: Any) -> Iterator[Any]:
-    """Values under `key` in nested JSON objects, the outer ones first."""
-    if isinstance(record, dict):
-        if isinstance(record.get(key), int | float):
-            yield record[key]
-        for part in record.values():
-            yield from _values_of(key, part)

@@ -1,0 +1,95 @@
+"""A movie in several TIFF files, one after the other: one file a frame, or a few long ones."""
+
+import hashlib
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.frames.stack import FrameStack
+from napari_smlm_diffusion.frames.tiff import open_stack
+from napari_smlm_diffusion.settings import Roi
+
+# Open files are few on every system, and a slider goes back and forth between neighbours.
+_KEPT_OPEN = 8
+
+
+def open_series(paths: Sequence[str | Path]) -> FrameStack:
+    """Open TIFF files as one stack, in the natural order of their names (2 before 10).
+
+    Pixel size and camera are those of the first file.
+
+    Raises
+    ------
+    InputError
+        No file, one that `open_stack` refuses, or one whose frames differ in size or type.
+    """
+    files = sorted((Path(path) for path in paths), key=_natural)
+    if not files:
+        raise InputError("a series of TIFF files needs at least one file")
+    with open_stack(files[0]) as first:
+        shape, dtype = first.shape, first.dtype
+        pixel_size_nm, camera_hint = first.pixel_size_nm, first.camera_hint
+    starts = [0]
+    for path in files:
+        with open_stack(path) as stack:
+            if stack.shape[1:] != shape[1:] or stack.dtype != dtype:
+                raise InputError(
+                    f"{path} has frames of {stack.shape[1:]} {stack.dtype}, but the first file of "
+                    f"the series, {files[0]}, has {shape[1:]} {dtype}; one movie has one size"
+                )
+            starts.append(starts[-1] + len(stack))
+    opened: OrderedDict[int, FrameStack] = OrderedDict()
+    lock = threading.Lock()
+
+    def part(i: int) -> FrameStack:
+        if i not in opened:
+            opened[i] = open_stack(files[i])
+            while len(opened) > _KEPT_OPEN:
+                opened.popitem(last=False)[1].close()
+        opened.move_to_end(i)
+        return opened[i]
+
+    def load(start: int, stop: int, roi: Roi) -> np.ndarray:
+        pieces = [np.empty((0, roi.y1 - roi.y0, roi.x1 - roi.x0), dtype)]
+        first = int(np.searchsorted(starts, start, side="right")) - 1
+        with lock:  # the viewer and a running job read the same movie
+            for i in range(first, len(files)):
+                if starts[i] >= stop:
+                    break
+                begin, end = max(start, starts[i]), min(stop, starts[i + 1])
+                pieces.append(part(i).read(begin - starts[i], end - starts[i], roi))
+        return np.concatenate(pieces)
+
+    def fingerprint() -> str:
+        digest = hashlib.sha256()
+        for path in files:
+            with open_stack(path) as stack:
+                digest.update(stack.fingerprint().encode())
+        return digest.hexdigest()
+
+    def close() -> None:
+        while opened:
+            opened.popitem()[1].close()
+
+    return FrameStack(
+        f"{files[0]} and {len(files) - 1} more" if len(files) > 1 else str(files[0]),
+        (starts[-1], shape[1], shape[2]),
+        dtype,
+        load,
+        fingerprint=fingerprint,
+        close=close,
+        pixel_size_nm=pixel_size_nm,
+        camera_hint=camera_hint,
+    )
+
+
+def _natural(path: Path) -> list[tuple[bool, int, str]]:
+    """Sort key in which the numbers of a name count as numbers."""
+    # Split at its numbers, so that every second part is one.
+    parts = enumerate(re.split(r"(\d+)", str(path)))
+    return [(i % 2 == 1, int(part) if i % 2 else 0, part) for i, part in parts]

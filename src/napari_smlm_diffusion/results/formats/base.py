@@ -1,0 +1,47 @@
+"""What a file format for tables of localizations is to the rest of the program."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_smlm_diffusion.results.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """One format; all of them are listed in `registry`.
+
+    Attributes
+    ----------
+    name : str
+        Short name, for options and messages.
+    title : str
+        Name for people, as in a file dialog.
+    suffix : str
+        Usual ending of its files, with the dot.
+    recognises : callable
+        (path) -> whether the content of the file is of this format. It only looks at the beginning
+        and never raises.
+    read : callable
+        (path, pixel size in nm or None) -> `Dataset`. A given pixel size wins over the file's.
+        Raises `InputError`, and `PixelSizeUnknown` where the size is needed and not known.
+    write : callable or None
+        (path, dataset) -> sentences on what the format cannot hold. The file is written whole or
+        not at all. None for a format that is only read.
+    """
+
+    name: str
+    title: str
+    suffix: str
+    recognises: Callable[[Path], bool]
+    read: Callable[[Path, float | None], Dataset]
+    write: Callable[[Path, Dataset], list[str]] | None
+
+
+def first_line(path: Path) -> str:
+    """Return the first line of a text file, at most 4 kB of it; empty for anything else."""
+    try:
+        with path.open(encoding="utf-8-sig") as handle:
+            return handle.readline(4096)
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -1,0 +1,104 @@
+"""All formats of localization tables: told by content, read, written.
+
+A new format is one module with a `FORMAT` and one entry in `FORMATS`.
+"""
+
+from pathlib import Path
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.results.dataset import Dataset
+from napari_smlm_diffusion.results.formats import challenge, own_csv, picasso, thunderstorm_only
+from napari_smlm_diffusion.results.formats.base import TableFormat, first_line
+from napari_smlm_diffusion.results.formats.pixelsize import PixelSizeUnknown
+
+# In the order in which a file is tried: what has more of its own comes first.
+FORMATS: tuple[TableFormat, ...] = (
+    own_csv.FORMAT,
+    thunderstorm_only.FORMAT,
+    challenge.FORMAT,
+    picasso.FORMAT,
+)
+WRITABLE = tuple(fmt for fmt in FORMATS if fmt.write is not None)
+
+__all__ = ["FORMATS", "WRITABLE", "PixelSizeUnknown", "by_name", "read", "recognise", "write"]
+
+
+def by_name(name: str) -> TableFormat:
+    """Return the format of that name.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    for fmt in FORMATS:
+        if fmt.name == name:
+            return fmt
+    raise InputError(f"there is no format {name!r}; the formats are {_names(FORMATS)}")
+
+
+def recognise(path: str | Path) -> TableFormat | None:
+    """Return the format of a file by its content, None if it is none of ours."""
+    path = Path(path)
+    return next((fmt for fmt in FORMATS if path.is_file() and fmt.recognises(path)), None)
+
+
+def read(path: str | Path, pixel_size_nm: float | None = None) -> Dataset:
+    """Read a table in whichever format it is.
+
+    Parameters
+    ----------
+    path : path
+        File to read.
+    pixel_size_nm : float, optional
+        Edge of a camera pixel; wins over what the file says.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, of no known format or damaged.
+    PixelSizeUnknown
+        If the pixel size is needed and not known.
+    """
+    path = Path(path)
+    fmt = recognise(path)
+    if fmt is not None:
+        return fmt.read(path, pixel_size_nm)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the file with the table")
+    if size == 0:
+        raise InputError(f"{path} is empty (0 bytes)")
+    begin = first_line(path).strip()
+    got = f"it begins with {begin[:60]!r}" if begin else "it is not a text file"
+    raise InputError(
+        f"{path} is not a table of localizations that is known here ({got}); "
+        f"the formats are {_names(FORMATS)}"
+    )
+
+
+def write(path: str | Path, dataset: Dataset, name: str = "csv") -> list[str]:
+    """Write all rows of `dataset`; `Dataset.only_kept` before it leaves out what was filtered.
+
+    Returns
+    -------
+    Sentences on what the format cannot hold, to be shown.
+
+    Raises
+    ------
+    InputError
+        If the format does not exist, is only read, or lacks a package.
+    OutputError
+        If the file cannot be written.
+    """
+    fmt = by_name(name)
+    if fmt.write is None:
+        raise InputError(f"{fmt.title} is only read; the formats to write are {_names(WRITABLE)}")
+    return fmt.write(Path(path), dataset)
+
+
+def _names(formats: tuple[TableFormat, ...]) -> str:
+    return ", ".join(f"{fmt.name} ({fmt.title})" for fmt in formats)

@@ -1,0 +1,287 @@
+"""Layers for napari as plain tuples: (data, keyword arguments, type), the same for everyone.
+
+World coordinates are nm, and 0 is the centre of the first camera pixel, as in the table. A camera
+pixel of the frames therefore lies at ``index * pixel_size_nm``, and fine pixel j of an image with
+up-sampling s at ``((j + 0.5) / s - 0.5) * pixel_size_nm``: frames, images and points of one
+molecule meet. Every layer has units: one without them would switch them off for all.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.frames import FrameStack, LazyFrames
+from napari_smlm_diffusion.frames.metadata import nm_per_unit
+from napari_smlm_diffusion.localizations import BY_NAME
+from napari_smlm_diffusion.results.dataset import Dataset
+from napari_smlm_diffusion.results.images import DensityImage
+from napari_smlm_diffusion.results.subset import LARGEST, spread
+
+LayerTuple: TypeAlias = tuple[Any, dict[str, Any], str]
+Kind = Literal["frames", "image", "localizations"]
+
+# Under this key a layer's metadata hold what this plugin knows of it.
+KEY = "napari-smlm-diffusion"
+_COLORMAPS = {"density": "inferno", "density SD": "viridis", "relative SD": "viridis"}
+
+
+class Placement(NamedTuple):
+    """Where camera pixels are in the world: their edge, and the centre of the first, (y, x)."""
+
+    pixel_size_nm: float
+    origin_nm: tuple[float, float] = (0.0, 0.0)
+
+
+def frames_scale(pixel_size_nm: float | None) -> dict[str, Any]:
+    """Scale and units of a layer of frames (T, Y, X); in pixels where their size is not known."""
+    if pixel_size_nm is None:
+        return {"scale": (1.0, 1.0, 1.0), "units": ("pixel", "pixel", "pixel")}
+    return {"scale": (1.0, pixel_size_nm, pixel_size_nm), "units": ("pixel", "nm", "nm")}
+
+
+def frames_layer(
+    frames: Any,
+    *,
+    pixel_size_nm: float | None,
+    camera: Mapping[str, float] | None = None,
+    source: str = "",
+    name: str = "frames",
+) -> LayerTuple:
+    """Layer of camera frames.
+
+    Parameters
+    ----------
+    frames : (T, Y, X) array or `LazyFrames`, ADU
+    pixel_size_nm : float or None
+        None leaves the layer in pixels.
+    camera : Mapping, optional
+        What the metadata say of the camera (offset, gain, ...); kept in the layer's metadata.
+    source : str
+        Where the frames come from.
+    name : str
+    """
+    about = {"pixel_size_nm": pixel_size_nm, "camera": dict(camera or {}), "source": source}
+    return (
+        frames,
+        {
+            "name": name,
+            **frames_scale(pixel_size_nm),
+            "axis_labels": ("t", "y", "x"),
+            "colormap": "gray",
+            "metadata": {KEY: {"kind": "frames", **about}},
+        },
+        "image",
+    )
+
+
+def stack_layer(stack: FrameStack, name: str = "frames") -> LayerTuple:
+    """Layer of a movie, whose frames are read as they are looked at."""
+    return frames_layer(
+        LazyFrames(stack),
+        pixel_size_nm=stack.pixel_size_nm,
+        camera=stack.camera_hint,
+        source=stack.source,
+        name=name,
+    )
+
+
+def placement(
+    scale: Sequence[float], translate: Sequence[float], units: Sequence[Any]
+) -> Placement | None:
+    """Where a layer of frames has its pixels; None where its units are no lengths.
+
+    Parameters
+    ----------
+    scale, translate, units : sequences
+        As of a napari layer; the last two are those of y and x.
+
+    Raises
+    ------
+    InputError
+        If its pixels are not square.
+    """
+    to_nm = [nm_per_unit(unit) for unit in units[-2:]]
+    if not np.isfinite(to_nm).all():
+        return None
+    height, width = (float(s) * nm for s, nm in zip(scale[-2:], to_nm, strict=True))
+    if not np.isclose(height, width, rtol=0.01):
+        raise InputError(
+            f"the frames have pixels of {height:g} x {width:g} nm (y, x), but they must be square; "
+            "set the same scale for both axes of the layer"
+        )
+    y, x = (float(t) * nm for t, nm in zip(translate[-2:], to_nm, strict=True))
+    return Placement(width, (y, x))
+
+
+def image_layer(
+    image: NDArray[Any],
+    placement: Placement,
+    *,
+    upsampling: int,
+    name: str = "density",
+    origin_px: tuple[int, int] = (0, 0),
+    leading: Sequence[str] = (),
+    provenance: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> LayerTuple:
+    """Layer of a density, of its standard deviation, or of another image on fine pixels.
+
+    Parameters
+    ----------
+    image : (..., sY, sX) array
+        Never rescaled: one isolated molecule of a density peaks at 1.
+    placement : Placement
+        Of the frames.
+    upsampling : int
+        s, fine pixels along the edge of a camera pixel.
+    name : str
+        Also chooses the colours, for ``density``, ``density SD`` and ``relative SD``.
+    origin_px : (y, x)
+        First camera pixel of the image, where only a part of the field was localized.
+    leading : sequence of str
+        A label for each axis before y and x, ``t`` or ``sample``; these axes count in steps of 1.
+    provenance : Mapping, optional
+        Model and its hash, sampler, steps, number of samples, seed, kernel: kept in the metadata.
+    **options
+        More keyword arguments of napari's Image.
+    """
+    if image.ndim != 2 + len(leading):
+        raise ValueError(f"an image of shape {image.shape} cannot have the axes {leading} before")
+    size, origin = placement
+    shift = 0.5 / upsampling - 0.5
+    y, x = (o + (start + shift) * size for o, start in zip(origin, origin_px, strict=True))
+    ones, zeros, pixels = (value * len(leading) for value in ((1.0,), (0.0,), ("pixel",)))
+    about = {
+        "kind": "image",
+        "pixel_size_nm": size,
+        "upsampling": upsampling,
+        "origin_px": tuple(origin_px),
+        "provenance": dict(provenance or {}),
+    }
+    return (
+        image,
+        {
+            "name": name,
+            "scale": (*ones, size / upsampling, size / upsampling),
+            "translate": (*zeros, y, x),
+            "units": (*pixels, "nm", "nm"),
+            "axis_labels": (*leading, "y", "x"),
+            "colormap": _COLORMAPS.get(name, "inferno"),
+            "metadata": {KEY: about},
+        }
+        | options,
+        "image",
+    )
+
+
+def density_file_layer(file: DensityImage, name: str | None = None) -> LayerTuple:
+    """Layer of an image that `results.images` wrote; a variance is shown as standard deviation."""
+    about = dict(file.metadata)
+    variance = str(about["quantity"]).startswith("variance")
+    return image_layer(
+        np.sqrt(file.image) if variance else file.image,
+        Placement(float(about["pixel_size_nm"])),
+        upsampling=int(about["upsampling"]),
+        name=name or ("density SD" if variance else "density"),
+        origin_px=(about["origin_px"][0], about["origin_px"][1]),
+        provenance=about,
+    )
+
+
+def points_layer(
+    dataset: Dataset,
+    *,
+    rows: NDArray[np.intp] | None = None,
+    origin_nm: tuple[float, float] = (0.0, 0.0),
+    by_frame: bool = False,
+    colour_by: str = "uncertainty_xy_nm",
+    name: str = "localizations",
+    **options: Any,
+) -> LayerTuple:
+    """Layer of molecules: some of the rows as points, and all of them in the metadata.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        All rows; what is exported, whatever is shown.
+    rows : (M,) int array, optional
+        Which rows to show (see `results.subset.select`); the kept ones, at most `LARGEST`, if not
+        given.
+    origin_nm : (y, x)
+        Of the frames, `Placement.origin_nm`.
+    by_frame : bool
+        Points have a time axis as well, so that the slider shows those of the current frame.
+    colour_by : str
+        A column that colours the points, where it is known for at least two of them.
+    name : str
+    **options
+        More keyword arguments of napari's Points.
+    """
+    if rows is None:
+        rows = spread(np.flatnonzero(dataset.kept_mask), LARGEST)
+    shown = dataset.table.iloc[rows].reset_index(drop=True)
+    position = shown[["y_nm", "x_nm"]].to_numpy(np.float64)
+    units: tuple[str, ...] = ("nm", "nm")
+    translate: tuple[float, ...] = tuple(origin_nm)
+    labels: tuple[str, ...] = ("y", "x")
+    if by_frame:
+        position = np.column_stack([shown["frame"].to_numpy(np.float64), position])
+        units, translate, labels = ("pixel", *units), (0.0, *translate), ("t", *labels)
+    # A point of the picture leads back to its row in the table.
+    features = shown.assign(row=np.asarray(rows, np.int64))
+    return (
+        position,
+        {
+            "name": name,
+            "units": units,
+            "translate": translate,
+            "axis_labels": labels,
+            "features": features,
+            "size": 0.35 * dataset.pixel_size_nm,
+            "border_width": 0,
+            **_colours(shown, colour_by),
+            "metadata": {KEY: {"kind": "localizations", "dataset": dataset, "rows": rows}},
+        }
+        | options,
+        "points",
+    )
+
+
+def dataset_of(metadata: Mapping[str, Any], name: str = "this layer") -> Dataset:
+    """Return the dataset that `points_layer` put into the metadata of a layer.
+
+    Raises
+    ------
+    InputError
+        If the layer is not one of ours.
+    """
+    about = metadata.get(KEY)
+    dataset = about.get("dataset") if isinstance(about, Mapping) else None
+    if not isinstance(dataset, Dataset):
+        raise InputError(
+            f"{name} has no table of localizations: it was not made by this plugin, and frames and "
+            "uncertainties cannot be told from points alone; choose a layer of localizations, or "
+            "save this one with napari's own writer"
+        )
+    return dataset
+
+
+def _colours(shown: Any, column: str) -> dict[str, Any]:
+    plain = {"face_color": "#ffcc44"}
+    if column not in BY_NAME or column not in shown or BY_NAME[column].dtype == "str":
+        return plain
+    values = shown[column].to_numpy(np.float64)
+    known = values[np.isfinite(values)]
+    if len(known) < 2 or len(known) < len(values):
+        return plain  # napari has no colour for what is not known
+    low, high = np.percentile(known, [1, 99])
+    if not low < high:
+        return plain
+    return {
+        "face_color": column,
+        "face_colormap": "viridis",
+        "face_contrast_limits": (float(low), float(high)),
+    }
