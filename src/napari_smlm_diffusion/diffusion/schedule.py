@@ -7,7 +7,7 @@ that one sampler serves both.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -32,6 +32,16 @@ class Schedule(Protocol):
 
     def draw(self, count: int, generator: Generator) -> Tensor:
         """Draw (count,) training levels."""
+        ...
+
+    def between(self, first: float | None, last: float | None) -> "Schedule":
+        """Return this schedule with other ends; None keeps one.
+
+        Raises
+        ------
+        InputError
+            If the network was not trained there, or the schedule has no other ends.
+        """
         ...
 
 
@@ -88,6 +98,16 @@ class LogSchedule:
         low, high = math.log(self.finest), math.log(self.widest)
         return torch.exp(low + (high - low) * part)
 
+    def between(self, first: float | None, last: float | None) -> "LogSchedule":
+        """Return the schedule from `first` to `last`."""
+        first, last = first or self.first, last or self.last
+        if not self.finest <= last < first <= self.widest:
+            raise InputError(
+                f"noise levels from {first:g} to {last:g}: the first must be above the last, and "
+                f"the network was trained from {self.widest:g} to {self.finest:g}"
+            )
+        return replace(self, first=first, last=last)
+
 
 @dataclass(frozen=True)
 class LinearBetas:
@@ -129,6 +149,12 @@ class LinearBetas:
         share = torch.rand(count, generator=generator, dtype=torch.float64)
         gamma = gammas[t] + share * (gammas[t - 1] - gammas[t])
         return sigma_of(gamma).clamp_min(1e-4).float()
+
+    def between(self, first: float | None, last: float | None) -> "LinearBetas":
+        """Return this schedule: its ends are its betas."""
+        if first is not None or last is not None:
+            raise InputError("the papers' schedule has fixed ends; leave the noise levels out")
+        return self
 
 
 PAPERS = LinearBetas()

@@ -35,12 +35,15 @@ class Condition:
         Features for the U-Net.
     scaling : Scaling
         Between densities and what is diffused, at the padded size.
+    guess : Tensor
+        (B, sY, sX) phi's density as what is diffused.
     shape : (sY, sX)
         Size before padding, fine pixels.
     """
 
     encoded: tuple[Tensor, Tensor]
     scaling: Scaling
+    guess: Tensor
     shape: tuple[int, int]
 
 
@@ -89,7 +92,7 @@ class Psi:
             folded = fold_condition(None, None, y_hat, None)
         else:
             folded = fold_condition(pad(inputs, 1), pad(features, 1), y_hat, scaling.spread)
-        return Condition(self.unet.encode(folded), scaling, shape)
+        return Condition(self.unet.encode(folded), scaling, scaling.target(y_hat), shape)
 
     def network(self, noisy: Tensor, log_sigma: Tensor, condition: Condition) -> Tensor:
         """Return F, the raw network, of (B, sY, sX) scaled noisy targets at their levels."""

@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
@@ -32,6 +32,22 @@ class NetworkSettings(Settings):
     end: str = Field("linear", pattern="^(linear|softplus|hardtanh)$", description="phi's end")
 
 
+class SamplingSettings(Settings):
+    """How samples are drawn; what a model was calibrated with is on its card."""
+
+    sampler: str = Field("multistep", description="name of a sampler in `diffusion.samplers`")
+    steps: int = Field(8, description="noise levels at which the network is asked, at least 2")
+    start: Literal["guided", "noise"] = Field(
+        "guided", description="from phi's density and noise, or from noise alone"
+    )
+    first_noise: float | None = Field(
+        None, gt=0, description="highest noise level; None is the recipe's"
+    )
+    last_noise: float | None = Field(
+        None, gt=0, description="lowest noise level above 0; None is the recipe's"
+    )
+
+
 class PsiSettings(Settings):
     """Arguments that rebuild the diffusion model's U-Net, and the recipe its weights belong to."""
 
@@ -40,6 +56,7 @@ class PsiSettings(Settings):
     multipliers: tuple[int, ...] = Field((1, 2, 4, 8, 8), min_length=3, description="per level")
     encoder_width: int = Field(64, ge=4, description="channels of the condition's encoder")
     sigma_data: float = Field(1.0, gt=0, description="SD of the target, measured before training")
+    sampling: SamplingSettings = SamplingSettings()
     tile: int = Field(64, ge=16, multiple_of=8, description="largest side at once, camera pixels")
     overlap: int = Field(16, ge=0, multiple_of=8, description="of neighbouring tiles, camera px")
 

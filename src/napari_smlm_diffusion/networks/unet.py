@@ -131,17 +131,12 @@ class UNet(nn.Module):
         self.entry = conv(FOLD**2, channels[0])
         self.down = nn.ModuleList([NoisyBlock(c, _EMBEDDING) for c in channels])
         self.shrink = nn.ModuleList(
-            [
-                nn.Conv2d(a, b, 3, stride=2, padding=1)
-                for a, b in pairwise(channels)
-            ]
+            [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels)]
         )
         self.attend_down = Attention(channels[ATTENTION_LEVEL])
         self.attend_up = Attention(channels[ATTENTION_LEVEL])
         self.up = nn.ModuleList([NoisyBlock(c, _EMBEDDING) for c in channels])
-        self.grow = nn.ModuleList(
-            [nn.Conv2d(b, a, 1) for a, b in pairwise(channels)]
-        )
+        self.grow = nn.ModuleList([nn.Conv2d(b, a, 1) for a, b in pairwise(channels)])
         self.exit = conv(channels[0], FOLD**2)
         nn.init.zeros_(self.exit.weight)
         nn.init.zeros_(self.exit.bias)  # type: ignore[arg-type]

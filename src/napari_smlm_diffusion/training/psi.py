@@ -42,16 +42,9 @@ class PsiStage:
         noise = torch.randn(batch * n, *clean.shape[1:], generator=generator)
         clean = clean.repeat_interleave(n, 0)
         noisy = clean + sigma[:, None, None] * noise
-        repeated = Condition(
-            (
-                condition.encoded[0].repeat_interleave(n, 0),
-                condition.encoded[1].repeat_interleave(n, 0),
-            ),
-            condition.scaling,
-            condition.shape,
-        )
+        half, camera = (part.repeat_interleave(n, 0) for part in condition.encoded)
         scale = psi.precondition.coefficients(sigma[:, None, None])[2]
-        answer = psi.network(scale * noisy, sigma.log(), repeated)
+        answer = psi.unet(scale * noisy, sigma.log(), (half, camera))
         error = answer - psi.precondition.network_target(clean, noisy, sigma)
         # Padding is no part of the frame.
         error = error[:, : condition.shape[0], : condition.shape[1]]

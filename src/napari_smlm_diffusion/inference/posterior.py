@@ -1,0 +1,186 @@
+"""Samples of the posterior p(density | frame), and their moments, one frame at a time."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_smlm_diffusion.diffusion.noise import START, NoiseField
+from napari_smlm_diffusion.diffusion.samplers import by_name
+from napari_smlm_diffusion.diffusion.schedule import check_steps
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.inference.fields import Field
+from napari_smlm_diffusion.inference.model import Model
+from napari_smlm_diffusion.inference.psi import Psi
+from napari_smlm_diffusion.networks.checkpoint import SamplingSettings
+from napari_smlm_diffusion.networks.deepstorm import UPSAMPLING
+from napari_smlm_diffusion.networks.inputs import network_input
+from napari_smlm_diffusion.settings import Microscope
+
+FEWEST_SAMPLES = 2
+# Samples drawn at once hold about this many fine pixels: 60 MB inside the network.
+_PIXELS_PER_BATCH = 2**19
+
+
+def psi_of(model: Model) -> Psi:
+    """Return the model's Psi.
+
+    Raises
+    ------
+    InputError
+        If it has none.
+    """
+    if model.psi is None:
+        raise InputError(
+            f"--samples: model {model.card.name} has no diffusion model; choose one with the stage "
+            "psi (see `smlm-diffusion models`), or leave --samples out"
+        )
+    return model.psi
+
+
+def check_samples(samples: int) -> None:
+    """Refuse a number of samples that has no variance.
+
+    Raises
+    ------
+    InputError
+        If it is below 2.
+    """
+    if samples < FEWEST_SAMPLES:
+        raise InputError(
+            f"--samples {samples}: a variance needs at least {FEWEST_SAMPLES} samples "
+            "(0 draws none and takes the variance head)"
+        )
+
+
+class Posterior:
+    """Draws samples for the frames of one microscope.
+
+    Parameters
+    ----------
+    model : Model
+        With a Psi.
+    microscope : Microscope
+        Camera, pixel size, PSF width; its maps cropped to the frames.
+    sampling : SamplingSettings or None
+        None takes what the model was calibrated with.
+    seed : int
+        Of all noise.
+    origin : (y0, x0)
+        Camera pixel of the full image at which the frames begin.
+
+    Raises
+    ------
+    InputError
+        If the model has no Psi, or sampler, steps or noise levels are not possible.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        microscope: Microscope,
+        sampling: SamplingSettings | None = None,
+        seed: int = 0,
+        origin: tuple[int, int] = (0, 0),
+    ) -> None:
+        self._psi = psi_of(model)
+        self.sampling = sampling or self._psi.settings.sampling
+        self._microscope = microscope
+        self._seed = seed
+        self._origin = (origin[0] * UPSAMPLING, origin[1] * UPSAMPLING)
+        self._sampler = by_name(self.sampling.sampler)
+        check_steps(self.sampling.steps)
+        schedule = self._psi.recipe.schedule.between(
+            self.sampling.first_noise, self.sampling.last_noise
+        )
+        self._levels = schedule.levels(self.sampling.steps)
+        noise = np.asarray(microscope.camera.effective_read_noise, dtype=np.float32)
+        self._read_variance = torch.from_numpy(np.atleast_2d(noise**2)[None])
+
+    def draw(self, effective: NDArray[np.float32], frame: int, samples: int) -> Iterator[Tensor]:
+        """Draw samples of one frame.
+
+        Parameters
+        ----------
+        effective : (Y, X) float32 array
+            Effective photons.
+        frame : int
+            Absolute index of the frame: part of the noise's seed.
+        samples : int
+            K.
+
+        Yields
+        ------
+        Tensor
+            (n, sY, sX) densities on the CPU, sample 0 first, K in all.
+
+        Raises
+        ------
+        InputError
+            If K is below 2.
+        """
+        check_samples(samples)
+        photons = torch.from_numpy(np.ascontiguousarray(effective, dtype=np.float32))[None]
+        width = torch.full((1,), self._microscope.psf_sigma_px)
+        field = Field(self._psi, network_input(photons, self._read_variance, width))
+        noise = NoiseField(self._seed, frame, self._origin)
+        first = 0
+        for count in _batches(samples, field.padded):
+            yield self._batch(field, noise, range(first, first + count))
+            first += count
+
+    @torch.inference_mode()
+    def _batch(self, field: Field, noise: NoiseField, samples: range) -> Tensor:
+        guess = field.guess
+
+        def draw(step: int) -> Tensor:
+            images = [noise.draw(k, step, field.padded) for k in samples]
+            return torch.from_numpy(np.stack(images)).to(guess.device)
+
+        first = float(self._levels[0])
+        if self.sampling.start == "guided":
+            start = guess + first * draw(START)
+        else:
+            # The papers start from N(0, I) in their scale sqrt(gamma) z.
+            start = (1.0 + first**2) ** 0.5 * draw(START)
+        target = self._sampler(field.denoise, start, self._levels, draw)
+        return field.density(target).float().cpu()
+
+
+class Moments:
+    """Mean and variance of images that arrive in batches, without keeping them.
+
+    Chan et al. 1979, in double precision.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.count = 0
+        self.mean = np.zeros(shape)
+        self._squares = np.zeros(shape)
+
+    def add(self, images: NDArray[np.float32]) -> None:
+        """Add (n, ...) images, one after the other: the batch does not change a digit."""
+        for image in images:
+            self.count += 1
+            off = image - self.mean
+            self.mean += off / self.count
+            self._squares += off * (image - self.mean)
+
+    @property
+    def variance(self) -> NDArray[np.float64]:
+        """Unbiased variance; NaN before the second image."""
+        if self.count < FEWEST_SAMPLES:
+            return np.full_like(self.mean, np.nan)
+        return self._squares / (self.count - 1)
+
+
+def _batches(samples: int, shape: tuple[int, int]) -> list[int]:
+    """Split K evenly: a batch of one would be computed by other kernels, with other rounding."""
+    most = max(FEWEST_SAMPLES, _PIXELS_PER_BATCH // (shape[0] * shape[1]))
+    pieces = -(-samples // most)
+    sizes = [samples // pieces + (i < samples % pieces) for i in range(pieces)]
+    if min(sizes) < FEWEST_SAMPLES:  # an odd K in pairs: the last three go together
+        sizes = [2] * (samples // 2 - 1) + [2 + samples % 2]
+    return sizes
