@@ -1,11 +1,10 @@
 """How good a table of localizations is, and whether its uncertainties are true.
 
-Every number comes with its standard error from a bootstrap over *frames*: molecules of one frame
-share neighbours and background, so that the frame and not the molecule is the independent unit.
-All statistics are functions of sums over frames; a bootstrap draw is a weighting of these sums.
+Every number comes with its standard error from a bootstrap over frames (`evaluation.bootstrap`).
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.special import erfinv
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.evaluation.bootstrap import bootstrap
 from napari_smlm_diffusion.evaluation.matching import match_frames
-from napari_smlm_diffusion.evaluation.report import Estimate, Evaluation, Honesty
+from napari_smlm_diffusion.evaluation.report import Evaluation, Honesty
 
 LEVELS = (0.50, 0.68, 0.90, 0.95)
 _HALF_WIDTHS = math.sqrt(2) * erfinv(np.array(LEVELS))  # of a central Gaussian interval, in SD
@@ -92,7 +92,7 @@ def evaluate(
         for key, values in _honesty_terms(error, claimed, rows).items():
             sums[f"{name} {key}"] = per_frame(values)
 
-    estimates = _bootstrap(sums, tuple(parts), rng, draws)
+    estimates = bootstrap(sums, partial(_statistics, parts=tuple(parts)), rng, draws)
     honesty = {
         name: Honesty(
             rows=int(rows.sum()),
@@ -157,32 +157,3 @@ def _statistics(s: dict[str, Any], parts: tuple[str, ...]) -> dict[str, Any]:
         }
         out |= {f"{part} coverage {p}": s[f"{part} inside {p}"] / m for p in LEVELS}
     return out
-
-
-def _bootstrap(
-    sums: dict[str, NDArray[Any]], parts: tuple[str, ...], rng: np.random.Generator, draws: int
-) -> dict[str, Estimate]:
-    """Statistics of all frames, and their standard deviation over frames drawn with replacement."""
-    names = list(sums)
-    table = np.stack([sums[name] for name in names], axis=1).astype(float)  # (frames, sums)
-    n_frames = len(table)
-    drawn = np.empty((draws, len(names)))
-    share = np.full(n_frames, 1 / n_frames)
-    block = max(1, 2_000_000 // n_frames)  # bounds the memory of the weights
-    for start in range(0, draws, block):
-        size = min(block, draws - start)
-        drawn[start : start + size] = rng.multinomial(n_frames, share, size=size) @ table
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = _statistics(dict(zip(names, table.sum(axis=0), strict=True)), parts)
-        spread = _statistics(dict(zip(names, drawn.T, strict=True)), parts)
-    return {name: Estimate(_finite(value[name]), _spread(spread[name], n_frames)) for name in value}
-
-
-def _finite(value: Any) -> float:
-    return float(value) if np.isfinite(value) else math.nan
-
-
-def _spread(values: NDArray[np.float64], n_frames: int) -> float:
-    values = values[np.isfinite(values)]
-    # A single frame says nothing about how frames differ.
-    return float(values.std(ddof=1)) if values.size > 1 and n_frames > 1 else math.nan

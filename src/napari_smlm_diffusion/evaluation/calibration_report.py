@@ -1,0 +1,248 @@
+"""What a calibration says: a verdict in plain words, tables, and the JSON of a model card."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from napari_smlm_diffusion.evaluation.judgement import Check
+from napari_smlm_diffusion.evaluation.ranks import HISTOGRAM
+from napari_smlm_diffusion.evaluation.reliability import BINS
+from napari_smlm_diffusion.evaluation.report import Estimate
+
+NEEDED_SHARE = 0.9
+_NOTHING = Estimate(math.nan, math.nan)
+# Columns of the table of bins: heading, diagnostic, statistic.
+_COLUMNS = (
+    ("SD / error", "density SD over error", "ratio"),
+    ("90 % holds", "density pixels", "coverage 0.9"),
+    ("counts 90 %", "molecules in boxes", "coverage 0.9"),
+    ("pull SD", "pulls of rows", "sd"),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One diagnostic on one group of frames, see `diagnostics.Measured` for the numbers."""
+
+    name: str
+    question: str
+    headline: str
+    values: int
+    frames: int
+    numbers: dict[str, Estimate]
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether all checks passed; None if there was too little to judge, or nothing to."""
+        return all(check.passed for check in self.checks) if self.checks else None
+
+    def failure(self) -> str | None:
+        """Say what fails, by its worst check; None if nothing does."""
+        failed = [check for check in self.checks if not check.passed]
+        if not failed:
+            return None
+        worst = max(failed, key=lambda check: check.excess)
+        more = f" ({len(failed)} of {len(self.checks)} checks fail)" if len(self.checks) > 1 else ""
+        return f"{self.name}: {worst.sentence()}{more}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, the histogram of ranks and the reliability table included."""
+        out: dict[str, Any] = {
+            "name": self.name,
+            "question": self.question,
+            "passed": self.passed,
+            "values": self.values,
+            "frames": self.frames,
+            "numbers": {
+                key: _pair(e)
+                for key, e in self.numbers.items()
+                if not key.startswith(("slot ", "claim ", "true "))
+            },
+            "checks": [check.to_dict() for check in self.checks],
+        }
+        if "slot 0" in self.numbers:
+            out["histogram"] = [_pair(self.numbers[f"slot {k}"]) for k in range(HISTOGRAM)]
+        if "claim 0" in self.numbers:
+            out["reliability"] = [
+                {
+                    "claim": _pair(self.numbers[f"claim {k}"]),
+                    "true": _pair(self.numbers[f"true {k}"]),
+                }
+                for k in range(BINS)
+            ]
+        return out
+
+
+@dataclass(frozen=True)
+class Group:
+    """All diagnostics on the frames of one bin, or on all frames."""
+
+    name: str
+    axis: str
+    ends: tuple[float, float]
+    frames: int
+    results: tuple[Result, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed."""
+        return all(result.passed is not False for result in self.results)
+
+    def number(self, diagnostic: str, statistic: str) -> Estimate:
+        """Return one estimate; NaN if it was not measured."""
+        for result in self.results:
+            if result.name == diagnostic:
+                return result.numbers.get(statistic, _NOTHING)
+        return _NOTHING
+
+    def failures(self) -> list[str]:
+        """One sentence for each diagnostic that fails."""
+        return [sentence for result in self.results if (sentence := result.failure())]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the headline of each diagnostic, and what failed: short, for bins."""
+        return {
+            "name": self.name,
+            "axis": self.axis,
+            "low": self.ends[0],
+            "high": self.ends[1],
+            "frames": self.frames,
+            "passed": self.passed,
+            "numbers": {
+                r.name: {r.headline: _pair(r.numbers[r.headline])}
+                for r in self.results
+                if r.headline in r.numbers
+            },
+            "failed": self.failures(),
+        }
+
+
+@dataclass(frozen=True)
+class CalibrationReport:
+    """The verdict.
+
+    Attributes
+    ----------
+    frames : int
+    samples : (int, int)
+        Fewest and most samples of a frame.
+    settings : dict
+        Of the calibration.
+    whole : Group
+        Every diagnostic over all frames.
+    bins : tuple of Group
+    """
+
+    frames: int
+    samples: tuple[int, int]
+    settings: dict[str, Any]
+    whole: Group
+    bins: tuple[Group, ...]
+
+    @property
+    def share_of_bins(self) -> float:
+        """Share of bins in which nothing failed; NaN without bins."""
+        if not self.bins:
+            return math.nan
+        return sum(b.passed for b in self.bins) / len(self.bins)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether all frames together pass, and at least 90 % of the bins."""
+        return self.whole.passed and not self.share_of_bins < NEEDED_SHARE
+
+    @property
+    def failed_bins(self) -> list[str]:
+        """Names of the bins in which something failed."""
+        return [b.name for b in self.bins if not b.passed]
+
+    def verdict(self) -> str:
+        """Say in one or two sentences what the calibration found."""
+        judged = [r for r in self.whole.results if r.checks]
+        wrong = [r.name for r in judged if not r.passed]
+        blank = [
+            r.name for r in self.whole.results if not r.checks and r.name != "pulls of all rows"
+        ]
+        text = "calibrated" if self.calibrated else "NOT calibrated"
+        text += f": {len(judged) - len(wrong)} of {len(judged)} diagnostics pass over all frames"
+        if wrong:
+            text += f" ({', '.join(wrong)} fail)" if len(wrong) > 1 else f" ({wrong[0]} fails)"
+        if self.bins:
+            passed = sum(b.passed for b in self.bins)
+            text += f", and {passed} of {len(self.bins)} bins"
+            text += f" ({', '.join(self.failed_bins)} fail)" if self.failed_bins else ""
+        text += "."
+        return text + (f" Not judged, too little to see: {', '.join(blank)}." if blank else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested plain values for JSON; NaN becomes None."""
+        return _plain(
+            {
+                "calibrated": self.calibrated,
+                "verdict": self.verdict(),
+                "frames": self.frames,
+                "samples": list(self.samples),
+                "settings": self.settings,
+                "share_of_bins": self.share_of_bins,
+                "failed_bins": self.failed_bins,
+                "diagnostics": [r.to_dict() for r in self.whole.results],
+                "failed": self.whole.failures(),
+                "bins": [b.to_dict() for b in self.bins],
+            }
+        )
+
+    def text(self) -> str:
+        """Return the verdict, a table of the diagnostics and one of the bins."""
+        low, high = self.samples
+        count = f"{low}" if low == high else f"{low} to {high}"
+        lines = [
+            self.verdict(),
+            "",
+            f"{self.frames} frames, {count} samples each (+- standard error over frames)",
+            "",
+            f"{'':<24}{'values':>8}  {'':<10}",
+        ]
+        for result in self.whole.results:
+            lines.append(_line(result))
+        if failures := self.whole.failures():
+            lines += ["", *failures]
+        if self.bins:
+            lines += ["", f"{'bin':<28}{'frames':>7}  " + "".join(f"{h:<19}" for h, *_ in _COLUMNS)]
+        for group in self.bins:
+            cells = "".join(f"{_short(group.number(d, s)):<19}" for _, d, s in _COLUMNS)
+            mark = "pass" if group.passed else "FAIL"
+            lines.append(f"{group.name:<28}{group.frames:>7}  {cells}{mark}")
+        for group in self.bins:
+            lines += [f"{group.name}: {sentence}" for sentence in group.failures()]
+        return "\n".join(lines)
+
+
+def _line(result: Result) -> str:
+    mark = {True: "pass", False: "FAIL", None: "-"}[result.passed]
+    shown = [key for key in (result.headline, "coverage 0.9", "mean") if key in result.numbers]
+    numbers = ", ".join(f"{key} {_short(result.numbers[key])}" for key in dict.fromkeys(shown))
+    return f"{result.name:<24}{result.values:>8}  {mark:<6}{numbers}"
+
+
+def _short(estimate: Estimate) -> str:
+    if math.isnan(estimate.value):
+        return "-"
+    return f"{estimate.value:.3f} +- {estimate.error:.3f}"
+
+
+def _pair(estimate: Estimate) -> dict[str, float]:
+    # Four digits: the card is read by people too.
+    return {"value": _digits(estimate.value), "error": _digits(estimate.error)}
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

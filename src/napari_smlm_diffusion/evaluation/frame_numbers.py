@@ -1,0 +1,260 @@
+"""What one frame leaves for the calibration: a few hundred numbers in place of all its samples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
+from scipy.spatial import cKDTree
+
+from napari_smlm_diffusion.evaluation.density_ranks import box_ranks, pixel_ranks, total_rank
+from napari_smlm_diffusion.evaluation.matching import match
+from napari_smlm_diffusion.evaluation.point_ranks import (
+    Isolated,
+    find_isolated,
+    neighbour_ranks,
+    position_ranks,
+)
+from napari_smlm_diffusion.evaluation.pulls import student_scores
+from napari_smlm_diffusion.evaluation.spread import pooled_mask, sampled_spread
+from napari_smlm_diffusion.evaluation.tarp import tarp_rank
+from napari_smlm_diffusion.settings import Settings
+
+_NONE: NDArray[np.float64] = np.empty(0)
+
+
+class CalibrationSettings(Settings):
+    """What of each frame is looked at, and how finely the frames are split."""
+
+    seed: int = Field(0, ge=0, description="of pixels, boxes, jitter and bootstrap")
+    threshold: float = Field(
+        0.05, ge=0, description="mean density above which a pixel counts, in a molecule's peak"
+    )
+    resolution: float = Field(
+        0.01, ge=0, description="densities closer than this are equal, in a molecule's peak"
+    )
+    count_resolution: float = Field(0.1, ge=0, description="counts closer than this are equal")
+    pixels: int = Field(64, ge=1, description="density pixels ranked per frame")
+    boxes: int = Field(8, ge=1, description="boxes counted per frame, and crowded boxes")
+    molecules: int = Field(8, ge=1, description="isolated molecules ranked per frame")
+    isolation_px: float = Field(3.0, gt=0, description="no neighbour nearer, camera pixels")
+    crowd_px: float = Field(6.0, gt=0, description="edge of a crowded box, camera pixels")
+    tolerance_px: float = Field(1.25, gt=0, description="largest distance of a row to its truth")
+    bins: int = Field(3, ge=1, description="bins along density, photons and background")
+    draws: int = Field(500, ge=2, description="bootstrap draws")
+
+
+class Rows(NamedTuple):
+    """Rows of one frame, (N,) each, lengths in camera pixels.
+
+    ``samples`` is m, how many samples the uncertainty comes from; infinity for a claim that is not
+    sampled. An SD that is not known is NaN.
+    """
+
+    y: ArrayLike
+    x: ArrayLike
+    sd_y: ArrayLike
+    sd_x: ArrayLike
+    samples: ArrayLike
+    probability: ArrayLike
+
+
+@dataclass(frozen=True)
+class FrameNumbers:
+    """What one frame leaves: ranks by quantity, and the terms of every other diagnostic.
+
+    Attributes
+    ----------
+    frame, samples : int
+        Its number, and L.
+    covariates : dict of str to float
+        What is estimated from the frame, for the bins.
+    ranks : dict of str to (n,) array
+        Jittered ranks.
+    tarp : float
+        One jittered rank of the whole frame.
+    spread : (4,) array
+        `SPREAD_TERMS`.
+    bound : (2,) array
+        Coordinates of isolated molecules with a known bound, and the sum of (SD / bound)^2.
+    scores, narrow : (n,) arrays
+        Scores of the rows' x and y, and whether the row claims under a third of the tolerance.
+    probability, hit : (n,) arrays
+        Of all rows: the claim, and whether a true molecule is the row's.
+    """
+
+    frame: int
+    samples: int
+    covariates: dict[str, float]
+    ranks: dict[str, NDArray[np.float64]]
+    tarp: float
+    spread: NDArray[np.float64]
+    bound: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    narrow: NDArray[np.bool_]
+    probability: NDArray[np.float64]
+    hit: NDArray[np.bool_]
+
+
+QUANTITIES = {
+    "density pixels": "is the density of a random pixel honest?",
+    "molecules in boxes": "is the number of molecules in a random box honest?",
+    "molecules in frame": "is the number of molecules in the frame honest?",
+    "x of isolated": "is the place of an isolated molecule honest along x?",
+    "y of isolated": "is the place of an isolated molecule honest along y?",
+    "nearest neighbours": "is the distance of the two nearest molecules in a crowd honest?",
+}
+
+
+def reduce_frame(
+    settings: CalibrationSettings,
+    frame: int,
+    samples: ArrayLike,
+    truth: ArrayLike,
+    *,
+    share: float,
+    covariates: Mapping[str, float] | None = None,
+    points: Sequence[ArrayLike] | None = None,
+    true_points: ArrayLike | None = None,
+    anchors: ArrayLike | None = None,
+    emitters: ArrayLike | None = None,
+    bounds: ArrayLike | None = None,
+    rows: Rows | None = None,
+    reference: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+) -> FrameNumbers:
+    """Reduce one frame to its numbers. The result depends on nothing but the arguments.
+
+    Parameters
+    ----------
+    settings : CalibrationSettings
+    frame : int
+        Number of the frame; with the seed it decides on pixels, boxes and jitter, in whatever order
+        or process the frames are reduced.
+    samples : (L, sY, sX) array
+        Samples of the density, L >= 2.
+    truth : (sY, sX) array
+        Density of the true molecules, on the same scale.
+    share : float
+        `density.kernel_share`: molecules per unit of the density's sum.
+    covariates : mapping of str to float
+        Estimates *from the frame* along which to bin: density, photons, background. The same names
+        for all frames.
+    points : L arrays (M_k, 2) or None
+        Molecules of each sample, y and x in camera pixels; None leaves out what needs them.
+    true_points : (M, 2) array or None
+        What the same peak finder says of `truth`; None takes `emitters`.
+    anchors : (A, 2) array or None
+        Where to look for molecules, from the frame alone (phi's peaks); None uses the first sample
+        for that, and nothing else.
+    emitters : (M, 2) array or None
+        The true molecules, y and x in camera pixels: for the rows and the bounds.
+    bounds : (M, 2) array or None
+        Cramer-Rao bounds of y and x of each emitter, camera pixels.
+    rows : Rows or None
+        Localizations with their claims.
+    reference : (sY, sX) array or None
+        Reference of TARP, from the frame alone; None see `tarp.tarp_rank`.
+    mask : (sY, sX) array or None
+        Pixels that count, from the frame alone; None see `spread.pooled_mask`.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or a density is not finite.
+    """
+    samples, truth = np.asarray(samples), np.asarray(truth)
+    if samples.ndim != 3 or len(samples) < 2 or samples.shape[1:] != truth.shape:
+        raise ValueError(
+            f"samples must be (L, sY, sX) with L >= 2 on the truth's grid {truth.shape}, "
+            f"got {samples.shape}"
+        )
+    if not (np.isfinite(samples).all() and np.isfinite(truth).all()):
+        raise ValueError(f"frame {frame}: a sample or the truth is not finite")
+    rng = np.random.default_rng([settings.seed, frame])
+    pixels = (
+        pooled_mask(truth, samples, settings.threshold)
+        if mask is None
+        else np.asarray(mask, dtype=bool)
+    )
+    fine, coarse = settings.resolution, settings.count_resolution
+    ranks = {
+        "density pixels": pixel_ranks(truth, samples, pixels, settings.pixels, rng, fine),
+        "molecules in boxes": box_ranks(truth, samples, share, settings.boxes, rng, coarse),
+        "molecules in frame": total_rank(truth, samples, share, rng, coarse),
+    }
+    tarp = tarp_rank(truth, samples, rng, reference=reference, resolution=fine)
+    xy = None if emitters is None else np.asarray(emitters, float).reshape(-1, 2)
+    bound = np.zeros(2)
+    if points is not None:
+        true_xy = xy if true_points is None else np.asarray(true_points, float).reshape(-1, 2)
+        if true_xy is None:
+            raise ValueError("points of the samples need true_points or emitters")
+        places = None if anchors is None else np.asarray(anchors, float).reshape(-1, 2)
+        drawn = [np.asarray(p, float).reshape(-1, 2) for p in points]
+        found = find_isolated(
+            true_xy, drawn, settings.isolation_px, settings.molecules, rng, places
+        )
+        axes = position_ranks(found, rng)
+        ranks |= {"x of isolated": axes["x"], "y of isolated": axes["y"]}
+        ranks["nearest neighbours"] = neighbour_ranks(
+            true_xy, drawn, settings.crowd_px, settings.boxes, rng, places
+        )
+        if bounds is not None and xy is not None:
+            bound = _over_bound(found, xy, np.asarray(bounds, float))
+    scores, narrow, probability, hit = _row_numbers(rows, xy, settings.tolerance_px)
+    return FrameNumbers(
+        frame=int(frame),
+        samples=len(samples),
+        covariates={name: float(value) for name, value in (covariates or {}).items()},
+        ranks={name: ranks.get(name, _NONE) for name in QUANTITIES},
+        tarp=tarp,
+        spread=sampled_spread(truth, samples, pixels),
+        bound=bound,
+        scores=scores,
+        narrow=narrow,
+        probability=probability,
+        hit=hit,
+    )
+
+
+def _over_bound(
+    found: Isolated, emitters: NDArray[np.float64], bounds: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Count and sum of (SD / bound)^2 of isolated molecules, each with its nearest emitter."""
+    if not (len(found.truth) and len(emitters)):
+        return np.zeros(2)
+    _, nearest = cKDTree(emitters).query(found.truth)
+    ratio2 = found.variance() / bounds[nearest] ** 2
+    ratio2 = ratio2[np.isfinite(ratio2)]
+    return np.array([ratio2.size, ratio2.sum()])
+
+
+def _row_numbers(
+    rows: Rows | None, emitters: NDArray[np.float64] | None, tolerance: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64], NDArray[np.bool_]]:
+    """Scores and which are narrow (2 per matched row that claims), probability and hit per row."""
+    no = np.empty(0, bool)
+    if rows is None:
+        return _NONE, no, _NONE, no
+    if emitters is None:
+        raise ValueError("rows need the true emitters")
+    y, x, sd_y, sd_x, m, probability = (np.asarray(a, float) for a in rows)
+    place = np.stack([y, x], axis=1)
+    pairs = match(place, emitters, tolerance)
+    sd = np.stack([sd_y, sd_x], axis=1)[pairs.found]
+    scores = student_scores(
+        emitters[pairs.truth],
+        place[pairs.found],
+        sd,
+        np.broadcast_to(m, y.shape)[pairs.found, None],
+    )
+    # A tolerance cuts the tail of rows that claim much, and makes them look too wide.
+    narrow = np.repeat(np.sqrt((sd**2).mean(axis=1)) < tolerance / 3, 2).reshape(scores.shape)
+    usable = np.isfinite(scores)
+    hit = np.zeros(len(y), bool)
+    hit[pairs.found] = True
+    claims = np.isfinite(probability)
+    return scores[usable], narrow[usable], probability[claims], hit[claims]
