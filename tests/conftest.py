@@ -92,6 +92,40 @@ def movie_file(tmp_path_factory) -> Path:
     return folder / "movie.tif"
 
 
+@pytest.fixture(scope="session")
+def dataset_of():
+    """Make a dataset of n random rows; see the options."""
+    from napari_smlm_diffusion import localizations
+    from napari_smlm_diffusion.results.dataset import Dataset
+
+    def make(n=60, *, seed=0, z=False, gaps=True, filtered=False, size=64, **options):
+        """With heights, with values that are not known, with a mask, in frames of that size."""
+        rng = np.random.default_rng(seed)
+        table = localizations.empty(["z_nm", "uncertainty_z_nm"] if z else ()).reindex(range(n))
+        for name in table.columns:
+            column = localizations.BY_NAME[name]
+            if column.dtype == "float64":
+                table[name] = rng.uniform(0, 1 if column.unit == "" else 60 * size, n)
+            elif column.dtype == "int64":
+                table[name] = rng.integers(1, 50, n)
+            else:
+                table[name] = np.where(np.arange(n) % 3, "head", "samples:32")
+        if gaps:
+            table.loc[::4, ["uncertainty_x_nm", "uncertainty_y_nm", "probability"]] = np.nan
+            table.loc[::5, "density_sd"] = np.nan
+            table["background_sd"] = np.nan
+        provenance = {"model": "general", "model_sha256": "ab" * 32, "samples": 32}
+        known = {"pixel_size_nm": 108.0, "frame_shape": (50, size, size), "provenance": provenance}
+        dataset = Dataset(table=localizations.validate(table), **known | options)
+        if not filtered:
+            return dataset
+        kept = np.arange(n) % 3 > 0
+        reason = np.where(kept, "", 'uncertainty above 30 nm, "too wide"')
+        return dataset.filtered(kept, reason, {"uncertainty_xy_nm": [0, 30]})
+
+    return make
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu"):
         import torch
