@@ -104,6 +104,16 @@ def write_density(
         )
 
 
+def is_density(path: str | Path) -> bool:
+    """Whether `write_density` wrote the file, of whatever version; False if it is unreadable."""
+    try:
+        with tifffile.TiffFile(path) as tif:
+            metadata = json.loads((tif.imagej_metadata or {})["Info"])
+        return {"format", "quantity", "kernel_sigma"} <= set(metadata)
+    except (OSError, KeyError, TypeError, ValueError, tifffile.TiffFileError):
+        return False
+
+
 def read_image(path: str | Path) -> DensityImage:
     """Read what `write_density` wrote.
 

@@ -1,4 +1,4 @@
-"""Where molecules are: uniform fields and discs, crossing filaments, bundles of tubes.
+"""Where molecules are: uniform fields, discs, crossing filaments, bundles of tubes, pairs.
 
 A structure is drawn afresh for each movie, and all its molecules lie on it. Lengths are in camera
 pixels. Molecules may lie up to ``margin_px`` beyond the frame: their tails fall into it.
@@ -148,8 +148,33 @@ class Tubes(_InFrame):
         return self._on_arcs(n, arcs, across, shape, rng)
 
 
+class Pairs(Settings):
+    """Two molecules side by side in the middle of the frame, ever further apart.
+
+    Directions are random, and so is the place of the middle within a pixel. With two molecules in
+    each frame, every frame has a pair of its own: from one spot to two.
+    """
+
+    kind: Literal["pairs"] = "pairs"
+    closest_px: float = Field(default=0.5, ge=0, le=1000, description="first distance, pixels")
+    furthest_px: float = Field(default=3.0, ge=0, le=1000, description="last distance, pixels")
+
+    def area_px(self, shape: tuple[int, int]) -> float:
+        """Area of the disc that holds the widest pair, square pixels."""
+        return np.pi * (max(self.closest_px, self.furthest_px) / 2 + 0.5) ** 2
+
+    def positions(self, n: int, shape: tuple[int, int], rng: np.random.Generator) -> Positions:
+        """Place `n` molecules, two by two; an odd one is the first of a pair."""
+        pairs = (n + 1) // 2
+        distance = np.linspace(self.closest_px, self.furthest_px, pairs)
+        middle = (np.asarray(shape) - 1) / 2 + rng.uniform(-0.5, 0.5, (pairs, 2))
+        angle = rng.uniform(0, 2 * np.pi, pairs)
+        half = 0.5 * distance[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+        return np.stack([middle - half, middle + half], axis=1).reshape(-1, 2)[:n]
+
+
 Structure: TypeAlias = Annotated[
-    UniformField | Disc | Filaments | Tubes, Field(discriminator="kind")
+    UniformField | Disc | Filaments | Tubes | Pairs, Field(discriminator="kind")
 ]
 
 

@@ -1,0 +1,156 @@
+"""What napari calls to open files: movies, tables, images of densities, folders of runs.
+
+A `get_...` function looks at the file and returns None for one that is not ours, so that napari
+tries the next plugin; what it returns does the reading. Frames are read when they are looked at.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.frames import open_series, open_stack
+from napari_smlm_diffusion.results.dataset import Dataset
+from napari_smlm_diffusion.results.formats import registry
+from napari_smlm_diffusion.results.images import is_density, read_image
+from napari_smlm_diffusion.results.layers import (
+    LayerTuple,
+    density_file_layer,
+    points_layer,
+    stack_layer,
+)
+from napari_smlm_diffusion.widgets.preferences import preferences
+
+Paths = str | Sequence[str]
+Reader = Callable[[Paths], list[LayerTuple]]
+
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIFF
+
+
+def get_frames_reader(path: Paths) -> Reader | None:
+    """Reader of a movie in a TIFF file, or in several, and of our images of densities."""
+    return read_frames if all(map(_is_tiff, _as_list(path))) else None
+
+
+def get_table_reader(path: Paths) -> Reader | None:
+    """Reader of tables of localizations, known by their content and not by their ending."""
+    return read_tables if all(registry.recognise(one) for one in _as_list(path)) else None
+
+
+def get_folder_reader(path: Paths) -> Reader | None:
+    """Reader of a run's folder, or of a folder with nothing but the TIFF files of one movie."""
+    folders = [Path(one) for one in _as_list(path)]
+    if len(folders) != 1 or not folders[0].is_dir():
+        return None
+    if (folders[0] / "run.json").is_file():
+        return read_run
+    return read_series_folder if _series_in(folders[0]) else None
+
+
+def read_frames(path: Paths) -> list[LayerTuple]:
+    """Return the layer of a movie; several files are one movie, in the order of their names.
+
+    Raises
+    ------
+    InputError
+        If a file is damaged or its frames do not fit the others.
+    """
+    paths = _as_list(path)
+    if len(paths) == 1 and is_density(paths[0]):
+        return [density_file_layer(read_image(paths[0]))]
+    stack = open_stack(paths[0]) if len(paths) == 1 else open_series(paths)
+    return [stack_layer(stack, _name(paths[0]))]
+
+
+def read_tables(path: Paths) -> list[LayerTuple]:
+    """Return one layer of points for each table; it holds all rows and shows some.
+
+    Raises
+    ------
+    InputError
+        If a table is damaged, or needs a pixel size that is nowhere to be found.
+    """
+    return [points_layer(_dataset(Path(one)), name=_name(one)) for one in _as_list(path)]
+
+
+def read_run(path: Paths) -> list[LayerTuple]:
+    """Return density, its standard deviation and the molecules of a run of ``localize``.
+
+    Raises
+    ------
+    InputError
+        If a file of the run is damaged.
+    """
+    folder = Path(_as_list(path)[0])
+    layers = [
+        density_file_layer(read_image(image))
+        for name in ("density", "variance")
+        if (image := folder / f"{name}.tif").is_file()
+    ]
+    for table in (folder / "localizations.csv", folder / "localizations.partial.csv"):
+        if table.is_file():
+            layers.append(points_layer(_dataset(table)))
+            break
+    if not layers:
+        raise InputError(f"{folder} has a run.json but no result; the run may have failed at once")
+    return layers
+
+
+def read_series_folder(path: Paths) -> list[LayerTuple]:
+    """Return the layer of a movie whose frames are the TIFF files of a folder.
+
+    Raises
+    ------
+    InputError
+        If a file is damaged or its frames do not fit the others.
+    """
+    folder = Path(_as_list(path)[0])
+    return [stack_layer(open_series(_series_in(folder)), folder.name)]
+
+
+def _dataset(path: Path) -> Dataset:
+    try:
+        dataset = registry.read(path)
+    except registry.PixelSizeUnknown as error:
+        size = preferences().microscope.pixel_size_nm
+        if not size:
+            raise InputError(
+                f"the pixel size of {path} is not known, without which its molecules would lie "
+                "half a pixel beside the frames; set the pixel size of your microscope under "
+                "Preferences > Plugins > SMLM diffusion and open the table again"
+            ) from error
+        dataset = registry.read(path, size)
+        # The user may have opened someone else's data.
+        warnings.warn(
+            f"{path.name} does not say its pixel size; {size:g} nm from the preferences is used",
+            stacklevel=2,
+        )
+    for note in dataset.notes:
+        warnings.warn(note, stacklevel=2)
+    return dataset
+
+
+def _series_in(folder: Path) -> list[Path]:
+    """All files of a folder if they are TIFF files, at least two of them, else nothing."""
+    files = [file for file in folder.iterdir() if not file.name.startswith(".")]
+    tiff = [file for file in files if file.suffix.lower() in (".tif", ".tiff")]
+    # A text file with the settings of the acquisition may lie beside them.
+    other = [file for file in files if file not in tiff and file.suffix.lower() != ".txt"]
+    return tiff if len(tiff) > 1 and not other and _is_tiff(tiff[0]) else []
+
+
+def _is_tiff(path: str | Path) -> bool:
+    try:
+        with Path(path).open("rb") as handle:
+            return handle.read(4) in _TIFF_MAGIC
+    except OSError:
+        return False
+
+
+def _as_list(path: Paths) -> list[str]:
+    return [str(path)] if isinstance(path, str | Path) else [str(one) for one in path]
+
+
+def _name(path: str) -> str:
+    # "movie.ome.tif" is called movie.
+    return Path(path).name.partition(".")[0] or Path(path).name

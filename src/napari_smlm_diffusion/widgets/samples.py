@@ -1,0 +1,91 @@
+"""Sample movies under File > Open Sample, simulated when asked for, each with its truth.
+
+The truth is a hidden layer of points that has a time axis: it shows what is in the current frame.
+"""
+
+from napari_smlm_diffusion.results.dataset import Dataset
+from napari_smlm_diffusion.results.layers import LayerTuple, frames_layer, points_layer
+from napari_smlm_diffusion.simulation.blinking import Blinking
+from napari_smlm_diffusion.simulation.emitters import Filaments, Pairs
+from napari_smlm_diffusion.simulation.light import (
+    ConstantPhotons,
+    FlatBackground,
+    LognormalPhotons,
+)
+from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
+
+DENSE = MovieSettings(
+    frames=200,
+    shape=(64, 64),
+    density_per_um2=3.0,
+    structure=Filaments(),
+    photons=LognormalPhotons(mean=1000.0, cv=0.4),
+    background=FlatBackground(level=20.0),
+    seed=3,
+)
+SPARSE = MovieSettings(
+    frames=200,
+    shape=(64, 64),
+    density_per_um2=0.15,
+    structure=Filaments(),
+    photons=LognormalPhotons(mean=1500.0, cv=0.4),
+    background=FlatBackground(level=10.0),
+    blinking=Blinking(),
+    seed=4,
+)
+PAIR = MovieSettings(
+    frames=120,
+    shape=(32, 32),
+    count_per_frame=2,
+    structure=Pairs(closest_px=0.5, furthest_px=3.0),
+    photons=ConstantPhotons(mean=600.0),
+    background=FlatBackground(level=10.0),
+    seed=5,
+)
+
+
+def dense() -> list[LayerTuple]:
+    """Crossing filaments at 3 molecules per square micron and frame: spots overlap."""
+    return layers(DENSE, "dense")
+
+
+def sparse() -> list[LayerTuple]:
+    """The same kind of structure with single, blinking spots that any program can fit."""
+    return layers(SPARSE, "sparse")
+
+
+def pair() -> list[LayerTuple]:
+    """Two molecules, 0.5 pixels apart in the first frame and 3 in the last: one spot or two."""
+    return layers(PAIR, "pair")
+
+
+def layers(settings: MovieSettings, name: str) -> list[LayerTuple]:
+    """Simulate a movie and return its frames, and its truth as a hidden layer of points."""
+    movie = simulate(settings)
+    pixel = settings.pixel_size_nm
+    camera = {k: v for k, v in settings.camera.to_dict().items() if isinstance(v, float)}
+    truth = Dataset(
+        table=movie.truth,
+        pixel_size_nm=pixel,
+        frame_shape=(settings.frames, *settings.shape),
+        provenance={"simulation": settings.to_dict()},
+    )
+    return [
+        frames_layer(
+            movie.frames,
+            pixel_size_nm=pixel,
+            camera=camera,
+            source=f"simulated: {name}",
+            name=f"{name} movie",
+        ),
+        points_layer(
+            truth,
+            by_frame=True,
+            name=f"{name} truth",
+            visible=False,
+            face_color="transparent",
+            border_color="#66ddff",
+            border_width=0.12,
+            size=pixel,
+        ),
+    ]

@@ -1,0 +1,43 @@
+"""What napari calls to save a layer of localizations: all its rows, whichever are shown as points.
+
+A layer that was filtered gets a column ``kept``. To write the kept rows alone is for the widget.
+"""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from napari_smlm_diffusion.results.formats import registry
+from napari_smlm_diffusion.results.layers import dataset_of
+
+
+def write_csv(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
+    """Write our own CSV, with everything that is known of the rows.
+
+    Raises
+    ------
+    InputError
+        If the layer is not one of ours.
+    OutputError
+        If the file cannot be written.
+    """
+    return _write(path, attributes, "csv")
+
+
+def write_thunderstorm(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
+    """Write ThunderSTORM's CSV; raises as `write_csv`."""
+    return _write(path, attributes, "thunderstorm")
+
+
+def write_picasso(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
+    """Write Picasso's HDF5 and its YAML; raises as `write_csv`, and where h5py is missing."""
+    return _write(path, attributes, "picasso")
+
+
+def _write(path: str, attributes: Mapping[str, Any], name: str) -> list[str]:
+    layer = f"the layer {attributes.get('name', '')!r}"
+    dataset = dataset_of(attributes.get("metadata") or {}, layer)
+    for note in registry.write(Path(path), dataset, name):
+        warnings.warn(note, stacklevel=2)
+    return [path]
