@@ -54,8 +54,10 @@ class Observation:
     read_noise: float | NDArray[np.float64] = 0.0
     region: Region = field(default_factory=lambda: UniformField(margin_px=0.0))
     exact: bool = True
-    # Tables made so far, by the brightest mean they reach.
-    _tables: dict[float, PixelTable] = field(default_factory=dict, init=False, repr=False)
+    # Tables made so far, by the brightest mean they reach, each with what the background gives.
+    _tables: dict[float, tuple[PixelTable, NDArray[np.float64]]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         frame = np.array(self.frame, dtype=np.float64)
@@ -122,8 +124,7 @@ class Observation:
         """
         m, k = positions.shape[:2]
         bright = np.broadcast_to(np.asarray(photons, dtype=np.float64), (m, k))
-        table = self._table(float(bright.sum(axis=1).max(initial=0.0)))
-        dark = self._dark(table)
+        table, dark = self._table(float(bright.sum(axis=1).max(initial=0.0)))
         total = np.full(m, dark.sum())
         step = max(1, _AT_ONCE // self.frame.size)
         for start in range(0, m if k else 0, step):
@@ -157,21 +158,18 @@ class Observation:
         mean += np.broadcast_to(self.background, self.shape).ravel()[lit]
         return table(mean, lit).sum(axis=1) - dark[lit].sum()
 
-    def _table(self, photons: float) -> PixelTable:
-        """A table that reaches as far as `photons` in one place."""
+    def _table(self, photons: float) -> tuple[PixelTable, NDArray[np.float64]]:
+        """A table that reaches as far as `photons` in one place; what it gives without any, (P,)."""
         middle = float(pixel_integrals([0.0], 1, self.psf_sigma_px)[0, 0])
         high = float(np.max(self.background)) + photons * middle**2
-        for reach, table in self._tables.items():
+        for reach, known in self._tables.items():
             if high <= reach:
-                return table
+                return known
         reach = _HEADROOM * high + 1e-3
         low, noise = float(np.min(self.background)), self.read_noise
         noise = noise.ravel() if isinstance(noise, np.ndarray) else noise
         table = PixelTable(self.frame.ravel(), noise, low, reach, self.exact)
-        self._tables[reach] = table
-        return table
-
-    def _dark(self, table: PixelTable) -> NDArray[np.float64]:
-        """Log likelihood of each pixel under the background alone, (Y * X,)."""
-        background = np.broadcast_to(self.background, self.shape).ravel()
-        return table(background.astype(np.float64), np.arange(self.frame.size))
+        background = np.broadcast_to(self.background, self.shape).ravel().astype(np.float64)
+        dark = table(background, np.arange(self.frame.size))
+        self._tables[reach] = table, dark
+        return table, dark

@@ -1,0 +1,233 @@
+"""One molecule or two? The probability of each number, by the evidence of each.
+
+The evidence is p(frame | K) = integral of prior times likelihood over K positions (and photons).
+Annealing (`annealing`) finds where its mass is; importance sampling then measures it, from a
+mixture of Student t kernels around the annealed population. The average of posterior / mixture is
+without bias whatever the mixture is, and its scatter says how far it may be off.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln, logsumexp
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.reference.annealing import anneal
+from napari_smlm_diffusion.reference.labels import relabel
+from napari_smlm_diffusion.reference.molecules import Molecules, Photons, Sets
+from napari_smlm_diffusion.reference.observation import Observation
+
+MOST = 4  # molecules: the mixture is summed over all their orders
+# Kernels of the mixture, their width in units of the population's spread, and their tails.
+_CENTRES, _WIDTH, _FREEDOM = 200, 0.5, 6.0
+# Share of the draws that are made by the light alone: nothing has no density.
+_GUESSES = 0.05
+_AT_ONCE = 2_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Log evidence of `count` molecules and draws of their posterior.
+
+    Attributes
+    ----------
+    count : int
+    log_evidence : float
+        Natural logarithm; densities per electron and pixel, positions per square pixel.
+    error : float
+        Standard error of the logarithm.
+    ess : float
+        Effective number of importance draws; below about 100 do not trust the error either.
+    annealed : float
+        The rougher estimate on the way; far from `log_evidence` means a mode was missed.
+    sets : Sets
+        The importance draws: ``positions`` (M, K, 2), ``log_photons`` (M, Q).
+    weights : (M,) array
+        Their posterior weights; sums to 1.
+    """
+
+    count: int
+    log_evidence: float
+    error: float
+    ess: float
+    annealed: float
+    sets: Sets
+    weights: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class CountPosterior:
+    """Probability of each number of molecules in one frame.
+
+    ``probability`` and its standard ``error`` (n,) belong to ``counts``; ``evidences`` likewise.
+    """
+
+    counts: tuple[int, ...]
+    probability: NDArray[np.float64]
+    error: NDArray[np.float64]
+    evidences: tuple[Evidence, ...]
+
+
+def count_posterior(
+    observation: Observation,
+    photons: Photons | Mapping[int, Photons],
+    rng: np.random.Generator,
+    *,
+    counts: Sequence[int] = (1, 2),
+    prior: Sequence[float] | None = None,
+    population: int = 256,
+    draws: int = 4000,
+) -> CountPosterior:
+    """Probability of each of a few numbers of molecules.
+
+    Parameters
+    ----------
+    observation : Observation
+    photons : float, LogUniform, or one of them for each count
+        Effective photons of each molecule. With one known number the total light gives the count
+        away; ``{1: 400.0, 2: 200.0}`` or a `LogUniform` asks by shape alone.
+    rng : numpy.random.Generator
+    counts : sequence of int
+        Different numbers, 0 to 4.
+    prior : sequence of float or None
+        Probability of each count before the frame, up to a factor; None is equal.
+    population, draws : int
+        As in `log_evidence`.
+
+    Raises
+    ------
+    InputError
+        If the counts repeat, the prior does not fit them, or `log_evidence` refuses one.
+    """
+    counts = tuple(int(k) for k in counts)
+    before = np.ones(len(counts)) if prior is None else np.asarray(prior, dtype=np.float64)
+    if not counts or len(set(counts)) < len(counts):
+        raise InputError(f"counts must be different numbers, got {counts}")
+    if before.shape != (len(counts),) or before.min() < 0 or not 0 < before.sum() < np.inf:
+        raise InputError(f"prior must be {len(counts)} numbers that are not negative, got {prior}")
+    if isinstance(photons, Mapping):
+        if missing := [k for k in counts if k and k not in photons]:
+            raise InputError(f"photons are missing for the counts {missing}")
+        given: list[Photons] = [photons.get(k, 1.0) for k in counts]
+    else:
+        given = [photons] * len(counts)
+    found = tuple(
+        log_evidence(observation, n, k, rng, population=population, draws=draws)
+        for k, n in zip(counts, given, strict=True)
+    )
+    with np.errstate(divide="ignore"):
+        log_p = np.log(before) + [one.log_evidence for one in found]
+    p = np.exp(log_p - logsumexp(log_p))
+    errors = np.array([one.error for one in found])
+    # d p_i / d log Z_j = p_i (delta_ij - p_j).
+    slope = np.diag(p) - np.outer(p, p)
+    return CountPosterior(counts, p, np.sqrt(slope**2 @ errors**2), found)
+
+
+def log_evidence(
+    observation: Observation,
+    photons: Photons,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    population: int = 256,
+    draws: int = 4000,
+) -> Evidence:
+    """Log of p(frame | `count` molecules).
+
+    Parameters
+    ----------
+    observation : Observation
+    photons : float or LogUniform
+        Effective photons of each molecule.
+    count : int
+        0 to 4.
+    rng : numpy.random.Generator
+    population : int
+        Of the annealing, 20 or more; larger finds more modes.
+    draws : int
+        Importance draws, 100 or more; the error falls with their square root.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range.
+    """
+    for name, value, least in (("population", population, 20), ("draws", draws, 100)):
+        if value < least:
+            raise InputError(f"{name} must be {least} or more, got {value}")
+    if not 0 <= count <= MOST:
+        raise InputError(f"count must be 0 to {MOST}, got {count}")
+    if count == 0:
+        nothing = Sets(np.empty((1, 0, 2)), np.empty((1, 0)))
+        log_z = float(observation.log_likelihood(nothing.positions, 1.0)[0])
+        return Evidence(0, log_z, 0.0, float(draws), log_z, nothing, np.ones(1))
+    model = Molecules(observation, photons, count)
+    annealed = anneal(model, population, rng)
+    mixture = _Mixture(model, annealed.sets)
+    guesses = rng.binomial(draws, _GUESSES)
+    drawn = np.concatenate(
+        [mixture.draw(draws - guesses, rng), model.guess(guesses, rng).flat()], axis=0
+    )
+    sets = model.unflat(drawn)
+    log_q = np.logaddexp(
+        np.log1p(-_GUESSES) + mixture.log_density(sets),
+        np.log(_GUESSES) + model.log_guess(sets),
+    )
+    log_w = model.log_posterior(sets) - log_q
+    log_z = float(logsumexp(log_w) - np.log(draws))
+    ratio = np.exp(log_w - log_z)
+    return Evidence(
+        count=count,
+        log_evidence=log_z,
+        error=float(ratio.std(ddof=1) / np.sqrt(draws)),
+        ess=float(ratio.sum() ** 2 / np.sum(ratio**2)),
+        annealed=annealed.log_evidence,
+        sets=sets,
+        weights=ratio / ratio.sum(),
+    )
+
+
+class _Mixture:
+    """Student t kernels around a population, the same in every order of the molecules."""
+
+    def __init__(self, model: Molecules, sets: Sets) -> None:
+        best = model.log_posterior(sets).argmax()
+        self._model = model
+        centres = sets.ordered(relabel(sets.positions, sets.positions[best])).flat()
+        covariance = np.atleast_2d(np.cov(centres.T))
+        # A population that stands on one point has no width of its own.
+        covariance += 1e-12 * np.eye(model.size)
+        self._root = _WIDTH * np.linalg.cholesky(covariance)
+        self._centres = centres[:: max(1, len(centres) // _CENTRES)]
+
+    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """`n` draws, (n, 2 K + Q)."""
+        centre = rng.integers(len(self._centres), size=n)
+        scale = np.sqrt(_FREEDOM / rng.chisquare(_FREEDOM, (n, 1)))
+        steps = rng.standard_normal((n, self._model.size)) * scale
+        return self._centres[centre] + steps @ self._root.T
+
+    def log_density(self, sets: Sets) -> NDArray[np.float64]:
+        """Log density, averaged over the orders of the molecules, (M,)."""
+        inverse = np.linalg.inv(self._root)
+        centres = self._centres @ inverse.T
+        m, d = len(sets.positions), self._model.size
+        orders = list(permutations(range(self._model.count)))
+        log_sum = np.full(m, -np.inf)
+        step = max(1, _AT_ONCE // len(centres))
+        for start in range(0, m, step):
+            rows = np.arange(start, min(start + step, m))
+            for order in orders:
+                some = sets.take(rows).ordered(np.tile(order, (rows.size, 1)))
+                point = some.flat() @ inverse.T
+                square = np.sum(point**2, 1)[:, None] + np.sum(centres**2, 1)
+                square = np.maximum(square - 2 * point @ centres.T, 0.0)
+                kernel = -0.5 * (_FREEDOM + d) * np.log1p(square / _FREEDOM)
+                log_sum[rows] = np.logaddexp(log_sum[rows], logsumexp(kernel, axis=1))
+        constant = gammaln((_FREEDOM + d) / 2) - gammaln(_FREEDOM / 2)
+        constant -= 0.5 * d * np.log(_FREEDOM * np.pi) + np.sum(np.log(np.diag(self._root)))
+        return log_sum + constant - np.log(len(centres) * len(orders))
