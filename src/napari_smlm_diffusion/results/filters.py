@@ -135,7 +135,7 @@ class Filtered:
         for place, (criterion, values) in enumerate(zip(self.criteria, self.values, strict=True)):
             code |= criterion.verdict(values[rejected]).astype(np.int64) << 2 * place
         # Few combinations among many rows: each is put into words once.
-        combinations, which = np.unique(code, return_inverse=True)
+        which, combinations = pd.factorize(code)
         texts = np.array([self._words(int(c)) for c in combinations], object)
         reason[rejected] = texts[which]
         return reason

@@ -2,12 +2,12 @@
 
 Three pictures, from fast to fine:
 
-- `LivePicture`: the number of rows in every fine pixel. Each row's pixel is found once; when the
-  choice changes, only the rows that changed are added or taken away, in whole numbers, so that the
-  result is that of a picture drawn from scratch.
-- `kernel_picture`: that histogram under the kernel of the density; one row alone peaks at 1.
-- `uncertainty_picture`: every row as a Gaussian of its own uncertainty, which holds one molecule;
-  for still pictures.
+- the number of rows in every fine pixel;
+- that histogram under the kernel of the density, on which one row alone peaks at 1;
+- every row as a Gaussian of its own uncertainty, which holds one molecule: for still pictures.
+
+`LivePicture` keeps the first two up to date. Each row's pixel is found once; when the choice of
+rows changes, only those that changed are added or taken away.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -28,10 +28,14 @@ _BATCH = 1 << 18
 _NARROWEST = 0.05
 # A wider one is drawn as this wide: it says "somewhere", and would cost more than all others.
 _WIDEST = 64.0
+# Columns that are smoothed along y at once: a strip of them stays in the cache.
+_STRIP = 64
+# To add a stamp's pixel costs about a quarter of smoothing one pixel of the whole picture.
+_STAMP_COST = 0.25
 
 
 class LivePicture:
-    """Counts the rows in every fine pixel, for one choice of rows after another.
+    """Draws one choice of rows after another.
 
     Parameters
     ----------
@@ -39,36 +43,75 @@ class LivePicture:
         Localizations, N rows.
     grid : Grid
         Where the fine pixels lie; rows outside are left out.
+    sigma_fine : float
+        SD of the kernel that every row gets, fine pixels; 0: rows are only counted.
+    threads : int
+        Parts that are smoothed at once.
     """
 
-    def __init__(self, table: pd.DataFrame, grid: Grid) -> None:
-        self.grid = grid
+    def __init__(
+        self, table: pd.DataFrame, grid: Grid, sigma_fine: float = 0.0, threads: int = 2
+    ) -> None:
+        self.grid, self.sigma_fine, self.threads = grid, sigma_fine, threads
         self._pixel = grid.index(table["y_nm"].to_numpy(), table["x_nm"].to_numpy())
         self._shown = np.zeros(len(table), bool)
         # The last count is of the rows outside.
         self._counts = np.zeros(grid.size + 1, np.int32)
+        weights = _kernel(sigma_fine) if sigma_fine else np.ones(1)
+        self._margin = len(weights) // 2
+        height, self._wide = (n + 2 * self._margin for n in grid.shape)
+        # float64: after a thousand moves of a handle nothing of the roundings is to be seen. The
+        # margin takes what stamps at the rim leave outside.
+        self._smooth = np.zeros(height * self._wide if sigma_fine else 0)
+        window = np.arange(len(weights)) - self._margin
+        self._stamp = (window[:, None] * self._wide + window).ravel()
+        self._weight = np.outer(weights, weights).ravel()
 
     @property
     def counts(self) -> NDArray[np.int32]:
-        """The picture as it is, (sY, sX); a view that the next `show` changes."""
+        """Rows in every fine pixel, (sY, sX); a view that the next `show` changes."""
         return self._counts[:-1].reshape(self.grid.shape)
 
+    @property
+    def image(self) -> NDArray[np.float32]:
+        """The picture, (sY, sX): under the kernel if there is one, a copy."""
+        if not self.sigma_fine:
+            return self.counts.astype(np.float32)
+        return self._inner.astype(np.float32)
+
+    @property
+    def _inner(self) -> NDArray[np.float64]:
+        m, (height, width) = self._margin, self.grid.shape
+        return self._smooth.reshape(-1, self._wide)[m : m + height, m : m + width]
+
     def show(self, kept: NDArray[np.bool_]) -> int:
-        """Make `counts` the picture of the rows that are `kept`, (N,); return how many changed."""
+        """Make this the picture of the rows that are `kept`, (N,); return how many changed."""
         changed = np.flatnonzero(kept != self._shown)
         if 2 * changed.size > kept.size:
-            return self._draw(kept)
-        # An array of +1 and -1 rather than a scalar: numpy adds arrays twenty times as fast.
-        step = np.where(kept[changed], np.int32(1), np.int32(-1))
-        np.add.at(self._counts, self._pixel[changed], step)
+            self._counts[:] = np.bincount(self._pixel[kept], minlength=self._counts.size)
+        else:
+            # Arrays of +1 and -1 rather than a scalar: numpy adds arrays twenty times as fast.
+            step = np.where(kept[changed], np.int32(1), np.int32(-1))
+            np.add.at(self._counts, self._pixel[changed], step)
+        if self.sigma_fine:
+            if changed.size * self._stamp.size * _STAMP_COST > self.grid.size:
+                self._inner[:] = kernel_picture(self.counts, self.sigma_fine, self.threads)
+            else:
+                self._add_stamps(changed[kept[changed]], 1.0)
+                self._add_stamps(changed[~kept[changed]], -1.0)
         self._shown = kept.copy()
         return changed.size
 
-    def _draw(self, kept: NDArray[np.bool_]) -> int:
-        changed = int(np.count_nonzero(kept != self._shown))
-        self._counts[:] = np.bincount(self._pixel[kept], minlength=self._counts.size)
-        self._shown = kept.copy()
-        return changed
+    def _add_stamps(self, rows: NDArray[np.intp], sign: float) -> None:
+        # In the order of their places, so that neighbours meet in the cache.
+        pixel = np.sort(self._pixel[rows])
+        y, x = np.divmod(pixel[pixel < self.grid.size], self.grid.shape[1])
+        centre = (y + self._margin) * self._wide + x + self._margin
+        batch = max(1, _BATCH // self._stamp.size)
+        weight = np.tile(sign * self._weight, min(batch, max(1, centre.size)))
+        for begin in range(0, centre.size, batch):
+            at = (centre[begin : begin + batch, None] + self._stamp).ravel()
+            np.add.at(self._smooth, at, weight[: at.size])
 
 
 def kernel_picture(
@@ -89,24 +132,32 @@ def kernel_picture(
     -------
     (sY, sX) array; `density.density_image` of the same rows, but for their place within a pixel.
     """
+    weights = _kernel(sigma_fine)
+    height, width = counts.shape
+    along_y = np.empty(counts.shape, np.float32)
+    picture = np.empty(counts.shape, np.float32)
+
+    def smooth_y(start: int) -> None:
+        # A strip of its own: down the columns of the whole image every step would leave the cache.
+        strip = np.ascontiguousarray(counts[:, start : start + _STRIP], np.float32)
+        along_y[:, start : start + _STRIP] = correlate1d(strip, weights, 0, mode="constant")
+
+    def smooth_x(start: int) -> None:
+        part = slice(start, start + _STRIP)
+        correlate1d(along_y[part], weights, 1, picture[part], mode="constant")
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(smooth_y, range(0, width, _STRIP)))
+        list(pool.map(smooth_x, range(0, height, _STRIP)))
+    return picture
+
+
+def _kernel(sigma_fine: float) -> NDArray[np.float64]:
+    """Part of a kernel in each pixel along one axis, over that in its central pixel."""
     reach = int(np.ceil(_REACH * sigma_fine))
     edges = np.arange(-reach - 0.5, reach + 1) / (np.sqrt(2.0) * sigma_fine)
     share = np.diff(erf(edges))
-    # Divided along each axis by the share of the central pixel: one row peaks at 1.
-    weights = share / share[reach]
-    picture = np.empty(counts.shape, np.float32)
-    starts = np.linspace(0, len(counts), threads + 1).astype(int)
-
-    def smooth(part: int) -> None:
-        first, end = starts[part], starts[part + 1]
-        low, high = max(0, first - reach), min(len(counts), end + reach)
-        along_x = correlate1d(counts[low:high], weights, 1, np.float32, "constant")
-        along_y = correlate1d(along_x, weights, 0, np.float32, "constant")
-        picture[first:end] = along_y[first - low : end - low]
-
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(smooth, range(threads)))
-    return picture
+    return share / share[reach]
 
 
 def uncertainty_picture(

@@ -1,0 +1,126 @@
+"""What leaves the program: the rows, the filter that chose them, and the images they come from.
+
+Beside the table ``NAME.csv`` (or another format) lie
+
+- ``NAME.filter.json``, the filter, which can be loaded again;
+- ``NAME.density.tif``, ``NAME.sd.tif`` and so on, one file an image, with their pixel size.
+
+Every file is written under another name first and then renamed, so that none is ever half there.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smlm_diffusion.density import kernel_share
+from napari_smlm_diffusion.results.dataset import Dataset
+from napari_smlm_diffusion.results.filters import Filter, Filtered
+from napari_smlm_diffusion.results.formats import registry
+from napari_smlm_diffusion.results.grid import Grid
+from napari_smlm_diffusion.results.images import write_density
+
+Rows = Literal["kept", "all"]
+
+
+class ExportImage(NamedTuple):
+    """An image to write beside the table.
+
+    Attributes
+    ----------
+    name : str
+        Part of the file's name, for example ``density`` or ``sd``.
+    image : (sY, sX) array
+        Values.
+    grid : Grid
+        Where its pixels lie.
+    kernel_sigma : float
+        SD of the kernel that each molecule has in it, fine pixels; 0 where none was used.
+    quantity : str
+        What the values are, as `results.images` writes it.
+    """
+
+    name: str
+    image: NDArray[np.floating]
+    grid: Grid
+    kernel_sigma: float
+    quantity: str
+
+
+class Exported(NamedTuple):
+    """What `export` wrote.
+
+    Attributes
+    ----------
+    paths : tuple of Path
+        The files: the table first, the filter last.
+    notes : tuple of str
+        Sentences on what the format cannot hold.
+    """
+
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def export(
+    path: str | Path,
+    dataset: Dataset,
+    rules: Filter,
+    filtered: Filtered,
+    *,
+    table_format: str = "csv",
+    rows: Rows = "kept",
+    images: Sequence[ExportImage] = (),
+) -> Exported:
+    """Write a filtered table, its filter and its images.
+
+    Parameters
+    ----------
+    path : path
+        Of the table; the format's usual suffix is added if the name has none.
+    dataset : Dataset
+        All rows.
+    rules, filtered : Filter, Filtered
+        The filter, and what it says about these rows.
+    table_format : str
+        Name of a format of `results.formats.registry`.
+    rows : {"kept", "all"}
+        Only the kept rows, or all of them with ``kept`` and the reason.
+    images : sequence of ExportImage
+        To be written too.
+
+    Raises
+    ------
+    InputError
+        If the format does not exist, is only read, or lacks a package; nothing is written then.
+    OutputError
+        If a file cannot be written.
+    """
+    settings = rules.model_dump(mode="json")
+    if rows == "kept":
+        judged = dataset.filtered(filtered.kept, settings=settings).only_kept()
+    else:
+        judged = dataset.filtered(filtered.kept, filtered.reason, settings)
+    path = Path(path)
+    if not path.suffix:
+        path = path.with_name(path.name + registry.by_name(table_format).suffix)
+    notes = registry.write(path, judged, table_format)
+    beside = [path]
+    for image in images:
+        beside.append(path.with_name(f"{path.stem}.{image.name}.tif"))
+        write_density(
+            beside[-1],
+            image.image,
+            quantity=image.quantity,
+            pixel_size_nm=image.grid.pixel_size_nm,
+            upsampling=image.grid.upsampling,
+            kernel_sigma=image.kernel_sigma,
+            kernel_share=kernel_share(image.kernel_sigma) if image.kernel_sigma else 1.0,
+            origin_px=image.grid.origin_px,
+            extra={"filter": settings, "table": path.name},
+        )
+    beside.append(path.with_name(f"{path.stem}.filter.json"))
+    rules.save(beside[-1])
+    return Exported(tuple(beside), tuple(notes))
