@@ -19,6 +19,7 @@ from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.training.loop import TrainingSettings, draw, train
 from napari_smlm_diffusion.training.psi import PsiStage, measure_sigma_data
 from napari_smlm_diffusion.training.rows import collect_rows, fit_rows
+from napari_smlm_diffusion.training.scale import fit_scale
 from napari_smlm_diffusion.training.stages import PhiStage, VarianceStage
 
 StageName = Literal["phi", "variance", "rows", "psi"]
@@ -189,6 +190,7 @@ def _train_variance(
     if start := _start(settings, "variance"):
         head.load_state_dict(start)
     result = yield from train(VarianceStage(phi, head), settings, folder, resume)
+    fit_scale(phi, head, settings)
     tensors |= with_prefix(head.state_dict(), "variance")
     _save(settings, out, "variance", tensors, card, result)
 
