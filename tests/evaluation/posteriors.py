@@ -12,7 +12,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit, logit
 
-from napari_smlm_diffusion.density import density_image, kernel_share
+from napari_smlm_diffusion.density import kernel_share, to_fine
+from napari_smlm_diffusion.optics.psf import pixel_integrals
 
 KERNEL, UPSAMPLING, SHAPE = 1.25, 4, (12, 12)
 SHARE = kernel_share(KERNEL)
@@ -77,16 +78,25 @@ def molecule_frame(rng, wrong, samples=39):
     sd = rng.uniform(0.1, 0.3, 7)
     probability = np.append(rng.uniform(0.3, 0.98, 4), rng.uniform(0.95, 1.0, 3))
 
-    def draw(scale, shift):
+    def draw(count, scale, shift):
         # In logits, so that the claim stays a probability: too sure, too unsure, too many.
         claimed = expit(logit(np.minimum(probability, 1 - 1e-9)) / scale**2 + 2.5 * shift)
-        there = rng.random(7) < claimed
-        points = centre + sd[:, None] * (scale * rng.normal(size=(7, 2)) + shift)
-        return points[there]
+        place = centre + sd[:, None] * (scale * rng.normal(size=(count, 7, 2)) + shift)
+        return place, rng.random((count, 7)) < claimed
 
-    true_points = draw(1.0, 0.0)
-    points = [draw(*wrong) for _ in range(samples)]
-    truth, *drawn = (
-        density_image(p[:, 0], p[:, 1], SHAPE, UPSAMPLING, KERNEL) for p in (true_points, *points)
+    place, there = (
+        np.concatenate(both) for both in zip(draw(1, 1.0, 0.0), draw(samples, *wrong), strict=True)
     )
+    true_points, *points = (p[t] for p, t in zip(place, there, strict=True))
+    truth, *drawn = densities(place, there)
     return Molecules(centre, sd, probability, true_points, points, truth, np.stack(drawn))
+
+
+def densities(place, there):
+    """Density (K, sY, sX) of each draw; as `density_image`, of all draws at once."""
+    fine = to_fine(place, UPSAMPLING)
+    rows, columns = (
+        pixel_integrals(fine[..., k].ravel(), UPSAMPLING * SHAPE[k], KERNEL) for k in (0, 1)
+    )
+    rows, columns = (part.reshape(*there.shape, -1) for part in (rows, columns))
+    return np.einsum("kn,kny,knx->kyx", there / SHARE, rows, columns, optimize=True)

@@ -84,8 +84,18 @@ class SumsDiagnostic:
             return Measured(0, 0, {}, ())
         numbers = bootstrap(some, self.statistics, rng, draws)
         rules = self.rules if used >= MIN_FRAMES else ()
-        checks = tuple(apply_rule(r, numbers[r.statistic], values, used) for r in rules)
+        independent = _independent(values, rules, numbers)
+        checks = tuple(apply_rule(r, numbers[r.statistic], independent, used) for r in rules)
         return Measured(values, used, numbers, checks)
+
+
+def _independent(values: int, rules: Sequence[Rule], numbers: Mapping[str, Estimate]) -> float:
+    """How many independent values there are, by the error of their mean."""
+    for rule in rules:
+        error = numbers[rule.statistic].error
+        if rule.statistic == "mean" and error > 0:
+            return min(float(values), (rule.unit_error / error) ** 2)
+    return float(values)
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def apply_rule(rule: Rule, got: Estimate, values: float, frames: int) -> Check:
     rule : Rule
     got : Estimate
     values, frames : float and int
-        How many single values, in how many frames, the estimate was computed from.
+        From how many independent values, in how many frames, the estimate was computed.
     """
     floor = rule.unit_error / np.sqrt(values) if values > 0 else 0.0
     error = max(got.error, floor)

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from scipy.spatial.distance import pdist
 
 from napari_smlm_diffusion.evaluation.ranks import jittered_rank
 
@@ -21,7 +20,8 @@ Points = NDArray[np.float64]
 # Of the draws, so many must have their one molecule at the place, or their two in the box.
 _CERTAIN = 0.9
 _CROWDED = 0.8
-_TRIES = 6
+# Distance between draws, camera pixels: beyond any frame.
+_APART = 1e7
 
 
 class Isolated(NamedTuple):
@@ -80,7 +80,7 @@ def find_isolated(
     """
     places, draws = split_anchor(samples, anchors)
     places = places[rng.permutation(len(places))]
-    found = np.stack([_only_one(places, draw, radius) for draw in (truth, *draws)])
+    found = _only_ones(places, [truth, *draws], radius)
     has = ~np.isnan(found[..., 0])  # (1 + L, A)
     keep = np.flatnonzero(has[0] & (has[1:].mean(axis=0) >= _CERTAIN))[:count]
     return Isolated(places[keep], found[0, keep], found[1:, keep])
@@ -102,7 +102,7 @@ def neighbour_ranks(
     rng: np.random.Generator,
     anchors: Points | None = None,
 ) -> NDArray[np.float64]:
-    """Ranks of the least distance between two molecules in crowded boxes.
+    """Ranks of the least distance of a molecule to its neighbour in crowded boxes.
 
     Boxes are centred on random places. One is crowded if at least 80 % of all L + 1 draws have two
     molecules or more in it; a draw with fewer has the distance infinity.
@@ -117,33 +117,49 @@ def neighbour_ranks(
         At most so many boxes.
     """
     places, draws = split_anchor(samples, anchors)
-    places = places[rng.permutation(len(places))][: _TRIES * count]
-    every = [np.asarray(draw, float).reshape(-1, 2) for draw in (truth, *draws)]
-    nearest = []
-    for place in places:
-        distance = np.array([_least_distance(draw, place, edge) for draw in every])
-        if np.isfinite(distance).mean() >= _CROWDED:
-            nearest.append(distance)
-        if len(nearest) == count:
-            break
-    if not nearest:
+    places = places[rng.permutation(len(places))]
+    points, draw = _stacked([truth, *draws])
+    if len(points) < 2:
         return np.empty(0)
-    table = np.stack(nearest, axis=1)
+    neighbour = np.asarray(cKDTree(points).query(points, k=2)[0])[:, 1]
+    neighbour[neighbour >= _APART] = np.inf  # alone in its draw
+    chosen: list[NDArray[np.float64]] = []
+    for place in places:
+        here = np.flatnonzero((np.abs(points[:, :2] - place) <= edge / 2).all(axis=1))
+        crowded = np.bincount(draw[here], minlength=len(draws) + 1) > 1
+        if crowded.mean() >= _CROWDED:
+            least = np.full(len(draws) + 1, np.inf)
+            np.minimum.at(least, draw[here], neighbour[here])
+            chosen.append(np.where(crowded, least, np.inf))
+        if len(chosen) == count:
+            break
+    if not chosen:
+        return np.empty(0)
+    table = np.stack(chosen, axis=1)
     return jittered_rank(table[0], table[1:], rng)
 
 
-def _only_one(places: Points, points: Points, radius: float) -> Points:
-    """Return the point (A, 2) that is alone within the radius of each place, else NaN."""
-    points = np.asarray(points, float).reshape(-1, 2)
-    out = np.full((len(places), 2), np.nan)
+def _stacked(draws: Sequence[Points]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return all points (P, 3) of all draws, y, x and the draw as a far coordinate, and the draw.
+
+    One tree of them all answers for each draw by itself.
+    """
+    draw = np.repeat(np.arange(len(draws)), [len(points) for points in draws])
+    place = np.concatenate([np.asarray(points, float).reshape(-1, 2) for points in draws])
+    return np.column_stack([place, draw * _APART]), draw
+
+
+def _only_ones(places: Points, draws: Sequence[Points], radius: float) -> NDArray[np.float64]:
+    """Return the point of each draw that is alone within the radius of each place, else NaN.
+
+    (L, A, 2) for L draws and A places.
+    """
+    out = np.full((len(draws) * len(places), 2), np.nan)
+    points, _ = _stacked(draws)
     if len(places) and len(points):
-        answer = cKDTree(points).query(places, k=2)
+        asked = _stacked([places] * len(draws))[0]
+        answer = cKDTree(points).query(asked, k=2)
         distance, index = np.asarray(answer[0]), np.asarray(answer[1])
         alone = (distance[:, 0] <= radius) & (distance[:, 1] > radius)
-        out[alone] = points[index[alone, 0]]
-    return out
-
-
-def _least_distance(points: Points, centre: Points, edge: float) -> float:
-    inside = points[(np.abs(points - centre) <= edge / 2).all(axis=1)]
-    return float(pdist(inside).min()) if len(inside) > 1 else np.inf
+        out[alone] = points[index[alone, 0], :2]
+    return out.reshape(len(draws), len(places), 2)

@@ -1,0 +1,215 @@
+"""The whole: frames in, one by one, a verdict out."""
+
+import json
+
+import numpy as np
+import pytest
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.evaluation.calibration import CalibrationData, check
+from napari_smlm_diffusion.evaluation.frame_numbers import (
+    CalibrationSettings,
+    Rows,
+    reduce_frame,
+)
+
+from .posteriors import KINDS, SHARE, field_frame, molecule_frame
+
+SETTINGS = CalibrationSettings(bins=2, draws=200)
+
+
+def rows_of(molecules, wrong, rng, m=12):
+    """Rows at the molecules that are alone, from m samples of their own."""
+    alone = slice(4, None)
+    centre, sd = molecules.centre[alone], molecules.sd[alone, None]
+    drawn = centre + sd * (wrong.scale * rng.normal(size=(m, 3, 2)) + wrong.shift)
+    (y, x), (sd_y, sd_x) = drawn.mean(axis=0).T, drawn.std(axis=0, ddof=1).T
+    return Rows(y, x, sd_y, sd_x, m, molecules.probability[alone])
+
+
+def run(kind, frames=100, seed=0, settings=SETTINGS, samples=39):
+    data = CalibrationData(settings)
+    for frame in range(frames):
+        rng = np.random.default_rng([seed, frame])
+        m = molecule_frame(rng, KINDS[kind], samples)
+        numbers = reduce_frame(
+            settings,
+            frame,
+            m.samples,
+            m.truth,
+            share=SHARE,
+            # Of the frame, as a network's estimate would be.
+            covariates={"density": m.probability.sum(), "background": m.sd.mean()},
+            points=m.points,
+            true_points=m.true_points,
+            anchors=m.centre,
+            emitters=m.true_points,
+            # An isolated molecule's posterior is as wide as the bound.
+            bounds=np.full((len(m.true_points), 2), 0.1),
+            rows=rows_of(m, KINDS[kind], rng),
+        )
+        data = data.add_frame(numbers)
+    return data
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Numbers of 100 frames of each kind."""
+    return {kind: run(kind) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def reports(data):
+    return {kind: check(numbers) for kind, numbers in data.items()}
+
+
+def results(report):
+    return {r.name: r.passed for r in report.whole.results}
+
+
+def test_an_honest_posterior_is_calibrated(reports):
+    report = reports["honest"]
+    print(report.text())
+    assert report.calibrated
+    assert report.share_of_bins == 1
+    assert len(report.bins) == 4
+    judged = {name for name, passed in results(report).items() if passed is not None}
+    # Everything is judged, but for what is shown for information only.
+    assert set(results(report)) - judged == {"pulls of all rows"}
+    assert report.verdict().startswith("calibrated: 11 of 11 diagnostics pass over all frames")
+
+
+CAUGHT = {
+    "narrow": {"density SD over error", "density pixels", "molecules in boxes", "x of isolated"},
+    "wide": {"density pixels", "x of isolated"},
+    "shifted": {"molecules in frame", "x of isolated", "y of isolated"},
+}
+
+
+@pytest.mark.parametrize("kind", CAUGHT)
+def test_narrow_wide_and_shifted_ones_are_not(reports, kind):
+    report = reports[kind]
+    print(report.text())
+    failed = {name for name, passed in results(report).items() if passed is False}
+    assert not report.calibrated
+    assert failed >= CAUGHT[kind] | {"whole frame (TARP)", "pulls of rows"}
+    assert report.share_of_bins < 0.9
+    assert report.failed_bins
+    assert report.verdict().startswith("NOT calibrated")
+    words = {"narrow": "too narrow", "wide": "too wide", "shifted": "estimates are too high"}
+    assert words[kind] in report.text()
+
+
+def test_neither_order_nor_process_matters(data):
+    frames = data["honest"].frames
+    one = CalibrationData(SETTINGS, frames[::2])
+    joined = one.joined([CalibrationData(SETTINGS, frames[1::2][::-1])])
+    assert check(joined).to_dict() == check(data["honest"]).to_dict()
+    assert len(one.frames) == 50
+
+
+def test_a_frame_is_a_few_hundred_numbers(data):
+    numbers = data["honest"].frames[0]
+    kept = [*numbers.ranks.values(), numbers.spread, numbers.bound, numbers.scores]
+    kept += [numbers.narrow, numbers.probability, numbers.hit]
+    assert sum(np.size(a) for a in kept) < 500
+    again = run("honest", frames=1).frames[0]
+    for name, ranks in numbers.ranks.items():
+        assert (ranks == again.ranks[name]).all()
+
+
+def test_the_json_holds_the_verdict_and_all_a_plot_needs(reports):
+    report = reports["narrow"]
+    read = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert read["calibrated"] is False
+    assert read["failed_bins"] == report.failed_bins
+    by_name = {d["name"]: d for d in read["diagnostics"]}
+    assert len(by_name["density pixels"]["histogram"]) == 20
+    assert len(by_name["probability of rows"]["reliability"]) == 10
+    checks = by_name["density pixels"]["checks"]
+    assert {"what", "value", "error", "target", "band", "passed"} == checks[0].keys()
+    assert read["bins"][0]["axis"] == "density"
+    assert read["bins"][0]["failed"]
+    assert read["settings"]["threshold"] == 0.05
+    assert len(json.dumps(read)) < 40_000  # it goes into a model card
+
+
+def test_text_is_for_people(reports):
+    text = reports["wide"].text()
+    assert "100 frames, 39 samples each" in text
+    assert "density pixels: " in text
+    assert "FAIL" in text
+
+
+def test_densities_alone_are_enough(rng):
+    data = CalibrationData(SETTINGS)
+    for frame in range(60):
+        truth, samples = field_frame(rng, KINDS["honest"])
+        data = data.add_frame(reduce_frame(SETTINGS, frame, samples, truth, share=0.1))
+    report = check(data)
+    assert report.calibrated
+    assert report.bins == ()
+    assert results(report)["x of isolated"] is None
+    assert "Not judged, too little to see: x of isolated, y of isolated" in report.verdict()
+    assert json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_empty_frames_are_frames(rng):
+    data = CalibrationData(SETTINGS)
+    for frame in range(40):
+        noise = 0.0005 * rng.normal(size=(39, 16, 16))
+        numbers = reduce_frame(
+            SETTINGS, frame, noise, np.zeros((16, 16)), share=SHARE,
+            points=[np.empty((0, 2))] * 39, emitters=np.empty((0, 2)), bounds=np.empty((0, 2)),
+            rows=Rows([], [], [], [], [], []),
+        )  # fmt: skip
+        data = data.add_frame(numbers)
+    report = check(data)
+    assert report.calibrated
+    assert results(report)["density pixels"] is None
+    assert results(report)["whole frame (TARP)"] is True
+
+
+def test_a_sampler_that_never_changes_its_mind_fails(rng):
+    # All samples the same, and wrong: a mask or a choice by the samples' spread would be empty.
+    data = CalibrationData(SETTINGS)
+    for frame in range(40):
+        m = molecule_frame(rng, KINDS["honest"], 2)
+        samples = np.repeat(m.samples[:1], 39, axis=0)
+        data = data.add_frame(reduce_frame(SETTINGS, frame, samples, m.truth, share=SHARE))
+    failed = {name for name, passed in results(check(data)).items() if passed is False}
+    assert failed >= {"density SD over error", "density pixels", "molecules in boxes"}
+
+
+def test_inputs_that_cannot_be_used(rng):
+    truth, samples = field_frame(rng, KINDS["honest"])
+    with pytest.raises(ValueError, match="L >= 2"):
+        reduce_frame(SETTINGS, 0, samples[:1], truth, share=1)
+    with pytest.raises(ValueError, match=r"got \(39, 24, 24\)"):
+        reduce_frame(SETTINGS, 0, samples, truth[1:], share=1)
+    with pytest.raises(ValueError, match=r"frame 7: .* not finite"):
+        reduce_frame(SETTINGS, 7, samples * np.nan, truth, share=1)
+    with pytest.raises(ValueError, match="true_points or emitters"):
+        reduce_frame(SETTINGS, 0, samples, truth, share=1, points=[np.empty((0, 2))] * 39)
+    with pytest.raises(InputError, match="at least 20 frames, got 0"):
+        check(CalibrationData())
+    with pytest.raises(InputError, match="bins must be"):
+        CalibrationSettings(bins=0)
+
+
+@pytest.mark.slow
+def test_honest_posteriors_are_seldom_accused():
+    # The whole verdict, bins and all, on posteriors that are right.
+    accused = [seed for seed in range(20) if not check(run("honest", 60, 100 + seed)).calibrated]
+    assert len(accused) <= 1, accused
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("samples", [9, 99])
+def test_the_number_of_samples_does_not_matter(samples):
+    report = check(run("honest", 200, 5, samples=samples))
+    assert report.calibrated, report.text()
+    ratio = report.whole.number("density SD over error", "ratio")
+    coverage = report.whole.number("density pixels", "coverage 0.9")
+    assert abs(ratio.value - 1) < 3 * ratio.error
+    assert abs(coverage.value - 0.9) < 3 * coverage.error
