@@ -4,8 +4,10 @@ A `get_...` function looks at the file and returns None for one that is not ours
 tries the next plugin; what it returns does the reading. Frames are read when they are looked at.
 """
 
+import json
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from napari_smlm_diffusion.errors import InputError
@@ -89,7 +91,7 @@ def read_run(path: Paths) -> list[LayerTuple]:
     ]
     for table in (folder / "localizations.csv", folder / "localizations.partial.csv"):
         if table.is_file():
-            layers.append(points_layer(_dataset(table)))
+            layers.append(points_layer(_of_run(_dataset(table), folder / "run.json")))
             break
     if not layers:
         raise InputError(f"{folder} has a run.json but no result; the run may have failed at once")
@@ -128,6 +130,16 @@ def _dataset(path: Path) -> Dataset:
     for note in dataset.notes:
         warnings.warn(note, stacklevel=2)
     return dataset
+
+
+def _of_run(dataset: Dataset, path: Path) -> Dataset:
+    """Add what the record of the run says: model and its hash, settings, size of the movie."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        frames, height, width = map(int, record["input"]["shape"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not the record of a run ({error!r})") from error
+    return replace(dataset, provenance={"run": record}, frame_shape=(frames, height, width))
 
 
 def _series_in(folder: Path) -> list[Path]:

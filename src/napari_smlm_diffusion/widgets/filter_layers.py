@@ -1,0 +1,215 @@
+"""The layers that show what a filter does: the picture, the masked regions, the points."""
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels, Layer, Points
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.results.criteria import SdMap
+from napari_smlm_diffusion.results.dataset import Dataset
+from napari_smlm_diffusion.results.grid import Grid
+from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
+
+PICTURE, MASK = "kept molecules", "do not trust"
+_MASK_COLOUR = "#ff4b2b"
+
+
+def is_localizations(layer: Layer) -> bool:
+    """Whether `layer` shows localizations that this plugin made."""
+    return isinstance(layer, Points) and isinstance(about(layer).get("dataset"), Dataset)
+
+
+def is_fine_image(layer: Layer) -> bool:
+    """Whether `layer` is a density, an SD or another image on fine pixels, but not our picture."""
+    known = about(layer)
+    return isinstance(layer, Image) and known.get("kind") == "image" and "filtered" not in known
+
+
+def about(layer: Layer) -> dict[str, Any]:
+    """What this plugin keeps in the metadata of `layer`; empty for a foreign one."""
+    known = layer.metadata.get(KEY)
+    return known if isinstance(known, dict) else {}
+
+
+def grid_of(layer: Image) -> Grid:
+    """Return the grid of an image of this plugin.
+
+    Raises
+    ------
+    InputError
+        If it is a stack.
+    """
+    shape = tuple(int(n) for n in layer.data.shape)
+    if len(shape) != 2:
+        raise InputError(
+            f"{layer.name} has the shape {shape}, but regions are masked by one image (Y, X); "
+            "choose the SD of the whole movie or of one frame"
+        )
+    return Grid.of_image(about(layer), shape)
+
+
+def maps_of(sd: Image, density: Image | None) -> SdMap:
+    """Return the SD image, and its density if given, as a filter takes them.
+
+    Raises
+    ------
+    InputError
+        If one of them is a stack, or if they do not cover the same pixels.
+    """
+    grid = grid_of(sd)
+    if density is None:
+        return SdMap(np.asarray(sd.data), grid)
+    if grid_of(density) != grid:
+        raise InputError(
+            f"{sd.name} and {density.name} do not cover the same pixels; choose the density that "
+            "was made together with this SD"
+        )
+    return SdMap(np.asarray(sd.data), grid, np.asarray(density.data))
+
+
+def origin_nm(points: Points) -> tuple[float, float]:
+    """Where the table of `points` has its origin in the world, (y, x), nm."""
+    y, x = (float(t) for t in points.translate[-2:])
+    return y, x
+
+
+class FilterLayers:
+    """Adds the layers of one widget to its viewer, and keeps them up to date.
+
+    A layer that the user deletes is made anew only when it is shown again.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+        self.picture: Image | None = None
+        self.mask: Labels | None = None
+
+    def forget(self, layer: Layer) -> None:
+        """Note that `layer` was removed."""
+        if layer is self.picture:
+            self.picture = None
+        if layer is self.mask:
+            self.mask = None
+
+    def remove(self) -> None:
+        """Take the layers of this widget away."""
+        for layer in (self.picture, self.mask):
+            if layer is not None and layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+
+    def show_picture(
+        self, image: NDArray[np.float32], grid: Grid, origin: tuple[float, float], quantity: str
+    ) -> None:
+        """Show the picture of the kept rows; a new kind of picture gets new contrast limits."""
+        known = {"filtered": True, "quantity": quantity}
+        layer = self.picture
+        if layer is not None and about(layer).get("grid") != grid:
+            self.viewer.layers.remove(layer)
+            layer = None
+        if layer is not None:
+            same = about(layer)["quantity"] == quantity
+            layer.data = image
+            if not same:
+                about(layer).update(known)
+                layer.contrast_limits = _limits(image)
+            return
+        data, keywords, _ = image_layer(
+            image,
+            Placement(grid.pixel_size_nm, origin),
+            upsampling=grid.upsampling,
+            name=PICTURE,
+            origin_px=grid.origin_px,
+            contrast_limits=_limits(image),
+            blending="additive",
+        )
+        keywords["metadata"][KEY].update(known, grid=grid)
+        self.picture = self._add(Image(data, **keywords))
+
+    def show_mask(self, masked: NDArray[np.bool_], like: Image) -> None:
+        """Lay `masked` over the image `like`, whose pixels it has."""
+        data = masked.astype(np.uint8)
+        if self.mask is not None and self.mask.data.shape == data.shape:
+            place = (self.mask.scale, self.mask.translate)
+            if np.allclose(place, (like.scale, like.translate)):
+                self.mask.data = data
+                return
+        self.hide_mask()
+        self.mask = self._add(
+            Labels(
+                data,
+                name=MASK,
+                scale=like.scale,
+                translate=like.translate,
+                units=like.units,
+                axis_labels=like.axis_labels,
+                opacity=0.45,
+                colormap=DirectLabelColormap(color_dict={1: _MASK_COLOUR, None: "transparent"}),
+                metadata={KEY: {"kind": "mask"}},
+            )
+        )
+
+    def hide_mask(self) -> None:
+        """Take the masked regions away."""
+        if self.mask is not None:
+            self.viewer.layers.remove(self.mask)
+            self.mask = None
+
+    def _add(self, layer: Any) -> Any:
+        # Below the points, and without taking the selection from what the user works with.
+        selected = set(self.viewer.layers.selection)
+        points = [i for i, other in enumerate(self.viewer.layers) if isinstance(other, Points)]
+        self.viewer.layers.insert(min(points, default=len(self.viewer.layers)), layer)
+        if selected:
+            self.viewer.layers.selection = selected
+        return layer
+
+
+def show_points(layer: Points, kept: NDArray[np.bool_]) -> None:
+    """Hide the points of rows that are not kept; `kept` is of the whole table, (N,)."""
+    rows = np.asarray(about(layer)["rows"])
+    if len(rows) != len(layer.data):
+        return  # someone edits the layer; its rows are on their way
+    shown = kept[rows]
+    if not np.array_equal(shown, layer.shown):
+        layer.shown = shown
+
+
+def keep_verdict(layer: Points, dataset: Dataset) -> None:
+    """Put the filtered `dataset` into the metadata of `layer`, where File > Save finds it."""
+    layer.metadata[KEY] = {**about(layer), "dataset": dataset}
+
+
+def colour_points(layer: Points, dataset: Dataset, column: str, colormap: str) -> None:
+    """Colour the points by a column of the table.
+
+    Raises
+    ------
+    InputError
+        If the column is not known for all points, because there is no colour for that.
+    """
+    rows = np.asarray(about(layer)["rows"])
+    values = dataset.table[column].to_numpy()[rows].astype(np.float64)
+    known = np.isfinite(values)
+    if not known.all() or not known.size:
+        raise InputError(
+            f"{np.count_nonzero(~known)} of {known.size} points have no value of {column}, so they "
+            "cannot be coloured by it; choose another column"
+        )
+    if column not in layer.features or len(layer.features) != len(rows):
+        layer.features = dataset.table.iloc[rows].reset_index(drop=True)
+    low, high = (float(end) for end in np.percentile(values, [1, 99]))
+    layer.face_colormap = colormap
+    layer.face_color = column
+    layer.face_contrast_limits = (low, high if high > low else low + 1.0)
+
+
+def _limits(image: NDArray[np.float32]) -> tuple[float, float]:
+    bright = image[image > 0]
+    return 0.0, float(np.percentile(bright, 99.5)) if bright.size else 1.0

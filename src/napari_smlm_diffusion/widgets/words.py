@@ -1,0 +1,62 @@
+"""Columns of the table in the words of a form, with their units."""
+
+import pandas as pd
+
+from napari_smlm_diffusion.localizations import BY_NAME
+
+_WORDS = {
+    "frame": "Frame (from 0)",
+    "x_nm": "Position x",
+    "y_nm": "Position y",
+    "z_nm": "Height z",
+    "sigma_nm": "Spot width (SD)",
+    "photons": "Photons",
+    "background": "Background",
+    "background_sd": "Background SD",
+    "uncertainty_x_nm": "Uncertainty of x",
+    "uncertainty_y_nm": "Uncertainty of y",
+    "uncertainty_z_nm": "Uncertainty of z",
+    "uncertainty_xy_nm": "Uncertainty per axis",
+    "probability": "Probability",
+    "crlb_xy_nm": "Cramér-Rao bound per axis",
+    "density_sd": "Density SD at the molecule",
+    "multiplicity": "Molecules in the row",
+    "id": "Number of the row",
+}
+# What people filter by comes first.
+_FIRST = ("uncertainty_xy_nm", "probability", "photons", "density_sd", "frame")
+
+
+def label_of(column: str) -> str:
+    """Return the name of a column for people, for example ``Uncertainty per axis (nm)``."""
+    unit = unit_of(column)
+    words = _WORDS.get(column, column)
+    return f"{words} ({unit})" if unit and column != "photons" else words
+
+
+def unit_of(column: str) -> str:
+    """Unit of a column, empty for a plain number."""
+    return BY_NAME[column].unit if column in BY_NAME else ""
+
+
+def meaning_of(column: str) -> str:
+    """Return what a column says, a sentence for a tooltip."""
+    return BY_NAME[column].description if column in BY_NAME else column
+
+
+def number_columns(table: pd.DataFrame) -> list[str]:
+    """Columns of `table` that hold numbers, those that people filter by first."""
+    names = [str(c) for c in table.columns if pd.api.types.is_numeric_dtype(table[c])]
+    return sorted(names, key=lambda n: _FIRST.index(n) if n in _FIRST else len(_FIRST))
+
+
+def number(text: str) -> float | None:
+    """Return the number that a field holds; None for an empty one.
+
+    Raises
+    ------
+    ValueError
+        If it holds something else.
+    """
+    text = text.strip().replace(",", ".")
+    return float(text) if text else None
