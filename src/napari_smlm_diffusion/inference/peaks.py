@@ -16,7 +16,7 @@ from torch import Tensor
 from napari_smlm_diffusion.density import kernel_share
 
 # Response under which a maximum is taken for noise, in units of an isolated molecule's response.
-_SEED_THRESHOLD = 0.05
+SEED_THRESHOLD = 0.05
 # A component reaches this far, in kernel widths: the blur of phi's uncertainty is inside too.
 _REACH = 4.0
 _ITERATIONS = 3
@@ -100,7 +100,9 @@ def _highest_around(image: Tensor) -> Tensor:
     return image
 
 
-def find_seeds(density: Tensor, kernel_sigma: float) -> tuple[Tensor, Tensor, Tensor]:
+def find_seeds(
+    density: Tensor, kernel_sigma: float, threshold: float = SEED_THRESHOLD
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return (frame, y, x) of the response's local maxima, in fine pixels, integers.
 
     Parameters
@@ -109,10 +111,12 @@ def find_seeds(density: Tensor, kernel_sigma: float) -> tuple[Tensor, Tensor, Te
         (B, sY, sX).
     kernel_sigma : float
         In fine pixels; also the scale of the filter.
+    threshold : float
+        Response under which a maximum is noise, in units of an isolated molecule's response.
     """
     response = laplacian_of_gaussian(density, kernel_sigma)
     # A Gaussian blob of peak 1, filtered at its own scale, answers with 1/2.
-    found = (response == _highest_around(response)) & (response > 0.5 * _SEED_THRESHOLD)
+    found = (response == _highest_around(response)) & (response > 0.5 * threshold)
     frame, y, x = _first_of_ties(found).nonzero(as_tuple=True)
     return frame, y, x
 
@@ -215,7 +219,9 @@ def concatenate(parts: list[Components]) -> Components:
     return joined.select(torch.argsort(joined.frame, stable=True))
 
 
-def find_components(density: Tensor, kernel_sigma: float) -> Components:
+def find_components(
+    density: Tensor, kernel_sigma: float, seed_threshold: float = SEED_THRESHOLD
+) -> Components:
     """Find the emitters of a batch of densities.
 
     Parameters
@@ -224,6 +230,8 @@ def find_components(density: Tensor, kernel_sigma: float) -> Components:
         (B, sY, sX) in units of one molecule's peak.
     kernel_sigma : float
         SD of the density kernel, fine pixels.
+    seed_threshold : float
+        As in `find_seeds`; the default suits phi's density.
 
     Returns
     -------
@@ -231,7 +239,7 @@ def find_components(density: Tensor, kernel_sigma: float) -> Components:
         Sorted by frame; a mass well above 1 that splitting did not resolve is left as it is, to
         become a row's multiplicity.
     """
-    frame, row, column = find_seeds(density, kernel_sigma)
+    frame, row, column = find_seeds(density, kernel_sigma, seed_threshold)
     patches = _Patches(density, math.ceil(_REACH * kernel_sigma))
     narrow = torch.full((len(frame),), kernel_sigma**2)
     seeds = Components(
