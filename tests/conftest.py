@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +133,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not (torch.cuda.is_available() or torch.backends.mps.is_available()):
             pytest.skip("needs a CUDA or MPS device")
+    if item.get_closest_marker("gui") and not has_screen():
+        pytest.skip("needs a screen; a virtual one will do: xvfb-run -a make test")
+
+
+def has_screen() -> bool:
+    """Whether Qt can open a window; without, it does not fail but ends the process."""
+    names = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    return sys.platform != "linux" or any(os.environ.get(name) for name in names)

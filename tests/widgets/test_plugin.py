@@ -122,7 +122,10 @@ def test_the_folder_of_a_run(plugin, movie_file, tiny_model, tmp_path):
     assert dataset.frame_shape == (24, 28, 36)
     # Points are where the molecules of the simulation are, half a pixel would be 50 nm.
     (truth,) = opened(movie_file.with_name("truth.csv"))
-    found, true = (KDTree(layer.data_to_world(layer.data)) for layer in (points, truth))
+    found, true = (
+        KDTree(np.column_stack([1e6 * layer.features["frame"], layer.data]))
+        for layer in (points, truth)
+    )
     distance, nearest = true.query(found.data)
     offset = (found.data - true.data[nearest])[distance < 100]
     assert len(offset) > 30
