@@ -20,11 +20,18 @@ class Localized:
         Columns of `napari_smlm_diffusion.localizations`.
     density, variance : (sY, sX) float64 array or None
         Sums over these frames of the density and of its variance.
+    density_samples, variance_samples : (sY, sX) float64 array or None
+        The same from posterior samples.
+    samples : (T, K, sY, sX) float32 array or None
+        The samples themselves, when they were to be kept.
     """
 
     table: pd.DataFrame
     density: NDArray[np.float64] | None = None
     variance: NDArray[np.float64] | None = None
+    density_samples: NDArray[np.float64] | None = None
+    variance_samples: NDArray[np.float64] | None = None
+    samples: NDArray[np.float32] | None = None
 
 
 class Localizer(Protocol):

@@ -9,6 +9,7 @@ from napari_smlm_diffusion.inference.candidates import Candidates, find_candidat
 from napari_smlm_diffusion.inference.localizer import Localized
 from napari_smlm_diffusion.inference.model import Model
 from napari_smlm_diffusion.inference.rows import RowEstimates, estimate, features
+from napari_smlm_diffusion.inference.table import make_table
 from napari_smlm_diffusion.localizations import empty, sort
 from napari_smlm_diffusion.settings import Microscope
 
@@ -96,43 +97,21 @@ class PhiLocalizer:
         self, found: Candidates, microscope: Microscope, first_frame: int, origin: tuple[int, int]
     ) -> pd.DataFrame:
         rows = self.estimates(found, microscope)
-        pixel = microscope.pixel_size_nm
-        photons = microscope.camera.photons_per_effective
         shape = np.array(found.density.shape[1:]) / self.model.card.network.upsampling
         inside = (rows.y > -0.5) & (rows.y < shape[0] - 0.5)
         inside &= (rows.x > -0.5) & (rows.x < shape[1] - 0.5)
         keep = inside & (rows.probability >= self.min_probability)
-
-        def pick(values: torch.Tensor, scale: float = 1.0) -> NDArray[np.float64]:
-            return values[keep].numpy().astype(np.float64) * scale
-
-        ux, uy = pick(rows.sd_x, pixel), pick(rows.sd_y, pixel)
-        cx, cy = pick(found.fit.crlb_x, pixel), pick(found.fit.crlb_y, pixel)
-        background = pick(found.fit.background, photons)
-        table = pd.DataFrame(
-            {
-                "frame": found.parts.frame[keep].numpy() + first_frame,
-                "x_nm": pick(rows.x + origin[1], pixel),
-                "y_nm": pick(rows.y + origin[0], pixel),
-                "sigma_nm": microscope.psf_sigma_nm,
-                "photons": pick(found.fit.photons, photons),
-                "background": background,
-                # Photons of the background alone, with the read noise: what a fit calls bkgstd.
-                "background_sd": np.sqrt(photons * background + self._read_sd(microscope) ** 2),
-                "uncertainty_x_nm": ux,
-                "uncertainty_y_nm": uy,
-                "uncertainty_xy_nm": np.sqrt(0.5 * (ux**2 + uy**2)),
-                "probability": pick(rows.probability),
-                "crlb_xy_nm": np.sqrt(0.5 * (cx**2 + cy**2)),
-                "density_sd": pick(found.density_sd),
-                "multiplicity": np.maximum(1, np.rint(pick(found.parts.mass))).astype(np.int64),
-                "uncertainty_source": "head" if self.model.rows is not None else "crlb",
-            }
+        return make_table(
+            frame=found.parts.frame[keep] + first_frame,
+            y=rows.y[keep],
+            x=rows.x[keep],
+            sd_y=rows.sd_y[keep],
+            sd_x=rows.sd_x[keep],
+            probability=rows.probability[keep],
+            multiplicity=found.parts.mass[keep].round().clamp_min(1.0),
+            density_sd=found.density_sd[keep],
+            fit=found.fit.select(keep),
+            microscope=microscope,
+            origin=origin,
+            source="head" if self.model.rows is not None else "crlb",
         )
-        return table
-
-    @staticmethod
-    def _read_sd(microscope: Microscope) -> float:
-        """Return the read noise in photons, its median for a camera with a map."""
-        camera = microscope.camera
-        return float(np.median(camera.effective_read_noise)) * camera.photons_per_effective

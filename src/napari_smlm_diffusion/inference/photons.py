@@ -7,7 +7,7 @@ data + r^2 ~ Poisson(mu + r^2).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -53,6 +53,10 @@ class PhotonFit:
     crlb_x: Tensor
     misfit: Tensor
     neighbour: Tensor
+
+    def select(self, which: Tensor) -> "PhotonFit":
+        """Return the fit of some of the emitters."""
+        return PhotonFit(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 
 
 def _integrals(offset: Tensor, sigma: float, radius: int) -> tuple[Tensor, Tensor]:

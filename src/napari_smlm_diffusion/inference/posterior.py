@@ -1,6 +1,7 @@
 """Samples of the posterior p(density | frame), and their moments, one frame at a time."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_smlm_diffusion.diffusion.noise import START, NoiseField
-from napari_smlm_diffusion.diffusion.samplers import by_name
+from napari_smlm_diffusion.diffusion.samplers import by_name, evaluations
 from napari_smlm_diffusion.diffusion.schedule import check_steps
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.fields import Field
@@ -86,6 +87,7 @@ class Posterior:
         origin: tuple[int, int] = (0, 0),
     ) -> None:
         self._psi = psi_of(model)
+        self.network = model.card.network
         self.sampling = sampling or self._psi.settings.sampling
         self._microscope = microscope
         self._seed = seed
@@ -98,6 +100,17 @@ class Posterior:
         self._levels = schedule.levels(self.sampling.steps)
         noise = np.asarray(microscope.camera.effective_read_noise, dtype=np.float32)
         self._read_variance = torch.from_numpy(np.atleast_2d(noise**2)[None])
+
+    def describe(self) -> dict[str, Any]:
+        """Return recipe, sampler and noise levels in JSON types."""
+        return {
+            "recipe": self._psi.recipe.name,
+            **self.sampling.model_dump(mode="json"),
+            "evaluations": evaluations(self.sampling.sampler, self.sampling.steps),
+            "levels": [round(float(level), 4) for level in self._levels],
+            "tile": self._psi.settings.tile,
+            "overlap": self._psi.settings.overlap,
+        }
 
     def draw(self, effective: NDArray[np.float32], frame: int, samples: int) -> Iterator[Tensor]:
         """Draw samples of one frame.

@@ -62,7 +62,7 @@ def demo(
         plan = prepare(stack, settings)
         tables = []
         for progress in localize_to_folder(plan, folder):
-            tables.append(progress.info["table"])
+            tables.append(progress.info["found"].table)
             yield progress
         yield Progress(0, 0, "evaluating")
         found = pd.concat(tables, ignore_index=True)

@@ -1,4 +1,4 @@
-"""The job that localizes into a folder: csv, density, variance, and the record of the run.
+"""The job that localizes into a folder: csv, density, variance, samples, and the record of the run.
 
 What is finished is on the disk and readable at any time: the rows of a chunk are added to
 ``localizations.partial.csv`` before its progress is told. However the run ends, the finished frames
@@ -28,9 +28,12 @@ from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
 from napari_smlm_diffusion.results.formats.thunderstorm import CsvWriter
 from napari_smlm_diffusion.results.images import write_density
+from napari_smlm_diffusion.results.stack import StackWriter
 
 FORMAT = 1
 Status = Literal["complete", "cancelled", "failed"]
+# Images that are sums over frames; each is a field of `Localized` and a file.
+SUMS = ("density", "variance", "density_samples", "variance_samples")
 _LIBRARIES = ("numpy", "pandas", "scipy", "tifffile", "torch")
 
 
@@ -75,6 +78,7 @@ class _Run:
         self._fingerprint = plan.stack.fingerprint()
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
+        self._samples = StackWriter(folder / "samples.tif")
         self._csv = CsvWriter(folder / "localizations.csv", plan.microscope.pixel_size_nm)
 
     @property
@@ -82,19 +86,24 @@ class _Run:
         return self._csv.rows
 
     def add(self, progress: Progress) -> None:
-        self._csv.append(progress.info["table"])
-        for name in ("density", "variance"):
-            image = progress.info[name]
+        found = progress.info.get("found")
+        if found is None:  # samples of a frame that is not finished
+            return
+        self._csv.append(found.table)
+        for name in SUMS:
+            image = getattr(found, name)
             if image is not None:
                 if name not in self._sums:
                     self._sums[name] = np.zeros(image.shape)
                 self._sums[name] += image
+        if found.samples is not None:
+            self._samples.append(found.samples)
         self.frames = progress.done
 
     def finish(self, status: Status, error: BaseException | None = None) -> None:
         """Give the files their final names. What cannot be written does not keep the rest back."""
         failures: list[OutputError] = []
-        for step in (self._csv.close, self._write_images):
+        for step in (self._csv.close, self._samples.close, self._write_images):
             _attempt(step, failures)
         if failures:
             status, error = "failed", error or failures[0]
@@ -107,13 +116,14 @@ class _Run:
     def _write_images(self) -> None:
         plan = self.plan
         network = plan.network
-        start = plan.frames[0]
         for name, image in self._sums.items():
+            unknown = name == "variance" and not plan.has_variance
+            sampled = name.endswith("_samples")
             write_density(
                 self.folder / f"{name}.tif",
-                # Without a variance head the variance is not zero but unknown.
-                image if name == "density" or plan.has_variance else np.full_like(image, math.nan),
-                quantity=f"{name}, sum over frames",
+                # Without a variance head it is not zero but unknown.
+                np.full_like(image, math.nan) if unknown else image,
+                quantity=f"{name.replace('_', ' of ')}, sum over frames",
                 pixel_size_nm=plan.microscope.pixel_size_nm,
                 upsampling=network.upsampling,
                 kernel_sigma=network.kernel_sigma,
@@ -122,9 +132,25 @@ class _Run:
                 extra={
                     "model": plan.model_name,
                     "model_sha256": plan.model_hash,
-                    "frames": [start, start + self.frames],
+                    "frames": list(self._done(plan.sampled if sampled else plan.frames)),
+                    **({"sampling": self._sampling()} if sampled else {}),
                 },
             )
+
+    def _done(self, frames: tuple[int, int]) -> tuple[int, int]:
+        """Return the part of a range of frames that is finished."""
+        return frames[0], max(frames[0], min(frames[1], self.plan.frames[0] + self.frames))
+
+    def _sampling(self) -> dict[str, Any] | None:
+        """Return how samples were drawn: it belongs to every number that comes from them."""
+        if self.plan.posterior is None:
+            return None
+        return {
+            "samples": self.plan.settings.samples,
+            "frames": list(self._done(self.plan.sampled)),
+            "seed": self.plan.settings.seed,
+            **self.plan.posterior.describe(),
+        }
 
     def _record(self, status: Status, error: BaseException | None) -> dict[str, Any]:
         plan, microscope = self.plan, self.plan.microscope
@@ -160,6 +186,7 @@ class _Run:
                 "kernel_sigma": plan.network.kernel_sigma,
                 "kernel_share": kernel_share(plan.network.kernel_sigma),
             },
+            "sampling": self._sampling(),
             "device": plan.device,
             "movie_check": plan.movie_check,
             "notes": list(plan.notes),

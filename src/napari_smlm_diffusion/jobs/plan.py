@@ -21,9 +21,11 @@ from napari_smlm_diffusion.inference.moviecheck import (
 )
 from napari_smlm_diffusion.inference.outofrange import compare_with_prior, width_mismatch
 from napari_smlm_diffusion.inference.phi import PhiLocalizer
+from napari_smlm_diffusion.inference.posterior import Posterior
 from napari_smlm_diffusion.jobs.cameras import known_optics
 from napari_smlm_diffusion.jobs.chunks import chunks
 from napari_smlm_diffusion.jobs.device import choose_device
+from napari_smlm_diffusion.jobs.sampling import check_sampling, choose_posterior, sampled_frames
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
 from napari_smlm_diffusion.networks.checkpoint import ModelCard, NetworkSettings, load_card
 from napari_smlm_diffusion.optics.camera import Camera
@@ -58,6 +60,10 @@ class Plan:
         With its camera maps cropped to `roi`.
     localizer : Localizer
         Does the work.
+    posterior : Posterior or None
+        Draws the samples, if there are to be any.
+    sampled : (start, stop)
+        Range of the frames that are sampled; empty without samples.
     network : NetworkSettings
         Scale of the density.
     has_variance : bool
@@ -78,6 +84,8 @@ class Plan:
     roi: Roi
     microscope: Microscope
     localizer: Localizer
+    posterior: Posterior | None
+    sampled: tuple[int, int]
     network: NetworkSettings
     has_variance: bool
     model_name: str
@@ -97,12 +105,9 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
     InputError
         For whatever the user has to change; with ``settings.strict`` for each warning too.
     """
-    if settings.samples:
-        raise InputError(
-            f"--samples {settings.samples}: the models of this version draw no posterior samples; "
-            "leave the option out"
-        )
+    check_sampling(settings)
     frames = parse_frame_range(settings.frames or ":", len(stack))
+    sampled = sampled_frames(settings, frames, len(stack))
     roi = parse_roi(settings.roi or ":,:", stack.shape)
     known = known_optics(stack, settings)
     pixel_nm, camera = known.pixel_size_nm, known.camera.crop(*roi)
@@ -135,7 +140,13 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
         notes.append(f"model {model.card.name} chosen for this movie")
     if model.variance is None:
         notes.append(f"model {model.card.name} has no variance head: variance.tif holds NaN")
-    warnings = _warnings(sample, check, model.card, pixel_nm, camera)
+    microscope = Microscope(
+        camera=camera,
+        pixel_size_nm=pixel_nm,
+        psf_sigma_nm=settings.psf_sigma_nm or check.psf_sigma_px * pixel_nm,
+    )
+    posterior, doubts = choose_posterior(settings, model, microscope, (roi.y0, roi.x0))
+    warnings = [*_warnings(sample, check, model.card, pixel_nm, camera), *doubts]
     if settings.strict and warnings:
         raise InputError(f"{stack.source}: {'; '.join(warnings)} (an error because of --strict)")
     return Plan(
@@ -143,12 +154,10 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
         settings=settings,
         frames=frames,
         roi=roi,
-        microscope=Microscope(
-            camera=camera,
-            pixel_size_nm=pixel_nm,
-            psf_sigma_nm=settings.psf_sigma_nm or check.psf_sigma_px * pixel_nm,
-        ),
+        microscope=microscope,
         localizer=PhiLocalizer(model, batch=settings.batch),
+        posterior=posterior,
+        sampled=sampled,
         network=model.card.network,
         has_variance=model.variance is not None,
         model_name=model.card.name,

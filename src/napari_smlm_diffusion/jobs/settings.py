@@ -99,14 +99,36 @@ class LocalizeSettings(Settings):
         0,
         ge=0,
         title="Samples",
-        description="posterior samples per frame",
+        description="posterior samples per frame, at least 2; 0 takes the variance head",
         json_schema_extra={"unit": "K"},
+    )
+    sample_frames: str | None = Field(
+        None,
+        title="Frames to sample",
+        description="a Python slice as of --frames; the others get the variance head (default all)",
+        json_schema_extra={"unit": "A:B"},
+    )
+    sampler: str | None = Field(
+        None,
+        title="Sampler",
+        description="ancestral, ddim, heun or multistep (default the one the model is calibrated "
+        "with)",
+        json_schema_extra={"unit": "NAME"},
+    )
+    steps: int | None = Field(
+        None,
+        title="Steps",
+        description="steps of the sampler, at least 2 (default as calibrated)",
+        json_schema_extra={"unit": "N"},
+    )
+    keep_samples: bool = Field(
+        False, title="Keep samples", description="write every sample to samples.tif"
     )
     seed: int = Field(
         0,
         ge=0,
         title="Seed",
-        description="of all random numbers; the run without samples draws none",
+        description="of all random numbers; a run without samples draws none",
         json_schema_extra={"unit": "N"},
     )
     device: Device = Field("auto", title="Device", description="where the networks run")
