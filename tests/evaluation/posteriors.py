@@ -15,7 +15,7 @@ from scipy.special import expit, logit
 from napari_smlm_diffusion.density import kernel_share, to_fine
 from napari_smlm_diffusion.optics.psf import pixel_integrals
 
-KERNEL, UPSAMPLING, SHAPE = 1.25, 4, (12, 12)
+KERNEL, UPSAMPLING, SHAPE = 1.25, 2, (12, 12)
 SHARE = kernel_share(KERNEL)
 
 
@@ -57,6 +57,8 @@ class Molecules(NamedTuple):
         (N, 2) camera pixels, (N,), (N,): the posterior that made the truth.
     true_points, points
         Molecules of the truth, and of each sample.
+    bounds
+        (M, 2) Cramer-Rao bounds of the true ones: their posterior is as wide.
     truth, samples
         Their densities.
     """
@@ -66,6 +68,7 @@ class Molecules(NamedTuple):
     probability: np.ndarray
     true_points: np.ndarray
     points: list
+    bounds: np.ndarray
     truth: np.ndarray
     samples: np.ndarray
 
@@ -88,8 +91,9 @@ def molecule_frame(rng, wrong, samples=39):
         np.concatenate(both) for both in zip(draw(1, 1.0, 0.0), draw(samples, *wrong), strict=True)
     )
     true_points, *points = (p[t] for p, t in zip(place, there, strict=True))
+    bounds = np.repeat(sd[there[0], None], 2, axis=1)
     truth, *drawn = densities(place, there)
-    return Molecules(centre, sd, probability, true_points, points, truth, np.stack(drawn))
+    return Molecules(centre, sd, probability, true_points, points, bounds, truth, np.stack(drawn))
 
 
 def densities(place, there):

@@ -44,8 +44,7 @@ def run(kind, frames=100, seed=0, settings=SETTINGS, samples=39):
             true_points=m.true_points,
             anchors=m.centre,
             emitters=m.true_points,
-            # An isolated molecule's posterior is as wide as the bound.
-            bounds=np.full((len(m.true_points), 2), 0.1),
+            bounds=m.bounds,
             rows=rows_of(m, KINDS[kind], rng),
         )
         data = data.add_frame(numbers)
@@ -80,8 +79,8 @@ def test_an_honest_posterior_is_calibrated(reports):
 
 
 CAUGHT = {
-    "narrow": {"density SD over error", "density pixels", "molecules in boxes", "x of isolated"},
-    "wide": {"density pixels", "x of isolated"},
+    "narrow": {"density SD over error", "density pixels", "x of isolated", "SD over CRLB"},
+    "wide": {"density pixels"},
     "shifted": {"molecules in frame", "x of isolated", "y of isolated"},
 }
 
@@ -130,6 +129,7 @@ def test_the_json_holds_the_verdict_and_all_a_plot_needs(reports):
     assert {"what", "value", "error", "target", "band", "passed"} == checks[0].keys()
     assert read["bins"][0]["axis"] == "density"
     assert read["bins"][0]["failed"]
+    assert read["bins"][0]["numbers"]["density pixels"]["what"] == "coverage 0.9"
     assert read["settings"]["threshold"] == 0.05
     assert len(json.dumps(read)) < 40_000  # it goes into a model card
 

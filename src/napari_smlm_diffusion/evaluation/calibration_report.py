@@ -110,7 +110,7 @@ class Group:
             "frames": self.frames,
             "passed": self.passed,
             "numbers": {
-                r.name: {r.headline: _pair(r.numbers[r.headline])}
+                r.name: {"what": r.headline, "passed": r.passed, **_pair(r.numbers[r.headline])}
                 for r in self.results
                 if r.headline in r.numbers
             },
