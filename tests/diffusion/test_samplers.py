@@ -67,14 +67,17 @@ def test_both_modes_are_found_in_their_shares(name):
 
 def test_eight_evaluations_are_enough_where_the_target_is_wide():
     """What a molecule's displacement is to the shipped schedule: a mode several units wide."""
+    levels = RESIDUAL.levels(8)
+    first = RESIDUAL.first
+    start = torch.tensor([first], dtype=torch.float64)
     for sd in (3.0, 6.0, 10.0):
-        levels = RESIDUAL.levels(8)
-        start = torch.tensor([80.0], dtype=torch.float64)
-        got = SAMPLERS["multistep"](
-            lambda z, sigma, sd=sd: z * sd**2 / (sd**2 + sigma**2), start, levels, lambda i: start
-        )
-        # Started from N(0, 80^2) instead of N(0, 80^2 + sd^2): that is the law of the first level.
-        assert float(got) / (80.0 * sd / math.hypot(sd, 80.0)) == pytest.approx(1.0, abs=0.03)
+
+        def denoise(z, sigma, sd=sd):
+            return z * sd**2 / (sd**2 + sigma**2)
+
+        got = SAMPLERS["multistep"](denoise, start, levels, torch.randn)
+        exact = first * sd / math.hypot(sd, first)
+        assert float(got) / exact == pytest.approx(1.0, abs=0.03)
 
 
 def test_evaluations_are_counted():
