@@ -159,7 +159,7 @@ class Observation:
         return table(mean, lit).sum(axis=1) - dark[lit].sum()
 
     def _table(self, photons: float) -> tuple[PixelTable, NDArray[np.float64]]:
-        """A table that reaches as far as `photons` in one place; what it gives without any, (P,)."""
+        """A table that reaches as far as `photons` in one place; its values without light."""
         middle = float(pixel_integrals([0.0], 1, self.psf_sigma_px)[0, 0])
         high = float(np.max(self.background)) + photons * middle**2
         for reach, known in self._tables.items():

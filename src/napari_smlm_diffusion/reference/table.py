@@ -14,8 +14,9 @@ from scipy.interpolate import CubicSpline
 
 from napari_smlm_diffusion.optics.likelihood import poisson_gaussian, shifted_poisson
 
-# Between knots the error is 5/384 h^4 24 = 8e-7 for a pixel that reads nothing.
-_KNOT = 0.04
+# Between knots the error is 5/384 h^4 24 = 8e-7 for a pixel that reads nothing. Little read noise
+# tells 1 electron from 0 at a sharper mean, which needs closer knots, down to a quarter.
+_KNOT, _CLOSEST = 0.04, 0.25
 # Means below this are as good as none; a Poisson pixel would forbid them.
 _DARK = 1e-12
 _FEWEST_KNOTS = 8
@@ -42,7 +43,8 @@ class PixelTable:
         x = np.asarray(x, dtype=np.float64)[:, None]
         noise = np.broadcast_to(np.asarray(read_noise, dtype=np.float64), x.shape[0])[:, None]
         first, last = low**0.25, high**0.25
-        knots = np.linspace(first, last, max(_FEWEST_KNOTS, int((last - first) / _KNOT) + 2))
+        apart = _KNOT * float(np.clip(noise.min(), _CLOSEST, 1.0))
+        knots = np.linspace(first, last, max(_FEWEST_KNOTS, int((last - first) / apart) + 2))
         mean = np.maximum(knots**4, _DARK)[None]
         density = _exact if exact else shifted_poisson
         spline = CubicSpline(knots, density(x, mean, noise), axis=1)

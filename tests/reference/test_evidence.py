@@ -1,0 +1,212 @@
+import numpy as np
+import pytest
+from scipy.special import expit, logsumexp
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.reference.evidence import count_posterior, log_evidence
+from napari_smlm_diffusion.reference.grid import grid_posterior
+from napari_smlm_diffusion.reference.molecules import LogUniform
+from napari_smlm_diffusion.reference.observation import Observation
+from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
+
+SHAPE = (11, 11)
+REGION = Disc(radius_px=3.0)
+
+
+def close(found, exact, floor=0.005):
+    """Within four of its own standard errors, and these are small."""
+    assert found.error < 0.1
+    assert found.log_evidence == pytest.approx(exact, abs=4 * found.error + floor)
+
+
+@pytest.mark.parametrize(
+    ("photons", "background", "region"),
+    [
+        (200.0, 0.0, REGION),
+        (2000.0, 10.0, UniformField(margin_px=1.0)),
+        (40.0, 10.0, UniformField(margin_px=0.0)),  # dim: mass all over the field
+    ],
+)
+def test_one_molecule_is_the_grids(photons, background, region, observe, rng):
+    observation = observe(
+        (5.3, 4.4), rng, photons=photons, background=background, shape=SHAPE, region=region
+    )
+    exact = grid_posterior(observation, photons)
+    found = log_evidence(observation, photons, 1, rng)
+    close(found, exact.log_evidence)
+    assert found.annealed == pytest.approx(exact.log_evidence, abs=1.0)
+    mean = found.weights @ found.sets.positions[:, 0]
+    np.testing.assert_allclose(mean, exact.mean, atol=5 * exact.sd.max() / np.sqrt(found.ess))
+
+
+def test_unknown_photons_are_integrated(observe, rng):
+    observation = observe((5.3, 4.4), rng, shape=SHAPE, region=REGION)
+    # The rectangle rule over log photons on the grid's evidence; its ends are empty.
+    log_n = np.linspace(np.log(100), np.log(400), 60)
+    by_grid = [grid_posterior(observation, n).log_evidence for n in np.exp(log_n)]
+    exact = logsumexp(by_grid) + np.log(log_n[1] - log_n[0]) - np.log(np.log(4))
+    found = log_evidence(observation, LogUniform(100.0, 400.0), 1, rng)
+    close(found, exact, floor=0.02)
+
+
+def test_no_molecule_is_the_background(observe, rng):
+    observation = observe(np.empty((0, 2)), rng, shape=SHAPE, background=3.0)
+    found = log_evidence(observation, 200.0, 0, rng)
+    exact = observation.log_likelihood(np.empty((1, 0, 2)), 200.0)[0]
+    assert (found.log_evidence, found.error) == (exact, 0.0)
+
+
+def half(observation, columns):
+    """The same frame and prior density, with half of the columns only."""
+    frame = observation.frame[:, columns]
+    return Observation(frame, 0.92, 0.0, 1.0, UniformField(margin_px=0.0))
+
+
+def test_two_far_molecules_are_twice_the_product_of_one_each(observe, rng):
+    # Their light does not overlap, so the integral over four coordinates falls into two of the
+    # grid's; twice, for each of them may be the first.
+    field = UniformField(margin_px=0.0)
+    observation = observe([[4.6, 4.8], [5.3, 16.4]], rng, shape=(11, 22), region=field)
+    parts = [grid_posterior(half(observation, s), 200.0) for s in (slice(11), slice(11, None))]
+    # Each half has a prior twice as dense as the whole.
+    exact = sum(p.log_evidence for p in parts) + np.log(2) - 2 * np.log(2)
+    close(log_evidence(observation, 200.0, 2, rng), exact, floor=0.01)
+
+
+def test_two_close_molecules_are_the_four_dimensional_sum(observe):
+    rng = np.random.default_rng(21)
+    observation = observe([[3.6, 3.5], [4.3, 4.6]], rng, shape=(9, 9), region=Disc(radius_px=2.5))
+    found = log_evidence(observation, 200.0, 2, rng)
+    # An even lattice around one order of the molecules, half as fine as their posterior is wide
+    # in its narrowest direction; the other order is its mirror image.
+    flat = found.sets.positions
+    first = np.linalg.norm(flat[:, 0] - [3.6, 3.5], axis=1)
+    ordered = np.where(
+        (first < np.linalg.norm(flat[:, 1] - [3.6, 3.5], axis=1))[:, None, None],
+        flat,
+        flat[:, ::-1],
+    ).reshape(-1, 4)
+    mean = found.weights @ ordered
+    root = np.linalg.cholesky(np.cov(ordered.T, aweights=found.weights))
+    axis = np.arange(-5.0, 5.01, 0.7)
+    lattice = np.stack(np.meshgrid(*[axis] * 4, indexing="ij"), axis=-1).reshape(-1, 4)
+    lattice = lattice[np.linalg.norm(lattice, axis=1) < 5.5]
+    sets = (mean + lattice @ root.T).reshape(-1, 2, 2)
+    log_l = observation.log_likelihood(sets, 200.0)
+    log_l[~observation.inside(sets).all(axis=1)] = -np.inf
+    cell = 0.7**4 * np.prod(np.diag(root))
+    exact = logsumexp(log_l) + np.log(2 * cell / observation.area_px**2)
+    close(found, exact, floor=0.01)
+
+
+def test_three_molecules_and_photons_of_their_own(observe, rng):
+    # A narrow range of photons is a known number, whatever the photons are shared with.
+    places = [[3.0, 4.0], [5.5, 6.5], [6.8, 4.2]]
+    observation = observe(places, rng, shape=SHAPE, region=REGION)
+    known = log_evidence(observation, 200.0, 3, rng)
+    own = log_evidence(observation, LogUniform(199.5, 200.5, shared=False), 3, rng, population=400)
+    assert own.sets.log_photons.shape[1] == 3
+    difference = own.log_evidence - known.log_evidence
+    assert difference == pytest.approx(0.0, abs=4 * np.hypot(own.error, known.error) + 0.05)
+
+
+def test_total_light_or_shape_alone(observe, rng):
+    # Two molecules 2.2 px apart are two by their shape; one of twice the photons is one.
+    asked = {1: 400.0, 2: 200.0}
+    pair = observe([[5.0, 3.9], [5.0, 6.1]], rng, shape=SHAPE, region=REGION)
+    one = observe((5.0, 5.0), rng, photons=400.0, shape=SHAPE, region=REGION)
+    two_of_pair, two_of_one = (
+        count_posterior(o, asked, rng, population=64, draws=400) for o in (pair, one)
+    )
+    assert two_of_pair.probability[1] > 0.999
+    assert two_of_one.probability[1] < 0.5
+    for found in (two_of_pair, two_of_one):
+        assert found.counts == (1, 2)
+        assert found.probability.sum() == pytest.approx(1.0)
+        assert found.error.max() < 0.05
+
+
+def test_the_error_is_the_scatter_of_repetitions(observe):
+    observation = observe([[5.2, 5.0], [4.8, 5.6]], np.random.default_rng(3), shape=(9, 9))
+    runs = [
+        log_evidence(observation, 200.0, 2, np.random.default_rng(s), population=64, draws=400)
+        for s in range(12)
+    ]
+    scatter = np.std([run.log_evidence for run in runs], ddof=1)
+    claimed = np.sqrt(np.mean([run.error**2 for run in runs]))
+    # 12 repetitions know a standard deviation to 21 %.
+    assert 0.5 < scatter / claimed < 1.8
+
+
+def test_the_prior_of_the_counts_counts(observe, rng):
+    observation = observe((5.0, 5.0), rng, photons=400.0, shape=SHAPE, region=REGION)
+    asked = {1: 400.0, 2: 200.0}
+    even, uneven = (
+        count_posterior(
+            observation, asked, np.random.default_rng(1), prior=p, population=64, draws=400
+        )
+        for p in (None, (0.2, 0.8))
+    )
+    odds = [np.divide(*p.probability) for p in (even, uneven)]
+    assert odds[0] / odds[1] == pytest.approx(4.0, rel=1e-9)
+
+
+def misfit(hit, log_odds):
+    """Two normal scores: are the probabilities right on average, and neither bold nor timid?"""
+    p = expit(log_odds)
+    variance, miss = p * (1 - p), hit - p
+    on_average = miss.sum() / np.sqrt(variance.sum())
+    slope = np.sum(miss * log_odds) / np.sqrt(np.sum(variance * log_odds**2))
+    return max(abs(on_average), abs(slope))
+
+
+@pytest.mark.parametrize(
+    ("frames", "settings"),
+    [
+        (80, dict(population=64, draws=300)),
+        pytest.param(400, dict(population=128, draws=1000), marks=pytest.mark.slow),
+    ],
+)
+def test_probabilities_are_honest(frames, settings, observe):
+    # One or two molecules, fifty-fifty, of equal unknown photons on a disc of 1 px: only the shape
+    # and the brightness range can tell.
+    rng = np.random.default_rng(5)
+    region, photons = Disc(radius_px=1.0), LogUniform(100.0, 400.0)
+    hit, log_odds = np.empty(frames), np.empty(frames)
+    for i in range(frames):
+        count = int(rng.integers(1, 3))
+        n = np.exp(rng.uniform(np.log(photons.low), np.log(photons.high)))
+        places = region.positions(count, (9, 9), rng)
+        observation = observe(places, rng, photons=n, shape=(9, 9), region=region)
+        found = count_posterior(observation, photons, rng, **settings)
+        hit[i] = count == 2
+        log_odds[i] = np.subtract(*[e.log_evidence for e in found.evidences[::-1]])
+    assert misfit(hit, log_odds) < 3
+    for dishonest in (4 * log_odds, log_odds / 4, log_odds + 1.5, log_odds - 1.5):
+        assert misfit(hit, dishonest) > 3
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (dict(counts=(1, 1)), r"different numbers, got \(1, 1\)"),
+        (dict(counts=()), "different numbers"),
+        (dict(counts=(1, 5)), "count must be 0 to 4, got 5"),
+        (dict(prior=(1.0,)), "prior must be 2 numbers"),
+        (dict(photons={1: 200.0}), r"missing for the counts \[2\]"),
+        (dict(photons=0.0), "photons must be above 0"),
+        (dict(population=3), "population must be 20 or more, got 3"),
+        (dict(draws=3), "draws must be 100 or more, got 3"),
+    ],
+)
+def test_refused(values, message, observe, rng):
+    observation = observe((4.0, 4.0), rng, shape=(9, 9))
+    photons = values.get("photons", 200.0)
+    rest = {k: v for k, v in values.items() if k != "photons"}
+    with pytest.raises(InputError, match=message):
+        count_posterior(observation, photons, rng, **(dict(population=20, draws=100) | rest))
+
+
+def test_photons_out_of_order_are_refused():
+    with pytest.raises(InputError, match="0 < low < high, got 400"):
+        LogUniform(400.0, 100.0)

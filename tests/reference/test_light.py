@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from napari_smlm_diffusion.reference.light import LightMap
+from napari_smlm_diffusion.reference.observation import Observation
+from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
+
+
+@pytest.mark.parametrize("region", [Disc(radius_px=3.3), UniformField(margin_px=1.7)])
+def test_the_density_is_that_of_the_draws(region, observe, rng):
+    light = LightMap(observe((4, 6), rng, shape=(10, 12), region=region))
+    drawn = light.draw(20_000, rng)
+    # Importance sampling of the uniform density over a rectangle inside the box gives 1.
+    low, high = np.array([3.1, 4.2]), np.array([5.3, 7.5])
+    within = np.all((drawn > low) & (drawn < high), axis=1)
+    weight = within / np.prod(high - low) / np.exp(light.log_density(drawn))
+    assert weight.mean() == pytest.approx(1.0, abs=5 * weight.std() / np.sqrt(20_000))
+
+
+def test_it_looks_where_the_light_is_and_leaves_nothing_out(observe, rng):
+    light = LightMap(observe((9, 12), rng))
+    near = np.linalg.norm(light.draw(2000, rng) - [9, 12], axis=1) < 2.5
+    assert near.mean() > 0.7
+    corner, outside = light.log_density(np.array([[2.6, 2.6], [-30.0, 9.0]]))
+    assert np.isfinite(corner)
+    assert outside == -np.inf
+
+
+def test_a_dark_frame_is_uniform(rng):
+    light = LightMap(Observation(np.zeros((8, 8)), 1.0, 5.0, 1.0))
+    np.testing.assert_allclose(light.log_density(rng.uniform(0, 7, (20, 2))), -np.log(64))
