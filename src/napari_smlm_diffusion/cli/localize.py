@@ -43,7 +43,10 @@ def run(options: argparse.Namespace) -> int:
         def watch(progress: Progress) -> str:
             nonlocal last
             last = progress
-            return f"{progress.info['rows']} molecules"
+            said = f"{progress.info['rows']} molecules"
+            if drawn := progress.info.get("drawn"):
+                said += f", {drawn.moments.count} of {settings.samples} samples of the next frame"
+            return said
 
         try:
             drive(localize_to_folder(plan, folder), "frames", watch)

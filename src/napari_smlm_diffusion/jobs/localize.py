@@ -53,8 +53,7 @@ def _sample(
 ) -> Generator[Progress, None, Localized]:
     """Draw a frame's samples; its rows then come from them."""
     assert plan.posterior is not None  # noqa: S101 - no frame is in `sampled` without
-    wanted = plan.settings.samples
-    batches = sample_frame(plan.posterior, effective, frame, wanted)
+    batches = sample_frame(plan.posterior, effective, frame, plan.settings.samples)
     kept = []
     drawn = _next(batches, plan.settings.threads)
     while drawn is not None:
@@ -64,7 +63,7 @@ def _sample(
         yield Progress(
             done=frame - plan.frames[0],
             total=plan.frames[1] - plan.frames[0],
-            message=f"sampling frame {frame}: {drawn.moments.count} of {wanted}",
+            message="localizing",
             info={"drawn": drawn},
         )
         drawn = _next(batches, plan.settings.threads)
