@@ -20,7 +20,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.criteria import Range, Region, SdMap
@@ -41,6 +41,13 @@ class Filter(Settings):
     region: Region | None = Field(
         default=None, title="Region", description="a threshold on an image of the SD, or none"
     )
+
+    @model_validator(mode="after")
+    def _one_range_a_column(self) -> Self:
+        columns = [r.column for r in self.ranges]
+        if twice := sorted({name for name in columns if columns.count(name) > 1}):
+            raise ValueError(f"there must be one range a column, but {twice} have several")
+        return self
 
     @property
     def criteria(self) -> tuple[Range | Region, ...]:

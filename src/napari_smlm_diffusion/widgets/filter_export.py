@@ -8,7 +8,7 @@ from napari.layers import Layer, Points
 from napari.utils.notifications import show_error, show_info
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from napari_smlm_diffusion.errors import SmlmError
 from napari_smlm_diffusion.results.dataset import Dataset
@@ -18,6 +18,7 @@ from napari_smlm_diffusion.results.grid import Grid
 from napari_smlm_diffusion.results.layers import dataset_of
 from napari_smlm_diffusion.results.render import LivePicture, uncertainty_picture
 from napari_smlm_diffusion.widgets import filter_layers
+from napari_smlm_diffusion.widgets.fields import combo
 from napari_smlm_diffusion.widgets.filter_layers import FilterLayers
 from napari_smlm_diffusion.widgets.filter_output import ExportForm, ViewForm
 from napari_smlm_diffusion.widgets.notices import in_background, reported
@@ -72,8 +73,7 @@ class FilterExport(QWidget):
         self._on_theme()
 
     def _build(self) -> None:
-        self.choice = QComboBox()
-        self.choice.setToolTip("The layer of localizations that is filtered; its rows all stay.")
+        self.choice = combo("The layer of localizations that is filtered; its rows all stay.")
         self.choice.setPlaceholderText("choose a layer of localizations")
         self.counts = QLabel()
         self.counts.setToolTip("How many molecules the filter keeps, of all rows of the table.")
@@ -248,7 +248,7 @@ class FilterExport(QWidget):
         """Bring up to date what is too slow to follow the mouse."""
         if self.filtered is None or self.points is None or self._dataset is None:
             return
-        filter_layers.show_points(self.points, self.filtered.kept)
+        filter_layers.show_points(self.points, self._dataset, self.filtered.kept)
         settings = self.rules.model_dump(mode="json")
         dataset = self._dataset.filtered(self.filtered.kept, settings=settings)
         filter_layers.keep_verdict(self.points, dataset)
@@ -333,7 +333,8 @@ class FilterExport(QWidget):
         if self.points is None or self._dataset is None or column is None:
             return
         colormap = self.view.colormap.currentText()
-        filter_layers.colour_points(self.points, self._dataset, column, colormap)
+        unknown = filter_layers.colour_points(self.points, self._dataset, column, colormap)
+        self.view.say_unknown(unknown)
         self.points.face_colorbar.visible = self.view.bar.isChecked()
 
     # Files

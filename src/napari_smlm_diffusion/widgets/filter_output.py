@@ -3,7 +3,6 @@
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -15,12 +14,13 @@ from qtpy.QtWidgets import (
 
 from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.results.formats.registry import WRITABLE
+from napari_smlm_diffusion.widgets.fields import combo
 from napari_smlm_diffusion.widgets.words import label_of, meaning_of
 
 _PICTURES = (
-    ("density", "Density (one molecule peaks at 1)"),
+    ("density", "Density"),
     ("counts", "Molecules per fine pixel"),
-    ("uncertainty", "Gaussians of each uncertainty (when at rest)"),
+    ("uncertainty", "Gaussians of their uncertainty"),
 )
 _COLORMAPS = ("viridis", "plasma", "turbo", "cividis", "gray")
 
@@ -33,41 +33,46 @@ class ViewForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.picture = QComboBox()
-        for value, words in _PICTURES:
-            self.picture.addItem(words, value)
-        self.picture.setToolTip(
+        self.picture = combo(
             "What the layer “kept molecules” shows.\n"
-            "Density: every kept molecule with the kernel of the density.\n"
+            "Density: every kept molecule with the kernel of the density; one alone peaks at 1.\n"
             "Gaussians: every kept molecule as wide as its own uncertainty, drawn when the "
             "handles rest; a million take about ten seconds."
         )
+        for value, words in _PICTURES:
+            self.picture.addItem(words, value)
         self.upsampling = QSpinBox()
         self.upsampling.setRange(1, 16)
         self.upsampling.setValue(4)
         self.upsampling.setToolTip("Fine pixels of the picture along the edge of a camera pixel.")
-        self.colour = QComboBox()
-        self.colour.setToolTip("The column that colours the points.")
-        self.colormap = QComboBox()
+        self.colour = combo("The column that colours the points.")
+        self.colormap = combo("Colours of the points, from small to large values.")
         self.colormap.addItems(_COLORMAPS)
-        self.colormap.setToolTip("Colours of the points, from small to large values.")
         self.bar = QCheckBox("Colour bar on the canvas")
         self.bar.setChecked(True)
         self.bar.setToolTip("Shows which colour of a point stands for which value.")
         layout = QFormLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)
         layout.addRow("Picture", self.picture)
         layout.addRow("Fine pixels per pixel", self.upsampling)
         layout.addRow("Colour points by", self.colour)
         layout.addRow("Colours", self.colormap)
         layout.addRow(self.bar)
+        self._unknown = QLabel()
+        self._unknown.setWordWrap(True)
+        layout.addRow(self._unknown)
         self.picture.currentIndexChanged.connect(lambda _: self.picture_changed.emit())
         self.upsampling.valueChanged.connect(lambda _: self.picture_changed.emit())
         self.colour.currentIndexChanged.connect(lambda _: self.colours_changed.emit())
         self.colormap.currentIndexChanged.connect(lambda _: self.colours_changed.emit())
         self.bar.toggled.connect(lambda _: self.colours_changed.emit())
+
+    def say_unknown(self, count: int) -> None:
+        """Say how many points have no colour."""
+        words = f"{count:,} points have no value here and are not drawn." if count else ""
+        self._unknown.setText(words)
 
     def set_columns(self, names: list[str]) -> None:
         """Offer these columns as colours, after leaving the points as they are."""
@@ -85,18 +90,16 @@ class ExportForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.format = QComboBox()
+        self.format = combo("Format of the table. Units and origins are converted to its own.")
         for fmt in WRITABLE:
             self.format.addItem(f"{fmt.title} (*{fmt.suffix})", fmt)
-        self.format.setToolTip("Format of the table. Units and origins are converted to its own.")
-        self.rows = QComboBox()
-        self.rows.addItem("Kept molecules only", "kept")
-        self.rows.addItem("All, with “kept” and the reason", "all")
-        self.rows.setToolTip(
+        self.rows = combo(
             "Only what the filter keeps, or every row with a column that says whether it is kept "
             "and, in our own format, why not."
         )
-        self.images = QCheckBox("Images too: kept molecules, SD, density (TIFF)")
+        self.rows.addItem("Kept molecules only", "kept")
+        self.rows.addItem("All, with “kept” and the reason", "all")
+        self.images = QCheckBox("Images too (TIFF)")
         self.images.setChecked(True)
         self.images.setToolTip(
             "Writes the picture of the kept molecules, and the SD image and density chosen under "

@@ -2,13 +2,10 @@
 
 import pandas as pd
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QPushButton,
@@ -19,11 +16,11 @@ from qtpy.QtWidgets import (
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.criteria import Range
 from napari_smlm_diffusion.results.filters import Filtered
+from napari_smlm_diffusion.widgets.fields import combo, limit_field, number
 from napari_smlm_diffusion.widgets.range_histogram import Binned, RangeHistogram, binned
 from napari_smlm_diffusion.widgets.words import (
     label_of,
     meaning_of,
-    number,
     number_columns,
     unit_of,
 )
@@ -44,15 +41,17 @@ class RangeForm(QWidget):
         self._binned: Binned | None = None
         self._ranges: dict[str, Range] = {}
 
-        self.column = QComboBox()
-        self.column.setToolTip("The column of the table whose range is shown below.")
+        self.column = combo("The column of the table whose range is shown below.")
         self.histogram = RangeHistogram()
         self.histogram.setToolTip(
             "Distribution of the column: bright bars are kept, dim ones are not.\n"
             "Drag a handle to keep only what lies between the two; at the rim there is no limit.\n"
             "Double-click to take the range away; arrow keys move a handle by one bar."
         )
-        self.low, self.high = self._field("Smallest"), self._field("Largest")
+        self.low, self.high = (
+            limit_field(name, f"{name} value that is kept; empty: no limit.")
+            for name in ("Smallest", "Largest")
+        )
         self._unit = QLabel()
         self.keep_unknown = QCheckBox("Keep rows without a value")
         self.keep_unknown.setToolTip(
@@ -133,15 +132,6 @@ class RangeForm(QWidget):
         self._list(dict(zip(filtered.criteria, filtered.counts, strict=True)))
         if self._binned is not None:
             self.histogram.set_kept(self._binned.counts(filtered.kept))
-
-    def _field(self, name: str) -> QLineEdit:
-        field = QLineEdit()
-        field.setPlaceholderText("no limit")
-        field.setToolTip(f"{name} value that is kept; empty: no limit.")
-        field.setAccessibleName(name)
-        field.setValidator(QDoubleValidator(field))
-        field.setMinimumWidth(60)
-        return field
 
     def _on_column(self) -> None:
         name = self.column.currentData()

@@ -3,22 +3,20 @@
 import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_smlm_diffusion.results.criteria import Region, SdMap
+from napari_smlm_diffusion.widgets.fields import combo, limit_field, number
 from napari_smlm_diffusion.widgets.filter_layers import maps_of
 from napari_smlm_diffusion.widgets.range_histogram import RangeHistogram, binned
-from napari_smlm_diffusion.widgets.words import number
 
 _QUANTITIES = (
     ("sd", "SD of the density"),
@@ -43,28 +41,24 @@ class RegionForm(QWidget):
             "Masks the regions in which the image is above the threshold, and rejects the "
             "molecules inside."
         )
-        self.sd = QComboBox()
-        self.sd.setToolTip("Layer with the marginal standard deviation of the density.")
-        self.density = QComboBox()
-        self.density.setToolTip(
+        self.sd = combo("Layer with the marginal standard deviation of the density.")
+        self.density = combo(
             "Layer with the density that belongs to the SD; needed for a relative SD."
         )
-        self.quantity = QComboBox()
-        for value, words in _QUANTITIES:
-            self.quantity.addItem(words, value)
-        self.quantity.setToolTip(
+        self.quantity = combo(
             "SD: in units of one molecule's peak.\n"
             "Relative SD: divided by the density, but by no less than 0.1, "
             "so that empty places do not stand out."
         )
+        for value, words in _QUANTITIES:
+            self.quantity.addItem(words, value)
         self.histogram = RangeHistogram(lower=False)
         self.histogram.setToolTip(
             "Distribution of the image's pixels: drag the handle; what lies right of it is masked."
         )
-        self.threshold = QLineEdit()
-        self.threshold.setPlaceholderText("no limit")
-        self.threshold.setValidator(QDoubleValidator(self.threshold))
-        self.threshold.setToolTip("Largest value that is trusted (1: the peak of one molecule).")
+        self.threshold = limit_field(
+            "Threshold", "Largest value that is trusted (1: the peak of one molecule)."
+        )
         self.overlay = QCheckBox("Show masked regions as an overlay")
         self.overlay.setChecked(True)
         self.overlay.setToolTip("Adds the layer “do not trust” over the image.")
@@ -176,7 +170,9 @@ class RegionForm(QWidget):
         image = Region(quantity=self.quantity.currentData(), maximum=1.0).image(maps)
         # Most of a field is empty; those pixels would hide all others.
         values = image[image > 0.02 * np.nanmax(image, initial=0.0)]
-        self.histogram.set_values(binned(values))
+        held = binned(values)
+        self.histogram.set_values(held)
+        self.histogram.set_kept(held.counts())
         self.histogram.set_range(None, self._maximum())
 
     def show_share(self, masked: float | None) -> None:

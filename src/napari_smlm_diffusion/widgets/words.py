@@ -48,15 +48,3 @@ def number_columns(table: pd.DataFrame) -> list[str]:
     """Columns of `table` that hold numbers, those that people filter by first."""
     names = [str(c) for c in table.columns if pd.api.types.is_numeric_dtype(table[c])]
     return sorted(names, key=lambda n: _FIRST.index(n) if n in _FIRST else len(_FIRST))
-
-
-def number(text: str) -> float | None:
-    """Return the number that a field holds; None for an empty one.
-
-    Raises
-    ------
-    ValueError
-        If it holds something else.
-    """
-    text = text.strip().replace(",", ".")
-    return float(text) if text else None
