@@ -18,7 +18,7 @@ from napari_smlm_diffusion.density import kernel_share
 # Response under which a maximum is taken for noise, in units of an isolated molecule's response.
 SEED_THRESHOLD = 0.05
 # A component reaches this far, in kernel widths: the blur of phi's uncertainty is inside too.
-_REACH = 4.0
+REACH = 4.0
 _ITERATIONS = 3
 _SPLIT_MASS = 1.5
 _MIN_MASS = 0.1
@@ -220,7 +220,10 @@ def concatenate(parts: list[Components]) -> Components:
 
 
 def find_components(
-    density: Tensor, kernel_sigma: float, seed_threshold: float = SEED_THRESHOLD
+    density: Tensor,
+    kernel_sigma: float,
+    seed_threshold: float = SEED_THRESHOLD,
+    reach: float = REACH,
 ) -> Components:
     """Find the emitters of a batch of densities.
 
@@ -231,7 +234,9 @@ def find_components(
     kernel_sigma : float
         SD of the density kernel, fine pixels.
     seed_threshold : float
-        As in `find_seeds`; the default suits phi's density.
+        As in `find_seeds`.
+    reach : float
+        Half-width of the window of a component, kernel widths. The defaults suit phi's density.
 
     Returns
     -------
@@ -240,7 +245,7 @@ def find_components(
         become a row's multiplicity.
     """
     frame, row, column = find_seeds(density, kernel_sigma, seed_threshold)
-    patches = _Patches(density, math.ceil(_REACH * kernel_sigma))
+    patches = _Patches(density, math.ceil(reach * kernel_sigma))
     narrow = torch.full((len(frame),), kernel_sigma**2)
     seeds = Components(
         frame, row.float(), column.float(), torch.ones(len(frame)), narrow, narrow, 0 * narrow
