@@ -1,0 +1,80 @@
+"""``smlm-diffusion calibrate``: are a model's uncertainties true, and if not, which way."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from napari_smlm_diffusion.cli.parser import add_settings, settings_from
+from napari_smlm_diffusion.cli.progress import drive
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings
+from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.results import run_folder
+
+JSON, PLOT = "calibration.json", "calibration.png"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    add_settings(parser, CalibrateSettings)
+    parser.add_argument(
+        "--json", metavar="FILE", type=Path, help="write the result as a model card keeps it"
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help=f"folder that gets {JSON} and {PLOT}"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the results in DIR")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check everything, calibrate, print the verdict; stopped, judge the frames that are done."""
+    settings = settings_from(CalibrateSettings, options)
+    if options.json is not None:
+        _check_file(options.json)
+    if options.out is not None:
+        run_folder.check(options.out, options.overwrite)
+
+    from napari_smlm_diffusion.evaluation.diagnostics import MIN_FRAMES
+    from napari_smlm_diffusion.jobs.calibrate import calibrate, judge, prepare
+
+    plan = prepare(settings)
+    for note in plan.notes:
+        print(f"warning: {note}", file=sys.stderr)
+    started, last = time.monotonic(), Progress(0, 0)
+
+    def watch(progress: Progress) -> str:
+        nonlocal last
+        last = progress
+        return f"claimed over true error {progress.info['ratio']:.3f}"
+
+    stopped = None
+    try:
+        drive(calibrate(plan), "frames", watch)
+    except KeyboardInterrupt as stop:
+        if last.done < MIN_FRAMES:
+            raise KeyboardInterrupt(f"{stop or 'stopped'}; a verdict needs {MIN_FRAMES}") from None
+        stopped = stop
+    result = judge(plan, last.info["data"], started)
+    content = result.to_dict()
+    print(result.text())
+    if options.json is not None:
+        run_folder.write_json(options.json, content)
+    if options.out is not None:
+        from napari_smlm_diffusion.results.calibration_plot import write_calibration_plot
+
+        folder = run_folder.create(options.out, options.overwrite)
+        run_folder.write_json(folder / JSON, content)
+        write_calibration_plot(folder / PLOT, content, plan.headline(last.done))
+        print(f"\nwritten to {folder}")
+    if stopped is not None:
+        raise KeyboardInterrupt(f"{stopped or 'stopped'}; the verdict is on these")
+    return 0
+
+
+def _check_file(path: Path) -> None:
+    """Refuse a file that could not be written after hours of work."""
+    if path.is_dir():
+        raise InputError(f"--json {path} is a folder; name a file in it")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"--json {path}: there is no folder {path.absolute().parent}")

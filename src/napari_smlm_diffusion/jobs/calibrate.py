@@ -1,0 +1,204 @@
+"""Calibrate a model by simulation: frames of known truth, samples of each, and a verdict."""
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.evaluation.calibration import CalibrationData, check
+from napari_smlm_diffusion.evaluation.calibration_report import CalibrationReport
+from napari_smlm_diffusion.evaluation.frame_numbers import CalibrationSettings
+from napari_smlm_diffusion.inference.model import Model, load_model, resolve
+from napari_smlm_diffusion.inference.posterior import Posterior, psi_of
+from napari_smlm_diffusion.jobs.adapter import as_job
+from napari_smlm_diffusion.jobs.calibration_frames import (
+    SimulatedFrame,
+    draw_frame,
+    frame_numbers,
+    simulate_frame,
+)
+from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings, narrowed
+from napari_smlm_diffusion.jobs.device import choose_device
+from napari_smlm_diffusion.networks.checkpoint import ModelCard, SamplingSettings
+from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.training.prior import Prior
+
+# Sides of a frame where the card does not say how large those of the training were.
+_DISC_SIZE, _FIELD_SIZE = 20, 48
+
+
+@dataclass(frozen=True)
+class CalibrationPlan:
+    """A calibration of which everything is checked.
+
+    Attributes
+    ----------
+    settings : CalibrateSettings
+    model : Model
+    prior : Prior
+        From which the frames are drawn.
+    size : int
+        Side of a frame, camera pixels.
+    sampling : SamplingSettings
+    axes : tuple of str
+        What varies, and is binned along.
+    notes : list of str
+        What speaks against reading too much into the result.
+    """
+
+    settings: CalibrateSettings
+    model: Model
+    prior: Prior
+    size: int
+    sampling: SamplingSettings
+    axes: tuple[str, ...]
+    notes: list[str] = field(default_factory=list)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what was calibrated, for people and for the card, in JSON types."""
+        frame = simulate_frame(self.prior, self.model.card.network, self.size, 0, 0)
+        return {
+            "model": self.model.card.name,
+            "model_sha256": self.model.hash,
+            "sampling": Posterior(self.model, frame.microscope, self.sampling).describe(),
+            "prior": self.prior.model_dump(mode="json"),
+            "frame_size": self.size,
+            "seed": self.settings.seed,
+        }
+
+    def headline(self, frames: int) -> str:
+        """Say in one line what was calibrated."""
+        told = self.describe()["sampling"]
+        return (
+            f"model {self.model.card.name}, sampler {told['sampler']} in {told['steps']} steps "
+            f"({told['evaluations']} network evaluations a sample), L = {self.settings.samples} "
+            f"samples of each of {frames} frames of {self.size} x {self.size} pixels"
+        )
+
+
+def prepare(settings: CalibrateSettings) -> CalibrationPlan:
+    """Check everything that can be wrong before the first frame.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be read or has no Psi, sampler or steps are not possible, or the
+        microscope's numbers are not.
+    """
+    model = load_model(resolve(settings.model), choose_device(settings.device))
+    if model.psi is None:
+        raise InputError(
+            f"--model {settings.model}: model {model.card.name} has no diffusion model, so there "
+            "are no samples to calibrate; choose one with the stage psi (see "
+            "`smlm-diffusion models`)"
+        )
+    trained = psi_of(model).settings.sampling
+    given = {"sampler": settings.sampler, "steps": settings.steps}
+    sampling = trained.model_copy(update={k: v for k, v in given.items() if v is not None})
+    prior, notes = narrowed(Prior(**model.card.prior), settings)
+    if sampling != trained:
+        notes.append(
+            f"the model's card says {trained.sampler} in {trained.steps} steps: this result is of "
+            f"{sampling.sampler} in {sampling.steps}"
+        )
+    plan = CalibrationPlan(
+        settings, model, prior, frame_size(model.card), sampling, varying(prior), notes
+    )
+    plan.describe()  # sampler and steps
+    return plan
+
+
+def frame_size(card: ModelCard) -> int:
+    """Return the side of the frames that Psi was trained on, camera pixels."""
+    trained = card.stages.get("psi", {}).get("settings", {})
+    disc = "disc" in card.prior.get("structures", ())
+    return int(trained.get("frame_size", _DISC_SIZE if disc else _FIELD_SIZE))
+
+
+def varying(prior: Prior) -> tuple[str, ...]:
+    """Return along which of density, photons and background frames of this prior differ."""
+    photons = prior.photons[0] < prior.photons[1]
+    background = prior.background[0] < prior.background[1]
+    counts = prior.disc_count if "disc" in prior.structures else prior.density_per_px2
+    there = {"density": counts[0] < counts[1], "photons": photons, "background": background}
+    return tuple(name for name, varies in there.items() if varies)
+
+
+@as_job
+def calibrate(plan: CalibrationPlan) -> Generator[Progress, None, CalibrationData]:
+    """Simulate, sample and reduce the frames of a plan, one at a time.
+
+    Yields
+    ------
+    Progress
+        After each frame; ``info["data"]`` is the `CalibrationData` of all frames so far, so that a
+        run that is stopped can be judged, and ``info["ratio"]`` claimed over true error so far.
+    """
+    settings = plan.settings
+    network = plan.model.card.network
+    data = CalibrationData(CalibrationSettings(seed=settings.seed, bins=settings.bins))
+    total = np.zeros(4)
+    for index in range(settings.frames):
+        frame: SimulatedFrame = simulate_frame(plan.prior, network, plan.size, settings.seed, index)
+        drawn = draw_frame(plan.model, frame, plan.sampling, settings.samples, settings.seed)
+        data = data.add_frame(frame_numbers(frame, drawn, network, data.settings, plan.axes))
+        total += data.frames[-1].spread
+        ratio = float(np.sqrt(total[1] / total[2])) if total[2] > 0 else float("nan")
+        yield Progress(index + 1, settings.frames, "calibrating", {"data": data, "ratio": ratio})
+    return data
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The verdict on a plan.
+
+    Attributes
+    ----------
+    plan : CalibrationPlan
+    report : CalibrationReport
+    seconds : float
+        All of it.
+    """
+
+    plan: CalibrationPlan
+    report: CalibrationReport
+    seconds: float
+
+    def undecided(self) -> list[str]:
+        """Diagnostics of which a number's own error is larger than the band it should lie in."""
+        return [
+            result.name
+            for result in self.report.whole.results
+            if any(not c.got.error <= c.rule.band for c in result.checks)
+        ]
+
+    def text(self) -> str:
+        """Return the headline, the verdict and the tables."""
+        lines = [self.plan.headline(self.report.frames), "", self.report.text()]
+        if unsure := self.undecided():
+            lines += ["", f"error larger than the band: take more frames ({', '.join(unsure)})"]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON and for ``ModelCard.calibration``."""
+        return {
+            **self.plan.describe(),
+            **self.report.to_dict(),
+            "notes": self.plan.notes,
+            "more_frames_needed_for": self.undecided(),
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def judge(plan: CalibrationPlan, data: CalibrationData, started: float) -> Calibration:
+    """Judge the frames so far; `started` is the `time.monotonic` of the first.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 20.
+    """
+    return Calibration(plan, check(data), time.monotonic() - started)

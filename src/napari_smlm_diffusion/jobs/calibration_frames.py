@@ -1,0 +1,218 @@
+"""One frame of a calibration: simulated, sampled, and reduced to its numbers."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_smlm_diffusion.density import kernel_share
+from napari_smlm_diffusion.evaluation.frame_numbers import (
+    CalibrationSettings,
+    FrameNumbers,
+    Rows,
+    reduce_frame,
+)
+from napari_smlm_diffusion.inference.candidates import Candidates
+from napari_smlm_diffusion.inference.model import Model
+from napari_smlm_diffusion.inference.phi import PhiLocalizer
+from napari_smlm_diffusion.inference.posterior import Posterior
+from napari_smlm_diffusion.inference.sample_peaks import MIN_MASS, Peaks, peaks_of_samples
+from napari_smlm_diffusion.inference.sample_rows import SampleRows, rows_from_peaks
+from napari_smlm_diffusion.inference.sampled import sample_frame
+from napari_smlm_diffusion.networks.checkpoint import NetworkSettings, SamplingSettings
+from napari_smlm_diffusion.optics.camera import Camera
+from napari_smlm_diffusion.optics.information import crlb
+from napari_smlm_diffusion.settings import Microscope
+from napari_smlm_diffusion.training.pairs import draw_pairs
+from napari_smlm_diffusion.training.prior import Prior
+
+_PIXEL_NM = 100.0
+# A bound wider than this is one of a spot that is hardly there: what is known of where it can be
+# at all then makes a posterior narrower than any bound, and rightly so.
+_WIDEST_BOUND_PX = 1.0
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SimulatedFrame:
+    """A frame of which everything is known.
+
+    Attributes
+    ----------
+    index : int
+        Number of the frame; with the seed it decides on everything.
+    effective : (Y, X) float32 array
+        Effective photons.
+    microscope : Microscope
+        With which it was recorded, in effective photons; a pixel counts as 100 nm.
+    density : (sY, sX) float32 array
+        Of the true molecules.
+    emitters : (M, 2) array
+        True molecules inside the frame, y and x in camera pixels. One beyond the border is none:
+        the peak finder does not see it, whether in the truth or in a sample.
+    photons : (M,) array
+        Effective photons of each.
+    background : float
+        Mean effective photons per pixel.
+    """
+
+    index: int
+    effective: NDArray[np.float32]
+    microscope: Microscope
+    density: NDArray[np.float32]
+    emitters: Array
+    photons: Array
+    background: float
+
+
+def simulate_frame(
+    prior: Prior, network: NetworkSettings, size: int, seed: int, index: int
+) -> SimulatedFrame:
+    """Draw one (size, size) frame from the prior; it depends on nothing but the arguments."""
+    # torch's generator takes in 32 bits, so the two are mixed into one.
+    key = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+    generator = torch.Generator().manual_seed(key)
+    pairs = draw_pairs(prior, 1, size, network.upsampling, network.kernel_sigma, generator)
+    noise = float(pairs.read_variance[0].sqrt())
+    place = torch.stack([pairs.y[0], pairs.x[0]], 1).double().numpy()
+    inside = (pairs.photons[0].numpy() > 0) & (np.abs(place - (size - 1) / 2) < size / 2).all(1)
+    return SimulatedFrame(
+        index=index,
+        effective=pairs.effective[0].numpy(),
+        microscope=Microscope(
+            camera=Camera(offset=0.0, gain=1.0, read_noise=noise),
+            pixel_size_nm=_PIXEL_NM,
+            psf_sigma_nm=_PIXEL_NM * float(pairs.psf_sigma_px[0]),
+        ),
+        density=pairs.density[0].numpy(),
+        emitters=place[inside],
+        photons=pairs.photons[0].double().numpy()[inside],
+        background=float(pairs.background[0]),
+    )
+
+
+class DrawnFrame(NamedTuple):
+    """What the model says of a frame: samples (L, sY, sX), their molecules, and phi's view."""
+
+    samples: NDArray[np.float32]
+    peaks: list[Peaks]
+    phi: Candidates
+
+
+def draw_frame(
+    model: Model, frame: SimulatedFrame, sampling: SamplingSettings, samples: int, seed: int
+) -> DrawnFrame:
+    """Draw all samples of one frame; these few MB are the most a calibration holds at a time."""
+    posterior = Posterior(model, frame.microscope, sampling, seed)
+    parts = []
+    drawn = None
+    for drawn in sample_frame(posterior, frame.effective, frame.index, samples):
+        parts.append(drawn.batch)
+    peaks = [] if drawn is None else drawn.peaks
+    phi = PhiLocalizer(model).candidates(frame.effective[None], frame.microscope)
+    return DrawnFrame(np.concatenate(parts), peaks, phi)
+
+
+def frame_numbers(
+    frame: SimulatedFrame,
+    drawn: DrawnFrame,
+    network: NetworkSettings,
+    settings: CalibrationSettings,
+    axes: tuple[str, ...],
+) -> FrameNumbers:
+    """Reduce a frame to what the diagnostics need, see `evaluation.frame_numbers`.
+
+    Parameters
+    ----------
+    frame, drawn
+        The frame, and what the model says of it.
+    network : NetworkSettings
+        Scale of the density.
+    settings : CalibrationSettings
+    axes : tuple of str
+        Along which to bin: some of `estimates`.
+    """
+    scale, sigma = network.upsampling, network.kernel_sigma
+    (true,) = peaks_of_samples(frame.density[None], sigma, scale)
+    phi, size = drawn.phi, frame.effective.shape
+    sure = (phi.parts.mass >= MIN_MASS).numpy()
+    guesses = estimates(frame, phi, network)
+    return reduce_frame(
+        settings,
+        frame.index,
+        drawn.samples,
+        frame.density,
+        share=kernel_share(sigma),
+        covariates={name: guesses[name] for name in axes},
+        points=[_points(p) for p in drawn.peaks],
+        true_points=_points(true),
+        anchors=torch.stack([phi.y, phi.x], 1).double().numpy()[sure],
+        emitters=frame.emitters,
+        bounds=isolated_bounds(frame, settings.isolation_px),
+        rows=claims(rows_from_peaks(drawn.peaks), (size[0], size[1])),
+    )
+
+
+def estimates(frame: SimulatedFrame, phi: Candidates, network: NetworkSettings) -> dict[str, float]:
+    """What phi says of a frame: molecules per camera pixel, their photons, the background.
+
+    From the frame alone, as bins must be.
+    """
+    count = float(phi.density.sum()) * kernel_share(network.kernel_sigma)
+    found = len(phi.y) > 0
+    return {
+        "density": max(0.0, count) / frame.effective.size,
+        "photons": float(phi.fit.photons.median()) if found else np.nan,
+        "background": float(phi.fit.background.median() if found else np.median(frame.effective)),
+    }
+
+
+def claims(rows: SampleRows, shape: tuple[int, int]) -> Rows:
+    """Return the rows of (Y, X) frames as the diagnostics take them; those outside are left out."""
+    inside = (np.abs(rows.y - (shape[0] - 1) / 2) < shape[0] / 2) & (
+        np.abs(rows.x - (shape[1] - 1) / 2) < shape[1] / 2
+    )
+    m = rows.matched[inside]
+    # A row's SD has the error of a mean of m samples in it; Student's t puts that in itself.
+    alone = 1 / np.sqrt(1 + 1 / np.maximum(m, 1))
+    return Rows(
+        y=rows.y[inside],
+        x=rows.x[inside],
+        sd_y=rows.sd_y[inside] * alone,
+        sd_x=rows.sd_x[inside] * alone,
+        samples=m,
+        probability=rows.probability[inside],
+    )
+
+
+def isolated_bounds(frame: SimulatedFrame, distance_px: float) -> Array:
+    """Cramer-Rao bounds (M, 2) of y and x of the emitters that have no neighbour within a distance.
+
+    NaN for the others, and where the bound is above one pixel. The background counts as known, so
+    that this is the lowest of all bounds.
+    """
+    bounds = np.full_like(frame.emitters, np.nan)
+    gap = np.linalg.norm(frame.emitters[:, None] - frame.emitters[None], axis=2)
+    np.fill_diagonal(gap, np.inf)
+    for i in np.flatnonzero(gap.min(axis=1, initial=np.inf) > distance_px):
+        y, x = frame.emitters[i]
+        bound = crlb(
+            [y],
+            [x],
+            frame.photons[i],
+            (frame.effective.shape[0], frame.effective.shape[1]),
+            frame.microscope.psf_sigma_px,
+            frame.background,
+            frame.microscope.camera.effective_read_noise,
+            background_known=True,
+        )
+        bounds[i] = bound.y[0], bound.x[0]
+    bounds[~(bounds.max(axis=1, initial=0.0) <= _WIDEST_BOUND_PX)] = np.nan
+    return bounds
+
+
+def _points(peaks: Peaks) -> Array:
+    return np.stack([peaks.y, peaks.x], axis=1)
