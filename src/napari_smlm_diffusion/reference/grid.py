@@ -41,8 +41,8 @@ class GridPosterior:
         (y, x) of the grid's cells, camera pixels.
     weights : (G,) array
         Their posterior mass; sums to 1.
-    spacing_px : (y, x)
-        Size of a cell.
+    sizes_px : (G, 2) array
+        Height and width of each cell; those on a disc's edge are smaller.
     log_evidence : float
         Log of p(frame), the likelihood averaged over the prior.
     shape : (Y, X)
@@ -51,7 +51,7 @@ class GridPosterior:
 
     positions: NDArray[np.float64]
     weights: NDArray[np.float64]
-    spacing_px: tuple[float, float]
+    sizes_px: NDArray[np.float64]
     log_evidence: float
     shape: tuple[int, int]
 
@@ -80,7 +80,7 @@ class GridPosterior:
     def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Draw `n` positions, (n, 2), uniform within their cells, which widens them by 1 %."""
         cell = rng.choice(len(self.weights), size=n, p=self.weights)
-        return self.positions[cell] + (rng.random((n, 2)) - 0.5) * self.spacing_px
+        return self.positions[cell] + (rng.random((n, 2)) - 0.5) * self.sizes_px[cell]
 
 
 def grid_posterior(observation: Observation, photons: float) -> GridPosterior:
@@ -116,17 +116,16 @@ def grid_posterior(observation: Observation, photons: float) -> GridPosterior:
         far = _REACH + 0.5 * float(np.hypot(*spacing)) / sharpest
         points = points[log_l >= log_l.max() - 0.5 * _CURVATURE * far**2]
         factor = min(_FACTOR, int(np.ceil(ratio)))
-        inner = (_cells(factor, factor) + 0.5) / factor - 0.5
-        points = (points[:, None] + inner * spacing).reshape(-1, 2)
-        spacing = spacing / factor
-    log_mass = log_l + np.log(_share_inside(observation, points, spacing) * np.prod(spacing))
+        points, spacing = _split(points, spacing, factor), spacing / factor
+    points, sizes, log_l = _finer_edge(observation, photons, points, spacing, log_l)
+    log_mass = log_l + np.log(_share_inside(observation, points, sizes) * np.prod(sizes, axis=1))
     log_evidence = float(logsumexp(log_mass))
     weights = np.exp(log_mass - log_evidence)
     kept = weights > _LIGHTEST
     return GridPosterior(
         positions=points[kept],
         weights=weights[kept] / weights[kept].sum(),
-        spacing_px=(float(spacing[0]), float(spacing[1])),
+        sizes_px=sizes[kept],
         log_evidence=log_evidence - float(np.log(observation.area_px)),
         shape=observation.shape,
     )
@@ -135,6 +134,36 @@ def grid_posterior(observation: Observation, photons: float) -> GridPosterior:
 def _cells(n_y: int, n_x: int) -> NDArray[np.float64]:
     """Indices of all cells of an (n_y, n_x) grid, (n_y * n_x, 2)."""
     return np.indices((n_y, n_x)).reshape(2, -1).T.astype(np.float64)
+
+
+def _split(
+    points: NDArray[np.float64], spacing: NDArray[np.float64], factor: int
+) -> NDArray[np.float64]:
+    """Centres of the factor^2 parts of each cell, (G factor^2, 2)."""
+    inner = (_cells(factor, factor) + 0.5) / factor - 0.5
+    return (points[:, None] + inner * spacing).reshape(-1, 2)
+
+
+def _finer_edge(
+    observation: Observation,
+    photons: float,
+    points: NDArray[np.float64],
+    spacing: NDArray[np.float64],
+    log_l: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Points, cell sizes and log likelihoods, with cells that the region's edge cuts divided.
+
+    A cut is no smooth density, so that half an SD is too coarse there.
+    """
+    cut = _share_inside(observation, points, spacing) < 1
+    inner = _split(points[cut], spacing, _FACTOR)
+    inner = inner[_share_inside(observation, inner, spacing / _FACTOR) > 0]
+    sizes = np.concatenate(
+        [np.tile(spacing, (np.sum(~cut), 1)), np.tile(spacing / _FACTOR, (len(inner), 1))]
+    )
+    inner_l = observation.log_likelihood(inner[:, None], photons)
+    points = np.concatenate([points[~cut], inner])
+    return points, sizes, np.concatenate([log_l[~cut], inner_l])
 
 
 def _sharpest(observation: Observation, photons: float) -> float:
@@ -155,13 +184,13 @@ def _sharpest(observation: Observation, photons: float) -> float:
 
 
 def _share_inside(
-    observation: Observation, points: NDArray[np.float64], spacing: NDArray[np.float64]
+    observation: Observation, points: NDArray[np.float64], sizes: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Share of each cell that lies in the region, (G,)."""
+    """Share of each cell that lies in the region, (G,); `sizes` are (2,) or (G, 2)."""
     region = observation.region
     if not isinstance(region, Disc):
         return np.ones(len(points))  # the cells tile the field exactly
     from_edge = region.radius_px - np.hypot(*(points - (np.array(observation.shape) - 1) / 2).T)
     # As if the edge crossed the cell along a diagonal: right on average over its directions, and
     # never 0 for a cell that the disc touches.
-    return np.clip(0.5 + from_edge / np.hypot(*spacing), 0.0, 1.0)
+    return np.clip(0.5 + from_edge / np.hypot(*sizes.T), 0.0, 1.0)
