@@ -29,6 +29,8 @@ _CURVATURE = 1.5
 # Largest refinement from one level to the next.
 _FACTOR = 5
 _LIGHTEST = 1e-14
+# How often cells on a disc's edge are divided, and down to which drop of the log likelihood.
+_EDGE_ROUNDS, _EDGE_REACH = 2, 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,15 +157,21 @@ def _finer_edge(
 
     A cut is no smooth density, so that half an SD is too coarse there.
     """
-    cut = _share_inside(observation, points, spacing) < 1
-    inner = _split(points[cut], spacing, _FACTOR)
-    inner = inner[_share_inside(observation, inner, spacing / _FACTOR) > 0]
-    sizes = np.concatenate(
-        [np.tile(spacing, (np.sum(~cut), 1)), np.tile(spacing / _FACTOR, (len(inner), 1))]
-    )
-    inner_l = observation.log_likelihood(inner[:, None], photons)
-    points = np.concatenate([points[~cut], inner])
-    return points, sizes, np.concatenate([log_l[~cut], inner_l])
+    sizes = np.tile(spacing, (len(points), 1))
+    for _ in range(_EDGE_ROUNDS):
+        cut = _share_inside(observation, points, sizes) < 1
+        # Not those that an earlier round left: they are of another size.
+        near = cut & (log_l > log_l.max() - _EDGE_REACH) & (sizes[:, 0] == spacing[0])
+        if not near.any():
+            break
+        spacing = spacing / _FACTOR
+        inner = _split(points[near], spacing * _FACTOR, _FACTOR)
+        inner = inner[_share_inside(observation, inner, spacing) > 0]
+        inner_l = observation.log_likelihood(inner[:, None], photons)
+        points = np.concatenate([points[~near], inner])
+        sizes = np.concatenate([sizes[~near], np.tile(spacing, (len(inner), 1))])
+        log_l = np.concatenate([log_l[~near], inner_l])
+    return points, sizes, log_l
 
 
 def _sharpest(observation: Observation, photons: float) -> float:
