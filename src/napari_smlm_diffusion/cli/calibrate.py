@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
 
         folder = run_folder.create(options.out, options.overwrite)
         run_folder.write_json(folder / JSON, content)
-        write_calibration_plot(folder / PLOT, content, plan.headline(last.done))
+        write_calibration_plot(folder / PLOT, content, plan.title(last.done))
         print(f"\nwritten to {folder}")
     if stopped is not None:
         raise KeyboardInterrupt(f"{stopped or 'stopped'}; the verdict is on these")

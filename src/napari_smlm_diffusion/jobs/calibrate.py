@@ -78,6 +78,14 @@ class CalibrationPlan:
             f"samples of each of {frames} frames of {self.size} x {self.size} pixels"
         )
 
+    def title(self, frames: int) -> str:
+        """Say the same for a plot."""
+        name, sampling = self.model.card.name, self.sampling
+        return (
+            f"{name}, {sampling.sampler} {sampling.steps}, {frames} frames, "
+            f"L = {self.settings.samples}"
+        )
+
 
 def prepare(settings: CalibrateSettings) -> CalibrationPlan:
     """Check everything that can be wrong before the first frame.
