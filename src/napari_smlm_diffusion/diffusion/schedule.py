@@ -94,7 +94,9 @@ class LogSchedule:
 
     def draw(self, count: int, generator: Generator) -> Tensor:
         """Draw log-uniform levels, one from each of `count` equal parts of the range."""
-        part = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+        where = generator.device
+        drawn = torch.rand(count, generator=generator, device=where)
+        part = (torch.arange(count, device=where) + drawn) / count
         low, high = math.log(self.finest), math.log(self.widest)
         return torch.exp(low + (high - low) * part)
 
@@ -145,8 +147,10 @@ class LinearBetas:
     def draw(self, count: int, generator: Generator) -> Tensor:
         """Draw gamma uniformly between neighbours t - 1 and t, t uniform in 1..T (gamma_0 = 1)."""
         gammas = torch.cat([torch.ones(1, dtype=torch.float64), self.gammas])
-        t = torch.randint(1, self.length + 1, (count,), generator=generator)
-        share = torch.rand(count, generator=generator, dtype=torch.float64)
+        where = generator.device
+        gammas = gammas.to(where)
+        t = torch.randint(1, self.length + 1, (count,), generator=generator, device=where)
+        share = torch.rand(count, generator=generator, dtype=torch.float64, device=where)
         gamma = gammas[t] + share * (gammas[t - 1] - gammas[t])
         return sigma_of(gamma).clamp_min(1e-4).float()
 

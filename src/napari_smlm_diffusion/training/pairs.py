@@ -5,7 +5,8 @@ is mean + read noise^2 on every sensor (see `optics.camera`).
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -47,6 +48,17 @@ class Pairs:
     x: Tensor
     photons: Tensor
     background: Tensor
+
+    def to(self, device: torch.device) -> "Pairs":
+        """Return the batch on a device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Pairs":
+        """Return the batch in page-locked memory."""
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, function: Callable[[Tensor], Tensor]) -> "Pairs":
+        return Pairs(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
 
 
 # Settings are drawn this factor beyond the ends of a range, so that the ends lie inside.

@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 from napari_smlm_diffusion.inference.psi import Condition, Psi
 from napari_smlm_diffusion.networks.unet import FOLD, UNet
 from napari_smlm_diffusion.training.pairs import Pairs
-from napari_smlm_diffusion.training.stages import network_input_of
+from napari_smlm_diffusion.training.stages import move, network_input_of
 
 # Noise levels drawn for each frame: phi and the encoder then work once for all of them.
 LEVELS_PER_FRAME = 4
@@ -19,7 +19,7 @@ class PsiStage:
     name = "psi"
     # A guard against the absurd, not a habit: clipped gradients weigh rare, large errors less, and
     # it is those that make a posterior wide enough.
-    clip = 100.0
+    clip = 5.0
 
     def __init__(self, psi: Psi) -> None:
         self.psi = psi
@@ -31,6 +31,10 @@ class PsiStage:
         """The U-Net."""
         return self.psi.unet
 
+    def move(self, device: torch.device) -> None:
+        """Bring all three networks to a device."""
+        move(device, self.psi.phi, self.psi.head, self.psi.unet)
+
     def loss(self, pairs: Pairs, generator: Generator) -> Tensor:
         """Return the mean loss of what the network predicts, over frames and noise levels."""
         psi, n = self.psi, LEVELS_PER_FRAME
@@ -39,12 +43,14 @@ class PsiStage:
         clean = padded_target(pairs.density, condition)
         batch = len(clean)
         sigma = torch.cat([psi.recipe.schedule.draw(n, generator) for _ in range(batch)])
-        noise = torch.randn(batch * n, *clean.shape[1:], generator=generator)
+        noise = torch.randn(
+            batch * n, *clean.shape[1:], generator=generator, device=generator.device
+        )
         clean = clean.repeat_interleave(n, 0)
         noisy = clean + sigma[:, None, None] * noise
         half, camera = (part.repeat_interleave(n, 0) for part in condition.encoded)
         scale = psi.precondition.coefficients(sigma[:, None, None])[2]
-        answer = psi.unet(scale * noisy, sigma.log(), (half, camera))
+        answer = psi.unet(scale * noisy, sigma.log(), (half, camera)).float()
         error = answer - psi.precondition.network_target(clean, noisy, sigma)
         # Padding is no part of the frame.
         error = error[:, : condition.shape[0], : condition.shape[1]]

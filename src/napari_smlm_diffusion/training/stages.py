@@ -28,9 +28,19 @@ class Stage(Protocol):
         """The one whose weights are trained."""
         ...
 
+    def move(self, device: torch.device) -> None:
+        """Bring all networks the stage runs to a device."""
+        ...
+
     def loss(self, pairs: Pairs, generator: Generator) -> Tensor:
         """Return the scalar loss of a batch; a loss that needs noise takes it from `generator`."""
         ...
+
+
+def move(device: torch.device, *networks: nn.Module) -> None:
+    """Bring networks to a device, in the memory layout its convolutions like."""
+    for network in networks:
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def network_input_of(pairs: Pairs) -> Tensor:
@@ -58,6 +68,10 @@ class PhiStage:
         """The network phi itself."""
         return self._phi
 
+    def move(self, device: torch.device) -> None:
+        """Bring phi to a device."""
+        move(device, self._phi)
+
     def loss(self, pairs: Pairs, generator: Generator) -> Tensor:
         """Return the weighted mean squared error of a batch, scaled."""
         del generator
@@ -83,6 +97,10 @@ class VarianceStage:
     def network(self) -> nn.Module:
         """The head; phi is not trained here."""
         return self._head
+
+    def move(self, device: torch.device) -> None:
+        """Bring phi and the head to a device."""
+        move(device, self.phi, self._head)
 
     def loss(self, pairs: Pairs, generator: Generator) -> Tensor:
         """Return the mean deviance of a batch, scaled."""
