@@ -1,40 +1,29 @@
 """The widget "Filter & export": choose what to trust, see what remains, and write it."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from napari.layers import Layer, Points
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QLabel, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from napari_smlm_diffusion.errors import SmlmError
-from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.export import Exported, ExportImage, export
-from napari_smlm_diffusion.results.filters import Filter, Filtered, LiveFilter
-from napari_smlm_diffusion.results.grid import Grid
+from napari_smlm_diffusion.results.filters import Filter
 from napari_smlm_diffusion.results.layers import dataset_of
-from napari_smlm_diffusion.results.render import LivePicture, uncertainty_picture
+from napari_smlm_diffusion.results.session import QUANTITY, FilterSession, Style
 from napari_smlm_diffusion.widgets import filter_layers
 from napari_smlm_diffusion.widgets.fields import combo
-from napari_smlm_diffusion.widgets.filter_layers import FilterLayers
+from napari_smlm_diffusion.widgets.filter_files import FilterFiles, Snapshot, export_images
 from napari_smlm_diffusion.widgets.filter_output import ExportForm, ViewForm
 from napari_smlm_diffusion.widgets.notices import in_background, reported
 from napari_smlm_diffusion.widgets.range_form import RangeForm
 from napari_smlm_diffusion.widgets.region_form import RegionForm
 from napari_smlm_diffusion.widgets.words import number_columns
 
-# The kernel of every density of this program, fine pixels.
-KERNEL_SIGMA = 1.25
 # After the last move of a handle: what takes longer than a frame of the screen is done then.
 _REST_MS = 150
-_QUANTITY = {
-    "density": "density of the kept molecules",
-    "counts": "kept molecules per fine pixel",
-    "uncertainty": "kept molecules per fine pixel, each a Gaussian of its uncertainty",
-}
 
 
 class FilterExport(QWidget):
@@ -50,24 +39,17 @@ class FilterExport(QWidget):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
         super().__init__()
-        self.viewer = viewer
-        self.layers = FilterLayers(viewer)
-        self.points: Points | None = None
-        self.filtered: Filtered | None = None
-        self.rules = Filter()
-        self._dataset: Dataset | None = None
-        self._live: LiveFilter | None = None
-        self._drawing: LivePicture | None = None
+        # napari hands out a proxy, which wraps every layer anew; layers are told apart by identity.
+        self.viewer = getattr(viewer, "__wrapped__", viewer)
+        self.layers = filter_layers.FilterLayers(self.viewer)
+        self.session: FilterSession | None = None
+        self.points: Points | None = None  # the layer of the session
+        self._chosen: Layer | None = None  # may be a foreign one, which has no session
         self._busy = False  # a thread draws Gaussians
+        self._taking = False
         self._build()
-        self._soon, self._rest = QTimer(self), QTimer(self)
-        for timer, wait, work in (
-            (self._soon, 0, self._judge),
-            (self._rest, _REST_MS, self._settle),
-        ):
-            timer.setSingleShot(True)
-            timer.setInterval(wait)
-            timer.timeout.connect(work)
+        self._soon, self._rest = self._timer(0, self._judge), self._timer(_REST_MS, self._settle)
+        self.files = FilterFiles(self.output, self._snapshot, self._adopt)
         self._connect()
         self._on_layers()
         self._on_theme()
@@ -96,22 +78,26 @@ class FilterExport(QWidget):
         layout.addWidget(self.tabs, 1)
         self.setMinimumWidth(340)
 
+    def _timer(self, wait_ms: int, work: Any) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(wait_ms)
+        timer.timeout.connect(work)
+        return timer
+
     def _connect(self) -> None:
         events = self.viewer.layers.events
         events.inserted.connect(self._on_layers)
         events.removed.connect(self._on_removed)
         self.viewer.events.theme.connect(self._on_theme)
-        self.choice.currentIndexChanged.connect(self._on_choice)
+        self.choice.currentIndexChanged.connect(lambda _: self._take(self.choice.currentData()))
         self.ranges.changed.connect(self._soon.start)
         self.ranges.refused.connect(show_error)
         self.regions.changed.connect(self._soon.start)
         self.regions.images_changed.connect(self._on_images)
         self.regions.shown.connect(self._show_mask)
-        self.view.picture_changed.connect(self._on_picture)
+        self.view.picture_changed.connect(self._soon.start)
         self.view.colours_changed.connect(self._on_colours)
-        self.output.export.clicked.connect(self._on_export)
-        self.output.load.clicked.connect(self._on_load)
-        self.output.save.clicked.connect(self._on_save)
 
     def closeEvent(self, event: Any) -> None:
         """Let go of the viewer, which may live on."""
@@ -123,205 +109,155 @@ class FilterExport(QWidget):
         self._rest.stop()
         super().closeEvent(event)
 
-    # Layers come and go
-
     def _on_layers(self, event: Any = None) -> None:
         offered = [layer for layer in self.viewer.layers if isinstance(layer, Points)]
         self.choice.blockSignals(True)
         self.choice.clear()
         for layer in offered:
             self.choice.addItem(layer.name, layer)
-        if self.points is None:
-            self.points = next(filter(filter_layers.is_localizations, offered[::-1]), None)
-            fresh = self.points is not None
-        else:
-            fresh = False
-        self.choice.setCurrentIndex(offered.index(self.points) if self.points in offered else -1)
+        fresh = None
+        if self._chosen is None:
+            fresh = next(filter(filter_layers.is_localizations, offered[::-1]), None)
+        wanted = self._chosen or fresh
+        self.choice.setCurrentIndex(offered.index(wanted) if wanted in offered else -1)
         self.choice.blockSignals(False)
-        if fresh or not offered:
-            self._take(self.points)
+        if fresh is not None or not offered:
+            self._take(fresh)
         images = [layer for layer in self.viewer.layers if filter_layers.is_fine_image(layer)]
         self.regions.show_images(images)
 
     def _on_removed(self, event: Any) -> None:
-        layer = event.value
-        self.layers.forget(layer)
-        if layer is self.points:
-            self.points = None
+        if self._taking:
+            return
+        self.layers.forget(event.value)
+        if event.value is self._chosen:
             self._take(None)
         self._on_layers()
-
-    def _on_choice(self) -> None:
-        self._take(self.choice.currentData())
 
     @reported
     def _take(self, layer: Layer | None) -> None:
         """Filter `layer` from now on; None: nothing."""
         if self.points is not None:
             self.points.events.data.disconnect(self._on_points_data)
-        self.points = self._dataset = self._live = self.filtered = None
-        self._drop_picture()
-        self.layers.hide_mask()
-        ready = False
+        self.points = self.session = None
+        self._chosen = layer
+        self._taking = True  # that our own layers go is no news
+        self.layers.remove()
+        self._taking = False
         try:
             if layer is not None:
-                self._dataset = dataset_of(layer.metadata, f"the layer {layer.name!r}")
-                self.points, ready = layer, True
+                dataset = dataset_of(layer.metadata, f"the layer {layer.name!r}")
+                self.session, self.points = FilterSession(dataset), layer
         finally:
             # A foreign layer leaves the forms as empty as none.
-            table = self._dataset.table if self._dataset is not None else None
+            table = self.session.dataset.table if self.session is not None else None
             self.ranges.set_table(table)
             self.view.set_columns([] if table is None else number_columns(table))
-            self.tabs.setEnabled(ready)
+            self.tabs.setEnabled(self.session is not None)
             self._show_counts()
         if self.points is None:
             return
         self.points.events.data.connect(self._on_points_data)
+        if dataset.filter:
+            saved = Filter(**dataset.filter)
+            self.ranges.set_ranges(saved.ranges)
+            self.regions.set_region(saved.region)
         self._on_images()
-        held = self._dataset.filter if self._dataset is not None else None
-        if held:
-            self._adopt(Filter(**held))
-        self._soon.start()
 
     def _on_points_data(self, event: Any = None) -> None:
         # Another widget shows other rows: those that are not kept are hidden among them too.
         self._rest.start()
 
-    def _on_theme(self, event: Any = None) -> None:
-        theme = get_theme(self.viewer.theme)
-        for histogram in (self.ranges.histogram, self.regions.histogram):
-            histogram.set_colours(
-                text=theme.text.as_hex(),
-                bar=theme.secondary.as_hex(),
-                kept=theme.current.as_hex(),
-                back=theme.background.as_hex() if theme.type == "dark" else "#f7f5f4",
-            )
-
-    # The filter
-
     @reported
     def _on_images(self) -> None:
         """Take other images to hold against the threshold."""
-        if self._dataset is None:
+        if self.session is None:
             return
         maps = None
         try:
             maps = self.regions.maps()
             self.regions.show_values(maps)
         finally:
-            self._live = LiveFilter(self._dataset.table, maps)
+            self.session.use(maps)
             self._soon.start()
 
     @reported
     def _judge(self) -> None:
-        """Apply the filter, and draw what is kept."""
-        if self._live is None or self._dataset is None:
+        """Apply the filter of the forms, and draw what is kept."""
+        if self.session is None:
             return
         rules = Filter(ranges=self.ranges.ranges, region=self.regions.region)
         try:
-            self.filtered = self._live.apply(rules)
+            self.session.judge(rules)
         except SmlmError:
             # The threshold has no image to be held against: the ranges still count.
             self.regions.set_region(None)
-            rules = rules.model_copy(update={"region": None})
-            self.filtered = self._live.apply(rules)
+            self.session.judge(rules.model_copy(update={"region": None}))
             raise
         finally:
-            self.rules = rules
             self._show_counts()
             self._draw()
             self._show_mask()
             self._rest.start()
 
-    def _draw(self) -> None:
-        style = self.view.picture.currentData()
-        if self.filtered is None or style == "uncertainty":
-            return
-        if self._drawing is None:
-            sigma = KERNEL_SIGMA if style == "density" else 0.0
-            self._drawing = LivePicture(self._dataset.table, self._grid(), sigma)  # type: ignore[union-attr]
-        self._drawing.show(self.filtered.kept)
-        self._show_picture(self._drawing.image, style)
-
     @reported
     def _settle(self) -> None:
         """Bring up to date what is too slow to follow the mouse."""
-        if self.filtered is None or self.points is None or self._dataset is None:
+        if self.session is None or self.points is None:
             return
-        filter_layers.show_points(self.points, self._dataset, self.filtered.kept)
-        settings = self.rules.model_dump(mode="json")
-        dataset = self._dataset.filtered(self.filtered.kept, settings=settings)
-        filter_layers.keep_verdict(self.points, dataset)
-        self.ranges.show_verdict(self.filtered)
+        filtered = self.session.filtered
+        filter_layers.show_points(self.points, self.session.dataset, filtered.kept)
+        filter_layers.keep_verdict(self.points, self.session.verdict())
+        self.ranges.show_verdict(filtered)
         if self.view.picture.currentData() == "uncertainty":
-            self._draw_gaussians()
+            self._draw_gaussians(self.session)
 
-    def _draw_gaussians(self) -> None:
+    def _draw(self) -> None:
+        style = self.view.picture.currentData()
+        if self.session is not None and style != "uncertainty":
+            grid = self.session.grid(self.view.upsampling.value())
+            self._show_picture(self.session.picture(style, grid), grid, style)
+
+    def _draw_gaussians(self, session: FilterSession) -> None:
         if self._busy:
-            self._rest.start()  # again when this one may be done
+            self._rest.start()  # again when the one before may be done
             return
-        assert self.filtered is not None and self._dataset is not None  # noqa: S101
-        drawn, grid, rows = self.filtered, self._grid(), self._dataset.table
+        drawn, grid = session.filtered, session.grid(self.view.upsampling.value())
 
         def done(image: Any) -> None:
             self._busy = False
-            if self.filtered is drawn and self.view.picture.currentData() == "uncertainty":
-                self._show_picture(image, "uncertainty")
+            now = self.session.filtered if self.session is not None else None
+            if now is drawn and self.view.picture.currentData() == "uncertainty":
+                self._show_picture(image, grid, "uncertainty")
 
         def failed(error: Exception) -> None:
             self._busy = False
             show_error(str(error))
 
         self._busy = True
-        in_background(lambda: uncertainty_picture(rows[drawn.kept], grid), done, failed)
+        in_background(lambda: session.gaussians(grid), done, failed)
 
-    # What is seen
-
-    def _grid(self) -> Grid:
-        assert self._dataset is not None  # noqa: S101
-        shape, size = self._dataset.frame_shape, self._dataset.pixel_size_nm
-        s = self.view.upsampling.value()
-        if shape is None:
-            return Grid.covering(self._dataset.table, size, s)
-        return Grid(shape=(shape[1] * s, shape[2] * s), pixel_size_nm=size, upsampling=s)
-
-    def _show_picture(self, image: Any, style: str) -> None:
+    def _show_picture(self, image: Any, grid: Any, style: Style) -> None:
         if self.points is not None:
             origin = filter_layers.origin_nm(self.points)
-            self.layers.show_picture(image, self._grid(), origin, _QUANTITY[style])
-
-    def _on_picture(self) -> None:
-        self._drawing = None
-        self._soon.start()
-
-    def _drop_picture(self) -> None:
-        self._drawing = None
-        if self.layers.picture is not None:
-            self.viewer.layers.remove(self.layers.picture)
+            self.layers.show_picture(image, grid, origin, QUANTITY[style])
 
     def _show_mask(self, event: Any = None) -> None:
-        region = self.rules.region if self.filtered is not None else None
+        masked = self.session.masked() if self.session is not None else None
         layer = self.regions.sd_layer
-        maps = self._live.maps if self._live is not None else None
-        if region is None or layer is None or maps is None:
-            self.layers.hide_mask()
-            self.regions.show_share(None)
-            return
-        masked = region.masked(maps)
-        self.regions.show_share(float(np.mean(masked)))
-        if self.regions.overlay.isChecked():
+        self.regions.show_share(None if masked is None else float(np.mean(masked)))
+        if masked is not None and layer is not None and self.regions.overlay.isChecked():
             self.layers.show_mask(masked, layer)
         else:
             self.layers.hide_mask()
 
     def _show_counts(self) -> None:
-        if self._dataset is None:
+        if self.session is None:
             self.counts.setText(
                 "There is no layer of localizations yet: localize, or open a table."
             )
             return
-        total = len(self._dataset.table)
-        kept = total if self.filtered is None else int(np.count_nonzero(self.filtered.kept))
+        kept, total = int(self.session.filtered.kept.sum()), len(self.session.dataset.table)
         share = kept / total if total else 1.0
         self.counts.setText(
             f"<b>{kept:,}</b> kept of {total:,} ({share:.1%}), <b>{total - kept:,}</b> rejected"
@@ -330,106 +266,48 @@ class FilterExport(QWidget):
     @reported
     def _on_colours(self) -> None:
         column = self.view.colour.currentData()
-        if self.points is None or self._dataset is None or column is None:
+        if self.points is None or self.session is None or column is None:
             return
-        colormap = self.view.colormap.currentText()
-        unknown = filter_layers.colour_points(self.points, self._dataset, column, colormap)
+        unknown = filter_layers.colour_points(
+            self.points, self.session.dataset, column, self.view.colormap.currentText()
+        )
         self.view.say_unknown(unknown)
         self.points.face_colorbar.visible = self.view.bar.isChecked()
 
-    # Files
+    def _on_theme(self, event: Any = None) -> None:
+        theme = get_theme(self.viewer.theme)
+        for histogram in (self.ranges.histogram, self.regions.histogram):
+            histogram.set_colours(
+                text=theme.text.as_hex(),
+                bar=theme.secondary.as_hex(),
+                kept=theme.current.as_hex(),
+                back=theme.background.as_hex(),
+            )
+
+    def _snapshot(self) -> Snapshot | None:
+        """Return what there is to export, after what was typed a moment ago."""
+        self._judge()
+        if self.session is None or self.points is None:
+            return None
+        images = export_images(
+            self.layers.picture, self.regions.sd_layer, self.regions.density_layer
+        )
+        session = self.session
+        return Snapshot(self.points.name, session.dataset, session.rules, session.filtered, images)
 
     def _adopt(self, rules: Filter) -> None:
-        """Put a filter into the forms."""
-        self.ranges.set_ranges(rules.ranges)
-        self.regions.set_region(rules.region)
-
-    @reported
-    def load(self, path: str | Path) -> None:
-        """Use a saved filter, if it fits this table and these images; else nothing changes."""
-        rules = Filter.load(path)
-        if self._live is None or self._dataset is None:
+        """Use a loaded filter, if it fits this table and these images; else nothing changes."""
+        if self.session is None:
             return
-        before = self.regions.region
+        before, maps = self.regions.region, self.session.maps
         self.regions.set_region(rules.region)
         try:
-            live = LiveFilter(self._dataset.table, self.regions.maps())
-            live.apply(rules)
+            self.session.use(self.regions.maps())
+            self.session.judge(rules)
         except SmlmError:
             self.regions.set_region(before)
+            self.session.use(maps)
             raise
-        self._live = live
         self.ranges.set_ranges(rules.ranges)
-        self.regions.show_values(live.maps)
+        self.regions.show_values(self.session.maps)
         self._judge()
-
-    @reported
-    def export_to(self, path: str | Path) -> None:
-        """Write what the forms say to `path`, in a thread."""
-        if self._dataset is None:
-            return
-        self._judge()  # what was typed a moment ago counts
-        dataset, rules, filtered = self._dataset, self.rules, self.filtered
-        assert filtered is not None  # noqa: S101
-        options = {"table_format": self.output.chosen.name, "rows": self.output.rows.currentData()}
-        images = self._images() if self.output.images.isChecked() else []
-
-        def work() -> Exported:
-            return export(path, dataset, rules, filtered, images=images, **options)
-
-        self.output.export.setEnabled(False)
-        self.output.said.setText("Writing…")
-        in_background(work, self._exported, self._not_exported)
-
-    def _exported(self, written: Exported) -> None:
-        self.output.export.setEnabled(True)
-        names = ", ".join(path.name for path in written.paths)
-        self.output.said.setText(f"Written to {written.paths[0].parent}: {names}")
-        show_info(". ".join([f"Exported {names}", *written.notes]))
-
-    def _not_exported(self, error: Exception) -> None:
-        self.output.export.setEnabled(True)
-        self.output.said.setText("Nothing was exported.")
-        show_error(str(error) if isinstance(error, SmlmError) else f"The export failed: {error!r}")
-
-    def _images(self) -> list[ExportImage]:
-        images = []
-        picture = self.layers.picture
-        if picture is not None:
-            known = filter_layers.about(picture)
-            sigma = KERNEL_SIGMA if known["quantity"] == _QUANTITY["density"] else 0.0
-            # A copy, because the layer's data may change while the file is written.
-            data = np.array(picture.data)
-            images.append(ExportImage("kept", data, known["grid"], sigma, known["quantity"]))
-        chosen = (("sd", self.regions.sd_layer), ("density", self.regions.density_layer))
-        for name, layer in chosen:
-            if layer is not None:
-                made = filter_layers.about(layer).get("provenance", {})
-                sigma = float(made.get("kernel_sigma", KERNEL_SIGMA))
-                grid = filter_layers.grid_of(layer)
-                images.append(ExportImage(name, np.array(layer.data), grid, sigma, layer.name))
-        return images
-
-    @reported
-    def _on_export(self) -> None:
-        fmt = self.output.chosen
-        start = f"{self.points.name if self.points else 'localizations'}{fmt.suffix}"
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Export localizations", start, f"{fmt.title} (*{fmt.suffix})"
-        )
-        if path:
-            self.export_to(path)
-
-    @reported
-    def _on_load(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Load a filter", "", "Filter (*.json)")
-        if path:
-            self.load(path)
-
-    @reported
-    def _on_save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save the filter", "filter.filter.json", "Filter (*.json)"
-        )
-        if path:
-            self.rules.save(path)

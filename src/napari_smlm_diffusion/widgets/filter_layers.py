@@ -104,8 +104,9 @@ class FilterLayers:
     def remove(self) -> None:
         """Take the layers of this widget away."""
         for layer in (self.picture, self.mask):
-            if layer is not None and layer in self.viewer.layers:
+            if layer is not None:
                 self.viewer.layers.remove(layer)
+        self.picture = self.mask = None
 
     def show_picture(
         self, image: NDArray[np.float32], grid: Grid, origin: tuple[float, float], quantity: str

@@ -1,6 +1,6 @@
 """The forms below the filter: how the kept molecules are shown, and what is exported."""
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,

@@ -1,7 +1,7 @@
 """The form for ranges of columns: one is dragged on a histogram, all in force are listed."""
 
 import pandas as pd
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,

@@ -2,7 +2,7 @@
 
 import numpy as np
 from napari.layers import Image
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
