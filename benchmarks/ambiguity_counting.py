@@ -1,0 +1,123 @@
+"""Counting over repeated simulation: claims of two or more molecules, and whether they were there.
+
+The second half of `ambiguity.py`. Nothing but the model's own prior is assumed: a claim of 0.3 must
+come true in 3 of 10 discs of frames that are simulated as the training frames were.
+"""
+
+import sys
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_smlm_diffusion.evaluation.bootstrap import bootstrap
+from napari_smlm_diffusion.evaluation.reliability import (
+    BINS,
+    reliability_statistics,
+    reliability_sums,
+)
+from napari_smlm_diffusion.inference.model import Model
+from napari_smlm_diffusion.inference.phi import PhiLocalizer
+from napari_smlm_diffusion.inference.posterior import Posterior
+from napari_smlm_diffusion.inference.sample_peaks import Peaks, peaks_of_samples
+from napari_smlm_diffusion.optics.camera import Camera
+from napari_smlm_diffusion.settings import Microscope
+from napari_smlm_diffusion.training.pairs import draw_pairs
+from napari_smlm_diffusion.training.prior import Prior
+
+# Counting discs, about the width of a spot, and the distance of their middles.
+DISC_PX, APART_PX, DISCS_A_FRAME = 1.5, 4.0, 12
+SEED = 88_100_001
+Image = NDArray[np.float64]
+
+
+def count_near(peaks: list[Peaks], y: float, x: float, radius: float) -> NDArray[np.int_]:
+    """Molecules of each sample within a disc; a peak of mass two is two."""
+    return np.array(
+        [np.maximum(1, p.mass.round())[np.hypot(p.y - y, p.x - x) <= radius].sum() for p in peaks],
+        dtype=int,
+    )
+
+
+def count_over_simulation(
+    model: Model, size: int, frames: int, samples: int
+) -> dict[str, list[Image]]:
+    """Claims of `two or more` and what was there, in discs of frames from the model's own prior.
+
+    A disc is chosen by the frame: around a row of phi, at random, none within 4 px of another.
+    "alike" counts the molecules of the true density as those of a sample are counted, so that a
+    fault of the peak finder is none of the posterior's.
+    """
+    prior, network = Prior(**model.card.prior), model.card.network
+    generator = torch.Generator().manual_seed(SEED)
+    rng = np.random.default_rng(SEED)
+    low, high = prior.psf_sigma_px
+    kept: dict[str, list[Image]] = {"claim": [], "true": [], "alike": []}
+    for index in range(frames):
+        sigma = low + (high - low) * float(torch.rand(1, generator=generator))
+        here = prior.model_copy(update={"psf_sigma_px": (sigma, sigma)})
+        pairs = draw_pairs(here, 1, size, network.upsampling, network.kernel_sigma, generator)
+        microscope = Microscope(
+            camera=Camera(offset=0.0, gain=1.0, read_noise=float(pairs.read_variance) ** 0.5),
+            pixel_size_nm=100.0,
+            psf_sigma_nm=100.0 * float(pairs.psf_sigma_px),
+        )
+        effective = pairs.effective.numpy()
+        rows = PhiLocalizer(model).localize(effective, microscope).table
+        places = rng.permutation(rows[["y_nm", "x_nm"]].to_numpy() / 100.0)
+        chosen: list[Image] = []
+        for place in places:
+            if len(chosen) < DISCS_A_FRAME and all(
+                np.hypot(*(place - other)) >= APART_PX for other in chosen
+            ):
+                chosen.append(place)
+        if not chosen:
+            continue
+        drawn = torch.cat(list(Posterior(model, microscope).draw(effective[0], index, samples)))
+        scale = network.kernel_sigma, network.upsampling
+        peaks, alike = (list(peaks_of_samples(d, *scale)) for d in (drawn, pairs.density))
+        there = (pairs.photons[0] > 0).numpy()
+        y, x = (c[0].double().numpy()[there] for c in (pairs.y, pairs.x))
+        truth = [Peaks(y, x, np.ones(len(y)))]
+        for name, sets in (("claim", peaks), ("true", truth), ("alike", alike)):
+            kept[name].append(
+                np.array([np.mean(count_near(sets, *at, DISC_PX) >= 2) for at in chosen])
+            )
+        print(f"{index + 1}/{frames}: {len(chosen)} discs", file=sys.stderr, flush=True)
+    return kept
+
+
+def print_counting(kept: dict[str, list[Image]]) -> dict[str, Image]:
+    """Print reliability by bins of the claim; return claim, truth and error of each bin."""
+    rng = np.random.default_rng(0)
+    results = {
+        name: bootstrap(
+            reliability_sums(kept["claim"], [t > 0.5 for t in kept[name]]),
+            reliability_statistics,
+            rng,
+        )
+        for name in ("true", "alike")
+    }
+    claims = np.concatenate(kept["claim"])
+    place = np.minimum((claims * BINS).astype(int), BINS - 1)
+    print("\n| P(two or more) | discs | mean claim | true | true, counted as in a sample |")
+    print("|---|---|---|---|---|")
+    for k in range(BINS):
+        if (place == k).any():
+            cells = [results["true"][f"claim {k}"].value]
+            print(
+                f"| {k / BINS:.1f}-{(k + 1) / BINS:.1f} | {(place == k).sum()} | {cells[0]:.3f} "
+                f"| {results['true'][f'true {k}']} | {results['alike'][f'true {k}']} |"
+            )
+    for name, label in (("true", "true molecules"), ("alike", "counted as in a sample")):
+        r = results[name]
+        print(
+            f"expected calibration error, {label}: {r['error']}; of a perfect probability "
+            f"{r['perfect'].value:.3f}, above it {r['excess']}"
+        )
+    alike = results["alike"]
+    return {
+        "claim": np.array([alike[f"claim {k}"].value for k in range(BINS)]),
+        "true": np.array([alike[f"true {k}"].value for k in range(BINS)]),
+        "error": np.array([alike[f"true {k}"].error for k in range(BINS)]),
+    }
