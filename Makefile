@@ -22,7 +22,8 @@ test: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest $(if $(filter 1,$(SMLM_SLOW)),-m "")
+	OMP_NUM_THREADS=1 NAPARI_STRICT_QT=1 tools/with-screen $(BIN)/python -m pytest -n auto \
+		$(if $(filter 1,$(SMLM_SLOW)),-m "")
 
 demo: $(VENV)/installed
 	rm -rf demo-output
