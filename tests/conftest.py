@@ -79,6 +79,28 @@ def tiny_model(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_psi_model(tiny_model) -> Path:
+    """The tiny model with a U-Net that says nothing, for frames of 16 x 16 pixels.
+
+    Its posterior is a Gaussian about phi's density, with the SD of 0.03 that an untrained head
+    claims: far too narrow.
+    """
+    from napari_smlm_diffusion.inference.psi import build_unet
+    from napari_smlm_diffusion.networks import checkpoint
+
+    tensors, card = checkpoint.load(tiny_model)
+    settings = checkpoint.PsiSettings(width=4, encoder_width=8, multipliers=(1, 1, 1))
+    unet = build_unet(settings, card.network.channels)
+    half = {name: weights.half() for name, weights in unet.state_dict().items()}
+    stages = {**card.stages, "psi": {"settings": {"frame_size": 16}}}
+    prior = {**card.prior, "density_per_px2": [0.0, 0.02]}
+    card = card.model_copy(update={"psi": settings, "stages": stages, "prior": prior})
+    path = tiny_model.with_name("tiny_psi.safetensors")
+    checkpoint.save(path, tensors | checkpoint.with_prefix(half, "psi"), card)
+    return path
+
+
+@pytest.fixture(scope="session")
 def movie_file(tmp_path_factory) -> Path:
     """``movie.tif`` of 24 frames of 28 x 36 pixels, bright and sparse, with its ``truth.csv``."""
     from napari_smlm_diffusion.jobs.movie import write_movie

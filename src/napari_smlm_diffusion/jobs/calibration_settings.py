@@ -14,7 +14,9 @@ from napari_smlm_diffusion.training.prior import Prior
 
 
 def _read_range(value: Any) -> Any:
-    """``300`` and ``100:300`` as an option has them; anything else as it is."""
+    """A number, or ``300`` and ``100:300`` as an option has them; anything else as it is."""
+    if isinstance(value, int | float):
+        return value, value
     if not isinstance(value, str):
         return value
     low, colon, high = value.partition(":")

@@ -1,0 +1,81 @@
+"""calibrate, as it is typed."""
+
+import json
+
+import pytest
+
+from napari_smlm_diffusion.cli import calibrate, main
+from napari_smlm_diffusion.networks.checkpoint import load_card
+
+SHORT = ["--frames", "20", "--samples", "9"]
+
+
+@pytest.fixture
+def command(capsys, tiny_psi_model, monkeypatch):
+    monkeypatch.delenv("SMLM_DEBUG", raising=False)
+
+    def run(*arguments, code=0, model=tiny_psi_model):
+        assert main([str(a) for a in ("calibrate", "--model", model, *arguments)]) == code
+        said = capsys.readouterr()
+        return said.err if code else said.out + said.err
+
+    return run
+
+
+def test_the_verdict_is_printed_drawn_and_fit_for_the_card(command, tmp_path, tiny_psi_model):
+    file, folder = tmp_path / "card.json", tmp_path / "out"
+    said = command(*SHORT, "--steps", "4", "--json", file, "--out", folder)
+    assert "sampler multistep in 4 steps (4 network evaluations a sample), L = 9" in said
+    assert "20 frames of 16 x 16 pixels" in said
+    assert "NOT calibrated" in said
+    assert "too narrow" in said
+    assert "warning: the model's card says multistep in 8 steps" in said
+    content = json.loads(file.read_text())
+    assert json.loads((folder / "calibration.json").read_text()) == content
+    assert (folder / "calibration.png").read_bytes()[1:4] == b"PNG"
+    card = load_card(tiny_psi_model)
+    assert card.model_copy(update={"calibration": content}).calibration["calibrated"] is False
+    assert content["prior"]["density_per_px2"] == [0.0, 0.02]
+    assert "is not empty" in command(*SHORT, "--out", folder, code=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--frames", "19"], "--frames must be greater than or equal to 20, got 19"),
+        (["--samples", "8"], "--samples must be greater than or equal to 9, got 8"),
+        (["--steps", "1"], "--steps 1"),
+        (["--sampler", "nobody"], "--sampler nobody"),
+        (["--photons", "many"], "--photons must be a number, or two as A:B, got many"),
+        (["--density", "2"], "--density needs --pixel-size"),
+        (["--camera", "nowhere.json"], "nowhere.json"),
+        (["--json", "nowhere/card.json"], "there is no folder"),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence(options, says, command):
+    said = command(*options, code=2)
+    assert says in said
+    assert said.count("\n") == 1
+
+
+def test_a_model_without_psi_is_one_sentence(command, tiny_model):
+    said = command(code=2, model=tiny_model)
+    assert "model tiny has no diffusion model" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(("frames", "judged"), [(20, True), (3, False)])
+def test_a_stopped_run_is_judged_by_what_is_done(frames, judged, command, monkeypatch, tmp_path):
+    def stopping(job, unit, numbers):
+        for progress in job:
+            numbers(progress)
+            if progress.done == frames:
+                job.close()
+                raise KeyboardInterrupt(f"stopped after {frames}")
+
+    monkeypatch.setattr(calibrate, "drive", stopping)
+    file = tmp_path / "card.json"
+    said = command("--frames", "30", "--samples", "9", "--json", file, code=130)
+    assert f"stopped after {frames}" in said
+    assert file.exists() == judged
+    assert ("the verdict is on these" in said) == judged
