@@ -88,7 +88,7 @@ def count_over_simulation(
 
 
 def print_counting(kept: dict[str, list[Image]]) -> dict[str, Image]:
-    """Print reliability by bins of the claim; return claim, truth and error of each bin."""
+    """Print reliability by bins of the claim; return number, claim, truth and error of each."""
     rng = np.random.default_rng(0)
     results = {
         name: bootstrap(
@@ -104,9 +104,9 @@ def print_counting(kept: dict[str, list[Image]]) -> dict[str, Image]:
     print("|---|---|---|---|---|")
     for k in range(BINS):
         if (place == k).any():
-            cells = [results["true"][f"claim {k}"].value]
+            claim = results["true"][f"claim {k}"].value
             print(
-                f"| {k / BINS:.1f}-{(k + 1) / BINS:.1f} | {(place == k).sum()} | {cells[0]:.3f} "
+                f"| {k / BINS:.1f}-{(k + 1) / BINS:.1f} | {(place == k).sum()} | {claim:.3f} "
                 f"| {results['true'][f'true {k}']} | {results['alike'][f'true {k}']} |"
             )
     for name, label in (("true", "true molecules"), ("alike", "counted as in a sample")):
@@ -117,6 +117,7 @@ def print_counting(kept: dict[str, list[Image]]) -> dict[str, Image]:
         )
     alike = results["alike"]
     return {
+        "discs": np.bincount(place, minlength=BINS).astype(float),
         "claim": np.array([alike[f"claim {k}"].value for k in range(BINS)]),
         "true": np.array([alike[f"true {k}"].value for k in range(BINS)]),
         "error": np.array([alike[f"true {k}"].error for k in range(BINS)]),

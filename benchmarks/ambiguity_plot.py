@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.inference.sample_peaks import Peaks
 
-SHOWN, HALF_PX = 5, 5.0
+SHOWN, HALF_PX, FEWEST_DISCS = 5, 5.0, 10
 BLUE, ORANGE = "#0072b2", "#d55e00"
 Image = NDArray[Any]
 
@@ -33,6 +33,7 @@ def draw(path: Path, answers: Sequence[Any], reliability: Mapping[str, Image] | 
     """Draw three frames with their samples above the probability of two."""
     figure = Figure(figsize=(9, 8.4), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=(1.75, 1))
+    top.suptitle("+ true molecules, o molecules counted in a sample", fontsize=9)
     axes = top.subplots(3, SHOWN + 2)
     for row, answer in zip(axes, chosen(answers), strict=True):
         draw_example(row, answer)
@@ -106,7 +107,15 @@ def draw_distances(axis: Axes, answers: Sequence[Any]) -> None:
         if np.isnan(np.concatenate(groups)).all():
             continue
         for d, values in zip(distances, groups, strict=True):
-            axis.plot(np.full(values.size, d + shift), values, ".", color=colour, alpha=0.35, mew=0)
+            axis.plot(
+                np.full(values.size, d + shift),
+                values,
+                ".",
+                color=colour,
+                alpha=0.4,
+                mew=0,
+                markersize=7,
+            )
         mean = [np.nanmean(g) for g in groups]
         error = [g.std(ddof=1) / g.size**0.5 if g.size > 1 else 0.0 for g in groups]
         axis.errorbar(distances + shift, mean, error, color=colour, capsize=2, fmt="none")
@@ -121,15 +130,14 @@ def draw_distances(axis: Axes, answers: Sequence[Any]) -> None:
 
 
 def draw_reliability(axis: Axes, reliability: Mapping[str, Image]) -> None:
-    """How often a claim comes true, over repeated simulation."""
+    """How often a claim comes true, over repeated simulation; bins of ten discs or more."""
     axis.plot([0, 1], [0, 1], "--", color="grey", linewidth=1)
-    axis.errorbar(
-        reliability["claim"], reliability["true"], reliability["error"], fmt="o", color=BLUE,
-        capsize=2,
-    )  # fmt: skip
+    enough = reliability["discs"] >= FEWEST_DISCS
+    claim, true, error = (reliability[name][enough] for name in ("claim", "true", "error"))
+    axis.errorbar(claim, true, error, fmt="o", color=BLUE, capsize=2)
     axis.set(
-        xlabel="claimed: samples with two or more in a disc",
-        ylabel="simulated frames in which there were",
+        xlabel="claim: share of samples with two or more\nin a disc of simulated frames",
+        ylabel="share that had two or more",
         xlim=(-0.03, 1.03),
         ylim=(-0.03, 1.03),
         aspect="equal",
