@@ -288,6 +288,24 @@ def test_what_is_exported_can_be_read_back(scene, qtbot, at_rest, monkeypatch, t
     assert "mine.csv" in widget.output.said.text()
 
 
+def test_a_stack_does_not_keep_the_table_from_export(
+    viewer, qtbot, at_rest, monkeypatch, tmp_path, said
+):
+    add(viewer, layers.points_layer(dataset_with()))
+    stack = layers.image_layer(
+        np.ones((3, 24, 32)), Placement(PIXEL), upsampling=2, name="density SD", leading=("t",)
+    )
+    add(viewer, stack)
+    widget = opened(viewer)
+    at_rest(widget)
+    export(widget, monkeypatch, tmp_path / "mine.csv", qtbot)
+    assert "has the shape (3, 24, 32)" in said()
+    assert not list(tmp_path.iterdir())
+    widget.output.images.setChecked(False)
+    export(widget, monkeypatch, tmp_path / "mine.csv", qtbot)
+    assert len(registry.read(tmp_path / "mine.csv").table) == ROWS
+
+
 def test_a_failed_export_is_said_and_can_be_tried_again(scene, qtbot, monkeypatch, tmp_path, said):
     _, _, widget = scene
     export(widget, monkeypatch, tmp_path / "gone" / "mine.csv", qtbot)

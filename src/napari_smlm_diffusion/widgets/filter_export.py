@@ -289,10 +289,11 @@ class FilterExport(QWidget):
         self._judge()
         if self.session is None or self.points is None:
             return None
-        images = export_images(
-            self.layers.picture, self.regions.sd_layer, self.regions.density_layer
-        )
-        session = self.session
+        session, regions = self.session, self.regions
+
+        def images() -> list[Any]:
+            return export_images(self.layers.picture, regions.sd_layer, regions.density_layer)
+
         return Snapshot(self.points.name, session.dataset, session.rules, session.filtered, images)
 
     def _adopt(self, rules: Filter) -> None:

@@ -1,8 +1,8 @@
 """Files of the widget "Filter & export": what its form's buttons write and read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from napari.layers import Image
@@ -20,16 +20,18 @@ from napari_smlm_diffusion.widgets.notices import in_background, reported
 
 
 class Snapshot(NamedTuple):
-    """What there is to export at the moment of the click."""
+    """What there is to export at the moment of the click; images are copied when called for."""
 
     name: str
     dataset: Dataset
     rules: Filter
     filtered: Filtered
-    images: Sequence[ExportImage]
+    images: Callable[[], list[ExportImage]]
 
 
-def export_images(picture: Image | None, sd: Image | None, density: Image | None) -> list[Any]:
+def export_images(
+    picture: Image | None, sd: Image | None, density: Image | None
+) -> list[ExportImage]:
     """Return copies of the layers as an export takes them: a layer's data may change meanwhile.
 
     Raises
@@ -88,7 +90,7 @@ class FilterFiles:
         if not path:
             return
         rows = self.form.rows.currentData()
-        images = ready.images if self.form.images.isChecked() else ()
+        images = ready.images() if self.form.images.isChecked() else []
 
         def work() -> Exported:
             return export(
