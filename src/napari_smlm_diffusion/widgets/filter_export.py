@@ -40,7 +40,7 @@ class FilterExport(QWidget):
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
         super().__init__()
         # napari hands out a proxy, which wraps every layer anew; layers are told apart by identity.
-        self.viewer = getattr(viewer, "__wrapped__", viewer)
+        self.viewer: Any = getattr(viewer, "__wrapped__", viewer)
         self.layers = filter_layers.FilterLayers(self.viewer)
         self.session: FilterSession | None = None
         self.points: Points | None = None  # the layer of the session
