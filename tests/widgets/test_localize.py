@@ -18,7 +18,7 @@ PATIENCE = 60_000  # ms; a loaded machine must not fail a test
 
 
 @pytest.fixture
-def told(monkeypatch):
+def told():
     """Sentences that the user was notified of."""
     from napari.utils.notifications import notification_manager
 
@@ -33,21 +33,18 @@ def viewer(make_napari_viewer, npe2pm):
 
 
 @pytest.fixture
-def widget_in(qtbot, tiny_model):
+def widget_in(tiny_model):
     """Make the widget in a viewer; the preview is off, for it would wait for a core."""
     from napari_smlm_diffusion.widgets.localize import Localize
 
-    made = []
-
     def make(viewer, preview=False):
         widget = Localize(viewer)
-        made.append(widget)
         widget.run_form.preview.setChecked(preview)
         viewer.window.add_dock_widget(widget, name="Localize")
         widget.model.choose(str(tiny_model))
         return widget
 
-    yield make
+    return make
 
 
 def ends(qtbot, widget, act):
@@ -112,7 +109,7 @@ def test_the_preview_follows_slider_and_settings(viewer, widget_in, movie_file, 
     def says(text):
         qtbot.waitUntil(lambda: text in widget.run_form.said.text(), timeout=PATIENCE)
 
-    says("Frame 12:")  # napari opens a movie in its middle
+    says("Frame 11:")  # napari opens a movie in its middle
     rings = viewer.layers["preview"]
     assert len(rings.data) > 0
     viewer.dims.set_point(0, 3)
@@ -267,6 +264,7 @@ def test_the_dock_is_closed_and_the_slider_moved(viewer, widget_in, movie_file, 
     open_movie(viewer, movie_file)
     widget = widget_in(viewer)
     viewer.window.remove_dock_widget(widget)
+    qtbot.addWidget(widget)  # nobody else takes it away now
     widget.close()
     viewer.dims.set_point(0, 2)
     viewer.layers.clear()

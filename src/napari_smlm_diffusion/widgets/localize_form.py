@@ -27,7 +27,7 @@ _MICROSCOPE = ("pixel_size_nm", "psf_sigma_nm", *CAMERA, "camera")
 _RUN = ("frames", "roi", "device", "batch")
 _EMPTY = {
     "pixel_size_nm": "not known",
-    "psf_sigma_nm": "estimated from the frames",
+    "psf_sigma_nm": "estimated",
     "offset": "not known",
     "gain": "not known",
     "em_gain": "1",

@@ -1,0 +1,121 @@
+"""How long the window takes to answer while the widget "Localize" works.
+
+    xvfb-run -a python benchmarks/responsiveness.py [--model FILE] [--frames 200] [--size 64]
+
+An event is due every 10 ms in the thread of the window; noted is how much later it is dealt with.
+Where the window was busy for longer, the events that would have come meanwhile count too, each with
+what was left of the wait. The row "idle" is the same window with nothing to do: what the machine
+and its other programs add. The first preview imports torch, so that it has a row of its own.
+"""
+
+import argparse
+import time
+
+import numpy as np
+from qtpy.QtCore import QObject, Qt, QTimer
+from qtpy.QtWidgets import QApplication
+
+DUE_MS = 10.0
+
+
+class Probe(QObject):
+    """Notes when a timer of the window is dealt with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ticks: list[float] = []
+        self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.setInterval(int(DUE_MS))
+        self._timer.timeout.connect(lambda: self.ticks.append(time.perf_counter()))
+        self._timer.start()
+
+    def waits(self) -> np.ndarray:
+        """Return the waits since the last call, ms: one for each event that was due."""
+        gaps = 1e3 * np.diff(self.ticks)
+        self.ticks = self.ticks[-1:]
+        late = [np.arange(max(gap - DUE_MS, 0.0), -1e-9, -DUE_MS) for gap in gaps]
+        return np.concatenate(late) if late else np.zeros(0)
+
+
+def row(name: str, probe: Probe) -> None:
+    """Print what was noted since the last row."""
+    waits = probe.waits()
+    if not len(waits):
+        return
+    half, most, top = np.percentile(waits, [50, 99, 100])
+    print(f"{name:<34} {len(waits):>7} {half:>8.1f} {most:>8.1f} {top:>8.1f}", flush=True)
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="auto", help="name of a shipped model, or a file")
+    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--threads", type=int, help="of torch (default: as the widget chooses)")
+    options = parser.parse_args()
+
+    import napari
+
+    from napari_smlm_diffusion.widgets import localize, samples
+
+    if options.threads:
+        localize.threads_beside_the_window = lambda: options.threads
+    settings = samples.DENSE.model_copy(
+        update={"frames": options.frames, "shape": (options.size, options.size)}
+    )
+    viewer = napari.Viewer(show=True)
+    for data, keywords, kind in samples.layers(settings, "dense"):
+        getattr(viewer, f"add_{kind}")(data, **keywords)
+    app, probe = QApplication.instance(), Probe()
+
+    def until(condition, limit_s=600.0) -> float:
+        began = time.perf_counter()
+        while not condition() and time.perf_counter() - began < limit_s:
+            app.processEvents()
+            time.sleep(0.0005)
+        return time.perf_counter() - began
+
+    def pause(seconds: float) -> None:
+        until(lambda: False, seconds)
+
+    pause(2.0)
+    probe.waits()
+    print(f"{'window while':<34} {'events':>7} {'median':>8} {'99 %':>8} {'longest':>8}  (ms)")
+    pause(5.0)
+    row("idle", probe)
+    began = time.perf_counter()
+    widget = localize.Localize(viewer)
+    opened = time.perf_counter() - began
+    viewer.window.add_dock_widget(widget)
+    if options.model != "auto":
+        widget.model.choose(options.model)
+    pause(0.5)
+    probe.waits()
+    until(lambda: widget.run_form.said.text() != "")
+    row("first preview (imports torch)", probe)
+    answers = []
+    for frame in range(5, min(options.frames, 15)):
+        viewer.dims.set_point(0, frame)
+        answers.append(until(lambda f=frame: f"Frame {f}:" in widget.run_form.said.text(), 30.0))
+    row("previews of ten frames", probe)
+    widget.run_form.start.click()
+    until(lambda: widget.run_form.bar.value() > 0)
+    probe.waits()
+    seconds = until(
+        lambda: widget._gathered is None or widget.run_form.bar.value() == options.frames
+    )
+    row("localizing", probe)
+    until(lambda: not widget.runner.running)
+    pause(0.5)
+    row("adding the layers", probe)
+    print(
+        f"opened in {opened:.2f} s; a preview took {np.median(answers):.2f} s (median); "
+        f"{widget.run_form.far.text()} in {seconds:.1f} s"
+    )
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main()
