@@ -1,5 +1,6 @@
 """The widget "Localize" in a viewer: buttons pressed as a user would, and what becomes of it."""
 
+import gc
 import threading
 
 import numpy as np
@@ -379,3 +380,34 @@ def test_errors_are_converted_where_they_arise():
     next(steps)
     with pytest.raises(adapter.SmlmError, match="shape mismatch"):
         next(steps)
+
+
+def test_garbage_is_collected_in_the_thread_of_the_window(qtbot):
+    """Else a removed layer's Qt widgets are destroyed in the worker, which crashes the window."""
+    from napari_smlm_diffusion.widgets.work import JobRunner
+
+    threads, runner = set(), JobRunner()
+
+    class Widget:
+        def __del__(self):
+            threads.add(threading.current_thread())
+
+    def leave():
+        for _ in range(50):
+            widget = Widget()
+            widget.cycle = widget
+
+    def job():
+        for step in range(30):
+            kept = [[step] for _ in range(20_000)]  # enough to call for the collector many times
+            del kept[::2]
+            yield Progress(step, 30)
+
+    runner.progressed.connect(lambda _: leave())
+    with qtbot.waitSignal(runner.ended, timeout=PATIENCE):
+        leave()
+        runner.start(job)
+        assert not gc.isenabled()
+    qtbot.waitUntil(gc.isenabled, timeout=PATIENCE)
+    gc.collect()
+    assert threads == {threading.main_thread()}

@@ -164,7 +164,7 @@ class Localize(QWidget):
     def _take(self, layer: Image | None) -> None:
         """Work with the frames of `layer` from now on; fill in what it says of the microscope."""
         self.movie, self._stack, self._plan = layer, None, None
-        self.layers.hide_preview()
+        self.layers.remove_preview()
         self.run_form.said.setText("")
         if layer is None:
             return
@@ -253,7 +253,7 @@ class Localize(QWidget):
     def _on_preview_wanted(self, wanted: bool) -> None:
         if not wanted:
             self._previews.forget()
-            self.layers.hide_preview()
+            self.layers.remove_preview()
         self._soon.start()
 
     def _settle(self) -> None:
@@ -384,6 +384,7 @@ class Localize(QWidget):
             said = {"failed": "Failed.", "cancelled": "Cancelled before the first frames."}
             self.run_form.far.setText(said.get(how, ""))
             return
+        self.layers.remove_preview()  # the molecules of the run take its place
         _, self._points = self.layers.add_results(gathered, how, *self._place)
         self.run_form.shows.setEnabled(True)
         self._on_shows()

@@ -57,6 +57,11 @@ class LocalizeLayers:
         layer.visible = True
 
     def hide_preview(self) -> None:
+        """Do not show the rings for now."""
+        if self.preview is not None:
+            self.preview.visible = False
+
+    def remove_preview(self) -> None:
         """Take the rings away."""
         if self.preview is not None and self.preview in self.viewer.layers:
             self.viewer.layers.remove(self.preview)

@@ -18,6 +18,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_smlm_diffusion.errors import SmlmError
 from napari_smlm_diffusion.jobs.adapter import as_job, converted
 from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.widgets import garbage
 from napari_smlm_diffusion.widgets.settings_form import in_form_words
 
 Job = Callable[[], Iterator[Progress]]
@@ -85,7 +86,7 @@ class JobRunner(QObject):
                 steps.close()
 
         worker = thread_worker(localizing, ignore_errors=True)()
-        _unrelayed(worker)
+        _prepared(worker)
         worker.yielded.connect(self._on_yielded)
         worker.errored.connect(self._on_errored)
         worker.aborted.connect(self._on_aborted)
@@ -119,13 +120,17 @@ class JobRunner(QObject):
         self.ended.emit(self._how)
 
 
-def _unrelayed(worker: Any) -> None:
-    """Keep napari from showing an error as a bug, with its trace, beside our own sentence.
+def _prepared(worker: Any) -> None:
+    """Do what every worker needs before it is connected and started.
 
-    Whether it would depends on the Qt binding: with PyQt6 its relay is never connected.
+    napari would show an error as a bug, with its trace, beside our own sentence; whether it does
+    depends on the Qt binding (with PyQt6 its relay is never connected).
     """
     with contextlib.suppress(TypeError, RuntimeError):
         worker.errored.disconnect(worker._relay_error)
+    garbage.hold()
+    # A function and no method: it is called also when the widget is gone meanwhile.
+    worker.finished.connect(garbage.release)
 
 
 @as_job
@@ -174,7 +179,7 @@ class Latest(QObject):
                 raise converted(error) from error
 
         worker = thread_worker(previewing, ignore_errors=True)()
-        _unrelayed(worker)
+        _prepared(worker)
         worker.returned.connect(self.done)
         worker.errored.connect(self.failed)
         worker.finished.connect(self._on_finished)
