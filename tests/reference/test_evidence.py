@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 from scipy.special import expit, logsumexp
+from scipy.stats import chi2
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.reference.evidence import count_posterior, log_evidence
 from napari_smlm_diffusion.reference.grid import grid_posterior
+from napari_smlm_diffusion.reference.labels import relabel
 from napari_smlm_diffusion.reference.molecules import LogUniform
 from napari_smlm_diffusion.reference.observation import Observation
 from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
@@ -75,28 +77,28 @@ def test_two_far_molecules_are_twice_the_product_of_one_each(observe, rng):
 
 def test_two_close_molecules_are_the_four_dimensional_sum(observe):
     rng = np.random.default_rng(21)
-    observation = observe([[3.6, 3.5], [4.3, 4.6]], rng, shape=(9, 9), region=Disc(radius_px=2.5))
+    truth = np.array([[3.6, 3.5], [4.3, 4.6]])
+    observation = observe(truth, rng, shape=(9, 9), region=Disc(radius_px=2.5))
     found = log_evidence(observation, 200.0, 2, rng)
-    # An even lattice around one order of the molecules, half as fine as their posterior is wide
-    # in its narrowest direction; the other order is its mirror image.
-    flat = found.sets.positions
-    first = np.linalg.norm(flat[:, 0] - [3.6, 3.5], axis=1)
-    ordered = np.where(
-        (first < np.linalg.norm(flat[:, 1] - [3.6, 3.5], axis=1))[:, None, None],
-        flat,
-        flat[:, ::-1],
-    ).reshape(-1, 4)
-    mean = found.weights @ ordered
-    root = np.linalg.cholesky(np.cov(ordered.T, aweights=found.weights))
-    axis = np.arange(-5.0, 5.01, 0.7)
+    # An even lattice around one order of the molecules, its spacing 0.7 of their posterior's SDs.
+    # The two orders overlap. A share of each set, which falls smoothly from one order to the
+    # other and adds up to 1 over both, counts every set once; the other order is as much again.
+    sets = found.sets.positions
+    order = relabel(sets, truth)[..., None]
+    flat = np.take_along_axis(sets, order, axis=1).reshape(-1, 4)
+    mean = found.weights @ flat
+    root = np.linalg.cholesky(np.cov(flat.T, aweights=found.weights))
+    axis = 0.7 * np.arange(-9, 10)
     lattice = np.stack(np.meshgrid(*[axis] * 4, indexing="ij"), axis=-1).reshape(-1, 4)
-    lattice = lattice[np.linalg.norm(lattice, axis=1) < 5.5]
+    lattice = lattice[np.linalg.norm(lattice, axis=1) < 6.0]
     sets = (mean + lattice @ root.T).reshape(-1, 2, 2)
+    swapped = np.linalg.solve(root, (sets[:, ::-1].reshape(-1, 4) - mean).T)
+    share = expit(0.5 * (np.sum(swapped**2, axis=0) - np.sum(lattice**2, axis=1)))
     log_l = observation.log_likelihood(sets, 200.0)
     log_l[~observation.inside(sets).all(axis=1)] = -np.inf
     cell = 0.7**4 * np.prod(np.diag(root))
-    exact = logsumexp(log_l) + np.log(2 * cell / observation.area_px**2)
-    close(found, exact, floor=0.01)
+    exact = logsumexp(log_l, b=share) + np.log(2 * cell / observation.area_px**2)
+    close(found, exact)
 
 
 def test_three_molecules_and_photons_of_their_own(observe, rng):
@@ -151,39 +153,49 @@ def test_the_prior_of_the_counts_counts(observe, rng):
     assert odds[0] / odds[1] == pytest.approx(4.0, rel=1e-9)
 
 
-def misfit(hit, log_odds):
-    """Two normal scores: are the probabilities right on average, and neither bold nor timid?"""
+def calibrated(hit, log_odds):
+    """Score test of intercept 0 and slope 1 in logistic recalibration, at 1 %."""
     p = expit(log_odds)
-    variance, miss = p * (1 - p), hit - p
-    on_average = miss.sum() / np.sqrt(variance.sum())
-    slope = np.sum(miss * log_odds) / np.sqrt(np.sum(variance * log_odds**2))
-    return max(abs(on_average), abs(slope))
+    terms = np.stack([np.ones_like(log_odds), log_odds])
+    score = terms @ (hit - p)
+    statistic = score @ np.linalg.solve((terms * p * (1 - p)) @ terms.T, score)
+    return bool(chi2.sf(statistic, 2) > 0.01)
 
 
 @pytest.mark.parametrize(
-    ("frames", "settings"),
+    ("frames", "dishonest", "settings"),
     [
-        (80, dict(population=64, draws=300)),
-        pytest.param(400, dict(population=128, draws=1000), marks=pytest.mark.slow),
+        (60, ("bold", "for two", "for one"), dict(population=40, draws=150)),
+        # Timid probabilities are told from honest ones only by many frames.
+        pytest.param(
+            300,
+            ("bold", "timid", "for two", "for one"),
+            dict(population=64, draws=300),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
-def test_probabilities_are_honest(frames, settings, observe):
-    # One or two molecules, fifty-fifty, of equal unknown photons on a disc of 1 px: only the shape
-    # and the brightness range can tell.
+def test_probabilities_are_honest(frames, dishonest, settings, observe):
+    # One of 400 photons or two of 200, fifty-fifty, on a disc of 1.2 px: only the shape can tell.
     rng = np.random.default_rng(5)
-    region, photons = Disc(radius_px=1.0), LogUniform(100.0, 400.0)
+    region = Disc(radius_px=1.2)
     hit, log_odds = np.empty(frames), np.empty(frames)
     for i in range(frames):
         count = int(rng.integers(1, 3))
-        n = np.exp(rng.uniform(np.log(photons.low), np.log(photons.high)))
         places = region.positions(count, (9, 9), rng)
-        observation = observe(places, rng, photons=n, shape=(9, 9), region=region)
-        found = count_posterior(observation, photons, rng, **settings)
+        observation = observe(places, rng, photons=400.0 / count, shape=(9, 9), region=region)
+        found = count_posterior(observation, {1: 400.0, 2: 200.0}, rng, **settings)
         hit[i] = count == 2
         log_odds[i] = np.subtract(*[e.log_evidence for e in found.evidences[::-1]])
-    assert misfit(hit, log_odds) < 3
-    for dishonest in (4 * log_odds, log_odds / 4, log_odds + 1.5, log_odds - 1.5):
-        assert misfit(hit, dishonest) > 3
+    assert calibrated(hit, log_odds)
+    wrong = {
+        "bold": 4 * log_odds,
+        "timid": log_odds / 4,
+        "for two": log_odds + 2,
+        "for one": log_odds - 2,
+    }
+    for name in dishonest:
+        assert not calibrated(hit, wrong[name]), name
 
 
 @pytest.mark.parametrize(
