@@ -265,11 +265,13 @@ def test_the_dock_is_closed_and_the_slider_moved(viewer, widget_in, movie_file, 
     open_movie(viewer, movie_file)
     widget = widget_in(viewer)
     viewer.window.remove_dock_widget(widget)
-    qtbot.addWidget(widget)  # nobody else takes it away now
     widget.close()
     viewer.dims.set_point(0, 2)
     viewer.layers.clear()
     assert not widget._soon.isActive()
+    widget.deleteLater()  # nobody else takes it away now
+    with qtbot.waitSignal(widget.destroyed, timeout=PATIENCE):
+        pass
 
 
 def test_two_viewers_share_nothing(
@@ -383,7 +385,7 @@ def test_errors_are_converted_where_they_arise():
 
 
 def test_garbage_is_collected_in_the_thread_of_the_window(qtbot):
-    """Else a removed layer's Qt widgets are destroyed in the worker, which crashes the window."""
+    """Else a removed layer's Qt widgets are destroyed in the worker, which Qt forbids."""
     from napari_smlm_diffusion.widgets.work import JobRunner
 
     threads, runner = set(), JobRunner()

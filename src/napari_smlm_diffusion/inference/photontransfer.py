@@ -159,8 +159,8 @@ def _sums(
     count = np.bincount(bins, minlength=_BINS).astype(np.float64)
     return (
         count,
-        np.bincount(bins, mean[kept], _BINS),
-        np.bincount(bins, variance[kept], _BINS),
+        np.bincount(bins, mean[kept], _BINS).astype(np.float64),
+        np.bincount(bins, variance[kept], _BINS).astype(np.float64),
     )
 
 

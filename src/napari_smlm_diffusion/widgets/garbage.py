@@ -1,9 +1,8 @@
 """Python's garbage collector stays in the thread of the window while a thread works.
 
 A layer that is removed leaves cycles of Qt widgets and of buffers of the graphics card. The
-collector runs in whichever thread allocates next, which is the one that works; Qt objects that are
-destroyed there, and OpenGL commands that are queued there, crash the window in its next drawing
-(seen: a segmentation fault in ``glDrawArrays`` after a layer was removed as a run began).
+collector runs in whichever thread allocates next, which is the one that works; but Qt objects may
+be destroyed only in the thread that they live in, and OpenGL commands belong to the window's.
 """
 
 import gc

@@ -21,7 +21,7 @@ from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.results.layers import Placement
+from napari_smlm_diffusion.results.layers import KEY, Placement
 from napari_smlm_diffusion.widgets import localize_layers, localize_work, movie_layers
 from napari_smlm_diffusion.widgets.fields import combo
 from napari_smlm_diffusion.widgets.localize_form import CAMERA, MicroscopeForm, ModelForm, RunForm
@@ -169,7 +169,8 @@ class Localize(QWidget):
         if layer is None:
             return
         usual = preferences().microscope
-        found, said = {}, []
+        found: dict[str, float | None] = {}
+        said: list[str] = []
         place = movie_layers.placement_of(layer)
         if place is not None:
             found["pixel_size_nm"] = place.pixel_size_nm
@@ -178,8 +179,8 @@ class Localize(QWidget):
             found["pixel_size_nm"] = usual.pixel_size_nm
         camera = movie_layers.camera_of(layer)
         said += ["camera"] if camera else []
-        known = camera or usual.camera
-        found |= {name: known.get(name) for name in CAMERA}
+        typical = camera or usual.camera
+        found |= {name: typical.get(name) for name in CAMERA}
         found["psf_sigma_nm"] = usual.psf_sigma_nm or None
         found["camera"] = None
         self.microscope.settings.set_values({"pixel_size_nm": None} | found)
@@ -311,9 +312,10 @@ class Localize(QWidget):
             return
         stack, form = self.stack(), self.microscope.settings
         given = {"read_noise": 0.0, "em_gain": 1.0, "qe": 1.0}
-        given |= {name: n for name in given if (n := form.number(name)) is not None}
+        for name in given:
+            given[name] = found if (found := form.number(name)) is not None else given[name]
         gain, offset = form.number("gain"), form.number("offset")
-        known = None
+        known: Camera | None = None
         if gain and offset is not None:
             known = Camera(gain=gain, offset=offset, **given)
         self.microscope.estimate.setEnabled(False)
@@ -323,9 +325,13 @@ class Localize(QWidget):
     def _on_estimate(self, found: Estimate) -> None:
         self.microscope.estimate.setEnabled(True)
         form = self.microscope.settings
-        size, values = form.number("pixel_size_nm"), {}
+        size = form.number("pixel_size_nm")
+        values: dict[str, float | None] = {}
         if found.camera is not None:
-            values |= {"gain": found.camera.gain, "offset": found.camera.offset, "camera": None}
+            # Photon transfer gives one number for all pixels.
+            gain, offset = float(found.camera.gain), float(found.camera.offset)
+            values |= {"gain": gain, "offset": offset}
+            form.set_values({"camera": None})
         if found.check is not None and size and np.isfinite(found.check.measured_sigma_px):
             values["psf_sigma_nm"] = round(found.check.measured_sigma_px * size, 1)
         form.set_values(values)
@@ -388,7 +394,7 @@ class Localize(QWidget):
         _, self._points = self.layers.add_results(gathered, how, *self._place)
         self.run_form.shows.setEnabled(True)
         self._on_shows()
-        rows = len(self._points.metadata[localize_layers.KEY]["dataset"].table)
+        rows = len(self._points.metadata[KEY]["dataset"].table)
         words = {
             "complete": f"{rows:,} molecules in {gathered.frames:,} frames.",
             "cancelled": f"Cancelled: {rows:,} molecules of the first {gathered.frames:,} frames "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
-from qtpy.QtCore import QLocale, Signal
+from qtpy.QtCore import QLocale, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QDoubleValidator, QIntValidator
 from qtpy.QtWidgets import (
     QComboBox,
@@ -66,7 +66,7 @@ class SettingsForm(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self.fields: dict[str, QWidget] = {}
+        self.fields: dict[str, QComboBox | QLineEdit] = {}
         self.layout_ = QFormLayout(self)
         self.layout_.setContentsMargins(6, 6, 6, 6)
         self.layout_.setVerticalSpacing(4)
@@ -100,11 +100,13 @@ class SettingsForm(QWidget):
             line.setProperty("before", "")
             row = _with_button(line, str(field.title)) if Path in alternatives else line
         self.layout_.addRow(label, row)
-        self.layout_.labelForField(row).setToolTip(tip)
+        if (shown := self.layout_.labelForField(row)) is not None:
+            shown.setToolTip(tip)
 
     def _on_edited(self, name: str) -> None:
         # Qt says "finished" each time that the cursor leaves.
         line = self.fields[name]
+        assert isinstance(line, QLineEdit)  # noqa: S101 - boxes are never "finished"
         if line.text() != line.property("before"):
             line.setProperty("before", line.text())
             self.changed.emit(name)

@@ -7,13 +7,13 @@ to say travels by the worker's own signals, which the window's thread receives.
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
 from napari.qt.threading import thread_worker
 from napari.utils.notifications import notification_manager, show_error
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_smlm_diffusion.errors import SmlmError
 from napari_smlm_diffusion.jobs.adapter import as_job, converted
@@ -134,7 +134,7 @@ def _prepared(worker: Any) -> None:
 
 
 @as_job
-def _guarded(job: Job) -> Iterator[Progress]:  # type: ignore[misc]
+def _guarded(job: Job) -> Generator[Progress, None, None]:
     yield from job()
 
 
