@@ -146,9 +146,9 @@ def test_ctrl_c_in_training_leaves_a_checkpoint_and_says_how_to_go_on(
 
     loss = PhiStage.loss
 
-    def interrupted(self, pairs):
+    def interrupted(self, pairs, generator):
         signal.raise_signal(signal.SIGINT)
-        return loss(self, pairs)
+        return loss(self, pairs, generator)
 
     (tmp_path / "mine.json").write_text(json.dumps(SMALL))
     monkeypatch.setattr(PhiStage, "loss", interrupted)

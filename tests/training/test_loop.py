@@ -3,14 +3,15 @@ import torch
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.model import build_phi, load_model
-from napari_smlm_diffusion.networks.checkpoint import NetworkSettings
-from napari_smlm_diffusion.training import job, rows
+from napari_smlm_diffusion.networks.checkpoint import NetworkSettings, PsiSettings
+from napari_smlm_diffusion.training import job, rows, scale
 from napari_smlm_diffusion.training.ema import Ema
 from napari_smlm_diffusion.training.loop import CHECKPOINT, TrainingSettings, draw, train
 from napari_smlm_diffusion.training.prior import PAPERS
 from napari_smlm_diffusion.training.stages import PhiStage
 
 SMALL = NetworkSettings(channels=8, dilations=(1, 2), up_channels=(8, 4), refinements=0)
+SMALL_PSI = PsiSettings(width=4, multipliers=(1, 1, 1), encoder_width=8)
 
 
 def settings(**values):
@@ -18,6 +19,7 @@ def settings(**values):
         "name": "small",
         "prior": PAPERS,
         "network": SMALL,
+        "psi": SMALL_PSI,
         "frame_size": 20,
         "batch": 4,
         "steps": 8,
@@ -92,12 +94,15 @@ def test_the_average_follows_the_weights_and_refuses_another_network():
 
 def test_the_stages_build_one_model_file(tmp_path, monkeypatch):
     monkeypatch.setattr(job, "ROW_FRAMES", 64)
+    monkeypatch.setattr(job, "_FRAMES_TO_MEASURE", 8)
+    monkeypatch.setattr(scale, "_FRAMES", 32)
     monkeypatch.setattr(rows, "_STEPS", 20)
     s = settings(steps=100, learning_rate=1e-2, validate_every=1000)
     path = finish(job.train_model(s, tmp_path))
     model = load_model(path)
     assert model.variance is not None
     assert model.rows is not None
+    assert model.psi is not None
     assert list(model.card.stages) == ["phi", "variance", "rows", "psi"]
     assert model.card.prior == PAPERS.model_dump(mode="json")
     assert TrainingSettings(**model.card.stages["phi"]["settings"]) == s
