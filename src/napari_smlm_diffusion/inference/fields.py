@@ -51,7 +51,7 @@ class Field:
         for y0, y1, wy in spans(height, psi.settings.tile, psi.settings.overlap):
             for x0, x1, wx in spans(width, psi.settings.tile, psi.settings.overlap):
                 condition = self._condition(inputs, (y0, y1), (x0, x1))
-                size = (2 * condition.encoded[0].shape[2], 2 * condition.encoded[0].shape[3])
+                size = condition.padded
                 weight = torch.ones(size, device=device)
                 weight[: len(wy) * UPSAMPLING, : len(wx) * UPSAMPLING] = torch.outer(
                     wy.repeat_interleave(UPSAMPLING), wx.repeat_interleave(UPSAMPLING)

@@ -10,7 +10,7 @@ from napari_smlm_diffusion.diffusion.denoiser import Preconditioner
 from napari_smlm_diffusion.diffusion.recipe import Recipe, Scaling, recipe
 from napari_smlm_diffusion.networks.checkpoint import PsiSettings
 from napari_smlm_diffusion.networks.deepstorm import UPSAMPLING, DeepStorm
-from napari_smlm_diffusion.networks.unet import UNet, condition_channels, fold_condition
+from napari_smlm_diffusion.networks.unet import FOLD, UNet, condition_channels, fold_condition
 from napari_smlm_diffusion.networks.variance import VarianceHead
 
 
@@ -45,6 +45,12 @@ class Condition:
     scaling: Scaling
     guess: Tensor
     shape: tuple[int, int]
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Size of the noisy images, fine pixels."""
+        height, width = self.encoded[0].shape[2:]
+        return FOLD * height, FOLD * width
 
 
 class Psi:

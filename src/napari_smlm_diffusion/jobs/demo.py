@@ -17,19 +17,10 @@ from napari_smlm_diffusion.jobs.settings import LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.images import read_image
 from napari_smlm_diffusion.results.summary import Frame, write_summary
-from napari_smlm_diffusion.simulation.emitters import Filaments
-from napari_smlm_diffusion.simulation.light import FlatBackground, LognormalPhotons
+from napari_smlm_diffusion.simulation.examples import DENSE
 from napari_smlm_diffusion.simulation.movie import Movie, MovieSettings, simulate
 
-DEMO = MovieSettings(
-    frames=200,
-    shape=(64, 64),
-    density_per_um2=3.0,
-    structure=Filaments(),
-    photons=LognormalPhotons(mean=1000.0, cv=0.4),
-    background=FlatBackground(level=20.0),
-    seed=3,
-)
+DEMO = DENSE
 TOLERANCE_NM = 100.0
 
 

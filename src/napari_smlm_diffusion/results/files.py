@@ -59,6 +59,11 @@ def _free_space(path: Path) -> str:
         return ""
 
 
+def partial_name(path: Path) -> Path:
+    """Return the name of a file that still grows: ``NAME.partial.SUFFIX``."""
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
 class PartialFile:
     """A text file that grows under the name ``NAME.partial.SUFFIX`` until it is complete.
 
@@ -77,7 +82,7 @@ class PartialFile:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.partial = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
+        self.partial = partial_name(self.path)
         self._bytes = 0
         with disk_errors(self.path):
             # Without a buffer: what was written survives the end of the process.

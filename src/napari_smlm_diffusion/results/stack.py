@@ -7,7 +7,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.results.files import disk_errors
+from napari_smlm_diffusion.results.files import disk_errors, partial_name
 
 
 class StackWriter:
@@ -28,7 +28,7 @@ class StackWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+        self.partial = partial_name(path)
         self._writer: tifffile.TiffWriter | None = None
 
     def append(self, samples: NDArray[np.float32]) -> None:

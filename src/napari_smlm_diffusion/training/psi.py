@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from napari_smlm_diffusion.inference.psi import Condition, Psi
-from napari_smlm_diffusion.networks.unet import FOLD, UNet
+from napari_smlm_diffusion.networks.unet import UNet
 from napari_smlm_diffusion.training.pairs import Pairs
 from napari_smlm_diffusion.training.stages import move, network_input_of
 
@@ -59,7 +59,7 @@ class PsiStage:
 
 def padded_target(density: Tensor, condition: Condition) -> Tensor:
     """Return what is diffused for the true (B, sY, sX) densities, padded as the condition is."""
-    height, width = (FOLD * n for n in condition.encoded[0].shape[2:])
+    height, width = condition.padded
     below, right = height - density.shape[1], width - density.shape[2]
     return condition.scaling.target(F.pad(density, (0, right, 0, below)))
 

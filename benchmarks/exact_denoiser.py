@@ -1,0 +1,76 @@
+"""What a sampler and its steps cost where the network is perfect: one molecule's displacement.
+
+    python benchmarks/exact_denoiser.py [--draws 160]
+
+The density of one molecule whose place has a Gaussian posterior is diffused as the shipped recipe
+does it, with the denoiser computed exactly over a grid of places. Prints the SD of the density over
+the true one for each sampler, number of steps and SD of the place.
+"""
+
+import argparse
+
+import torch
+from torch import Tensor
+
+from napari_smlm_diffusion.diffusion.recipe import recipe
+from napari_smlm_diffusion.diffusion.samplers import SAMPLERS
+from napari_smlm_diffusion.training.pairs import kernel_density
+
+SIZE = 24
+RUNS = (
+    ("ddim", 8),
+    ("ddim", 32),
+    ("ancestral", 8),
+    ("ancestral", 32),
+    ("heun", 4),
+    ("multistep", 6),
+    ("multistep", 8),
+    ("multistep", 32),
+)
+
+
+def sd_ratio(name: str, steps: int, sd_fine: float, draws: int) -> float:
+    """Return sampled over true SD of the density, for a place known to `sd_fine` fine pixels."""
+    line = torch.linspace(-3.5 * sd_fine, 3.5 * sd_fine, 23)
+    dy, dx = (part.flatten() for part in torch.meshgrid(line, line, indexing="ij"))
+    centre = SIZE / 8 - 0.5
+    y, x = (centre + d[:, None] / 4 for d in (dy, dx))
+    kernels = kernel_density(y, x, torch.ones_like(y), (SIZE // 4, SIZE // 4), 4, 1.25)
+    weight = torch.softmax(-(dy**2 + dx**2) / (2 * sd_fine**2), 0)
+    mean = (weight[:, None, None] * kernels).sum(0)
+    variance = (weight[:, None, None] * (kernels - mean) ** 2).sum(0)
+    shipped = recipe("residual")
+    scaling = shipped.scaling(mean, variance)
+    targets = scaling.target(kernels).flatten(1)
+    power = (targets**2).sum(1)
+
+    def denoise(noisy: Tensor, sigma: float) -> Tensor:
+        flat = noisy.flatten(1)
+        log_share = weight.log() - (power - 2 * flat @ targets.T) / (2 * sigma**2)
+        return (torch.softmax(log_share, 1) @ targets).reshape(noisy.shape)
+
+    generator = torch.Generator().manual_seed(1)
+
+    def noise(step: int) -> Tensor:
+        return torch.randn(draws, SIZE, SIZE, generator=generator)
+
+    start = shipped.schedule.first * noise(0)
+    drawn = scaling.density(SAMPLERS[name](denoise, start, shipped.schedule.levels(steps), noise))
+    inside = variance.sqrt() > 0.01
+    return float((drawn.var(0)[inside].sum() / variance[inside].sum()).sqrt())
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--draws", type=int, default=160)
+    draws = parser.parse_args().draws
+    print("| sampler | steps | SD / true SD, place known to 0.32 fine px | to 1.2 fine px |")
+    print("|---|---|---|---|")
+    for name, steps in RUNS:
+        ratios = [sd_ratio(name, steps, sd, draws) for sd in (0.32, 1.2)]
+        print(f"| {name} | {steps} | {ratios[0]:.3f} | {ratios[1]:.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
