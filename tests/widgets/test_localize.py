@@ -64,8 +64,8 @@ def test_a_run_adds_density_and_molecules_over_the_frames(viewer, widget_in, mov
     frames = open_movie(viewer, movie_file)
     widget = widget_in(viewer)
     # From the movie's metadata.
-    assert widget.microscope.settings.number("pixel_size_nm") == 100
-    assert widget.microscope.settings.number("gain") == 0.5
+    assert widget.source.microscope.settings.number("pixel_size_nm") == 100
+    assert widget.source.microscope.settings.number("gain") == 0.5
     assert ends(qtbot, widget, widget.run_form.start.click) == "complete"
     density, points = viewer.layers["density"], viewer.layers["localizations"]
     assert type(density).__name__ == "Image"
@@ -115,7 +115,7 @@ def test_the_preview_follows_slider_and_settings(viewer, widget_in, movie_file, 
     assert len(rings.data) > 0
     viewer.dims.set_point(0, 3)
     says("Frame 3:")
-    sigma = widget.microscope.settings.fields["psf_sigma_nm"]
+    sigma = widget.source.microscope.settings.fields["psf_sigma_nm"]
     sigma.setText("200")
     sigma.editingFinished.emit()
     says("PSF sigma 200 nm")
@@ -123,7 +123,7 @@ def test_the_preview_follows_slider_and_settings(viewer, widget_in, movie_file, 
     widget.run_form.preview.setChecked(False)
     assert "preview" not in viewer.layers
     # Half a number is an answer in the form, not a notification.
-    gain = widget.microscope.settings.fields["gain"]
+    gain = widget.source.microscope.settings.fields["gain"]
     gain.setText("-1")
     gain.editingFinished.emit()
     widget.run_form.preview.setChecked(True)
@@ -164,20 +164,20 @@ def test_failures_are_sentences_and_leave_the_button_usable(
     widget.run_form.start.click()
     assert "2 stack axes" in told()[-1]
     viewer.add_image(np.ones((30, 30, 3), np.uint8), name="photo", rgb=True)
-    widget.choice.setCurrentIndex(widget.choice.findText("photo"))
+    widget.source.choice.setCurrentIndex(widget.source.choice.findText("photo"))
     widget.run_form.start.click()
     assert "colour image" in told()[-1]
 
     # A movie that says nothing of its microscope.
     plain = viewer.add_image(np.ones((5, 30, 30), np.uint16), name="plain")
-    widget.choice.setCurrentIndex(widget.choice.findText("plain"))
+    widget.source.choice.setCurrentIndex(widget.source.choice.findText("plain"))
     assert ends(qtbot, widget, widget.run_form.start.click) == "failed"
     assert "“Pixel size”, in nm" in told()[-1]
     assert "--" not in told()[-1]
     viewer.layers.remove(plain)
 
     open_movie(viewer, movie_file)
-    widget.choice.setCurrentIndex(widget.choice.findText("movie"))
+    widget.source.choice.setCurrentIndex(widget.source.choice.findText("movie"))
     before = widget.model.values()["model"]
     widget.model.choose(str(tmp_path / "gone.safetensors"))
     assert ends(qtbot, widget, widget.run_form.start.click) == "failed"
@@ -281,9 +281,9 @@ def test_two_viewers_share_nothing(
         one, two = make_napari_viewer(), make_napari_viewer()
         open_movie(one, movie_file)
         a, b = widget_in(one), widget_in(two)
-        a.microscope.settings.set_values({"psf_sigma_nm": 140.0})
-        assert b.choice.count() == 0
-        assert b.microscope.settings.number("psf_sigma_nm") is None
+        a.source.microscope.settings.set_values({"psf_sigma_nm": 140.0})
+        assert b.source.choice.count() == 0
+        assert b.source.microscope.settings.number("psf_sigma_nm") is None
         assert ends(qtbot, a, a.run_form.start.click) == "complete"
         assert "density" in one.layers
         assert len(two.layers) == 0
@@ -302,7 +302,7 @@ def test_setting_the_pixel_size_scales_the_frames(viewer, widget_in, unit):
         metadata={KEY: {"kind": "frames", "camera": {"gain": 2.0}}},
     )
     widget = widget_in(viewer)
-    form = widget.microscope.settings
+    form = widget.source.microscope.settings
     assert form.number("pixel_size_nm") == {"pixel": None, "um": pytest.approx(100)}[unit]
     assert form.number("gain") == 2
     form.fields["pixel_size_nm"].setText("108")
@@ -320,20 +320,20 @@ def test_presets_and_the_estimate_fill_the_form(viewer, widget_in, movie_file, q
 
     viewer.add_image(open_movie(viewer, movie_file).data, name="unknown")
     widget = widget_in(viewer)
-    form = widget.microscope.settings
+    form = widget.source.microscope.settings
     assert form.number("gain") is None
     for place, preset in enumerate(PRESETS, start=1):
-        widget.microscope.preset.setCurrentIndex(place)
-        widget.microscope.preset.activated.emit(place)
+        widget.source.microscope.preset.setCurrentIndex(place)
+        widget.source.microscope.preset.activated.emit(place)
         for name, value in preset.values.items():
             assert value is None or form.number(name) == value
     form.set_values({"read_noise": 1.5, "pixel_size_nm": 100.0})
-    widget.microscope.estimate.click()
-    qtbot.waitUntil(lambda: not widget._estimates.busy, timeout=PATIENCE)
+    widget.source.microscope.estimate.click()
+    qtbot.waitUntil(lambda: not widget.source._estimates.busy, timeout=PATIENCE)
     # Few and small frames: the numbers are roughly those of the movie.
     assert form.number("gain") == pytest.approx(0.5, rel=0.5)
     assert form.number("psf_sigma_nm") == pytest.approx(130, rel=0.1)
-    assert "ADU/e⁻" in widget.microscope.said.text()
+    assert "ADU/e⁻" in widget.source.microscope.said.text()
 
 
 def test_every_control_has_a_tooltip_and_the_unit_in_its_label(viewer, widget_in):
@@ -346,7 +346,7 @@ def test_every_control_has_a_tooltip_and_the_unit_in_its_label(viewer, widget_in
             if isinstance(inner, QComboBox) or control.objectName().startswith(("qt_", "Scroll")):
                 continue
             assert control.toolTip() or inner is widget.tabs.tabBar(), control
-    rows = widget.microscope.settings.layout_
+    rows = widget.source.microscope.settings.layout_
     labels = [
         rows.itemAt(i, QFormLayout.ItemRole.LabelRole).widget().text()
         for i in range(rows.rowCount())
@@ -413,3 +413,16 @@ def test_garbage_is_collected_in_the_thread_of_the_window(qtbot):
     qtbot.waitUntil(gc.isenabled, timeout=PATIENCE)
     gc.collect()
     assert threads == {threading.main_thread()}
+
+
+def test_what_is_said_of_a_movie_in_one_widget_is_known_in_the_next(viewer, widget_in, movie_file):
+    open_movie(viewer, movie_file)
+    one, two = widget_in(viewer), widget_in(viewer)
+    sigma = one.source.microscope.settings.fields["psf_sigma_nm"]
+    sigma.setText("133")
+    sigma.editingFinished.emit()
+    assert two.source.microscope.settings.number("psf_sigma_nm") == 133
+    two.model.choose("papers")
+    assert one.model.values()["model"] == "papers"
+    later = widget_in(viewer)
+    assert later.source.microscope.settings.values() == one.source.microscope.settings.values()
