@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from napari_smlm_diffusion.diffusion.denoiser import Prediction
-from napari_smlm_diffusion.diffusion.schedule import PAPERS, RESIDUAL, Schedule
+from napari_smlm_diffusion.diffusion.schedule import FORERUNNER, PAPERS, RESIDUAL, Schedule
 from napari_smlm_diffusion.errors import InputError
 
 Given = Literal["frame", "density"]
@@ -81,6 +81,7 @@ RECIPES = {
     for recipe in (
         Recipe("residual", True, "frame", "edm", RESIDUAL, 2),
         Recipe("papers", False, "density", "noise", PAPERS, 2),
+        Recipe("forerunner", False, "density", "noise", FORERUNNER, 1),
     )
 }
 

@@ -164,5 +164,8 @@ class LinearBetas:
 PAPERS = LinearBetas()
 """Of the guided-diffusion papers: gamma_T = 0.60, so it does not end in noise."""
 
+FORERUNNER = LinearBetas(beta_first=1e-6)
+"""Of *Dense Localization Microscopy with DDPM*, as its authors have published their settings."""
+
 RESIDUAL = LogSchedule()
 """For residuals of SD 1: its first level hides the displacement of a molecule in dense frames."""
