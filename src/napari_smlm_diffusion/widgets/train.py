@@ -16,6 +16,7 @@ from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.widgets import train_ranges, train_work
 from napari_smlm_diffusion.widgets.intensity_histogram import Series
 from napari_smlm_diffusion.widgets.movie_form import MovieForm
+from napari_smlm_diffusion.widgets.movie_layers import current_frame
 from napari_smlm_diffusion.widgets.notices import reported
 from napari_smlm_diffusion.widgets.settings_form import complete, in_form_words
 from napari_smlm_diffusion.widgets.train_form import PriorForm, ViewForm
@@ -52,6 +53,7 @@ class Train(QWidget):
         self._drawn: Drawn | None = None
         self._beside: tuple[Image | None, Beside] | None = None  # of the run that goes on
         self._shown: tuple[Image | None, Simulated] | None = None
+        self._watched: Image | None = None
         self._gone = False
         self._build()
         self._soon = QTimer(self)
@@ -107,6 +109,7 @@ class Train(QWidget):
             self.viewer.dims.events.current_step.disconnect(self._on_look)
             self.viewer.events.theme.disconnect(self._on_theme)
             self.movie_form.let_go()
+            self._watch(None)
             self._soon.stop()
             for task in (self._ranges, self._compared, self._files):
                 task.forget()
@@ -248,20 +251,32 @@ class Train(QWidget):
             self.view.said.setText("Nothing was simulated.")
             return
         movie, beside = self._beside
+        frame = 0
         if movie is not None and movie not in self.viewer.layers:
             movie = None
         elif movie is not None:
             beside = Beside.movie(movie)  # it may have been scaled meanwhile
+            frame = current_frame(self.viewer, movie)
         first = self.layers.frames is None
-        self.layers.show(found, beside, self._frame_of(movie))
+        self.layers.show(found, beside, frame)
         self._shown = movie, found
+        self._watch(movie)
         if first:
-            self.viewer.reset_view()  # else it would be beside what is seen
+            self.viewer.reset_view()  # else they would be beside what is seen
         self.view.seed.setValue(found.request.seed + 1)
         self._soon.start()
 
-    def _frame_of(self, movie: Image | None) -> int:
-        return self.movie_form.frame() if movie is self.movie_form.movie else 0
+    def _watch(self, movie: Image | None) -> None:
+        """Follow the contrast limits of this movie: else its frames could not be compared."""
+        if self._watched is not None:
+            self._watched.events.contrast_limits.disconnect(self._on_contrast)
+        self._watched = movie
+        if movie is not None:
+            movie.events.contrast_limits.connect(self._on_contrast)
+
+    def _on_contrast(self, event: Any) -> None:
+        if self.layers.frames is not None:
+            self.layers.frames.contrast_limits = event.source.contrast_limits
 
     # What follows the slider
 
@@ -270,10 +285,13 @@ class Train(QWidget):
 
     def _settle(self) -> None:
         """Keep the simulated frames beside the current ones, and compare their intensities."""
-        shown = None if self._shown is None else self._shown[1]
-        if self._shown is not None and (movie := self._shown[0]) is not None:
-            if movie in self.viewer.layers and movie is self.movie_form.movie:
-                self.layers.place(Beside.movie(movie), self.movie_form.frame())
+        shown = None
+        if self._shown is not None:
+            movie, found = self._shown
+            if movie is not None and movie in self.viewer.layers:
+                self.layers.place(Beside.movie(movie), current_frame(self.viewer, movie))
+            # Counts of another movie's camera are no measure of this one.
+            shown = found if movie is self.movie_form.movie else None
         try:
             stack = self._stack()
         except InputError as error:

@@ -200,8 +200,9 @@ def _middle(stack: FrameStack, side: int) -> tuple[int, int]:
 
 
 def _check_size(prior: Prior, side: int) -> None:
-    span = side + 2 * 3 * prior.psf_sigma_px[1]
-    most = max(prior.density_per_px2[1] * span**2, float(prior.disc_count[1]))
+    if prior.structures == ("disc",):
+        return  # which has its own number of molecules
+    most = prior.density_per_px2[1] * (side + 2 * 3 * prior.psf_sigma_px[1]) ** 2
     if most > _MOST_MOLECULES:
         raise InputError(
             f"up to {most:,.0f} molecules in a frame of {side} x {side} pixels are too many to "
