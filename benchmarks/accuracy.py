@@ -15,9 +15,10 @@ import numpy as np
 
 from napari_smlm_diffusion.evaluation.metrics import evaluate
 from napari_smlm_diffusion.evaluation.report import Evaluation
-from napari_smlm_diffusion.inference.model import load_model, resolve
+from napari_smlm_diffusion.inference.model import load_model
 from napari_smlm_diffusion.inference.phi import PhiLocalizer
 from napari_smlm_diffusion.networks import checkpoint
+from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.simulation.movie import Movie, MovieSettings, simulate

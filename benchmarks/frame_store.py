@@ -19,8 +19,9 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from napari_smlm_diffusion.inference.model import Model, load_model, resolve
-from napari_smlm_diffusion.networks.checkpoint import SamplingSettings
+from napari_smlm_diffusion.inference.model import Model, load_model
+from napari_smlm_diffusion.networks.card import SamplingSettings
+from napari_smlm_diffusion.networks.library import resolve
 
 Numbers = dict[str, Any]
 Work = Callable[[Numbers, int], Numbers]

@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.density import density_image
-from napari_smlm_diffusion.inference.model import Model, load_model, resolve
+from napari_smlm_diffusion.inference.model import Model, load_model
 from napari_smlm_diffusion.inference.posterior import Moments, Posterior
-from napari_smlm_diffusion.networks.checkpoint import SamplingSettings
+from napari_smlm_diffusion.networks.card import SamplingSettings
 from napari_smlm_diffusion.networks.inputs import network_input
+from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.reference.grid import grid_posterior
 from napari_smlm_diffusion.reference.metropolis import papers_chain, sample_posterior

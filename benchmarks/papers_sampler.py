@@ -24,7 +24,7 @@ from napari_smlm_diffusion.evaluation.spread import (
 from napari_smlm_diffusion.inference.model import Model
 from napari_smlm_diffusion.inference.phi import PhiLocalizer
 from napari_smlm_diffusion.inference.posterior import Posterior
-from napari_smlm_diffusion.networks.checkpoint import SamplingSettings
+from napari_smlm_diffusion.networks.card import SamplingSettings
 from napari_smlm_diffusion.settings import Microscope
 from napari_smlm_diffusion.training.pairs import Pairs
 

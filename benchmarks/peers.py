@@ -21,9 +21,10 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.evaluation.metrics import evaluate
-from napari_smlm_diffusion.inference.model import load_model, resolve
+from napari_smlm_diffusion.inference.model import load_model
 from napari_smlm_diffusion.inference.moviecheck import check_movie, sample_frames
 from napari_smlm_diffusion.inference.phi import PhiLocalizer
+from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.settings import Microscope
 

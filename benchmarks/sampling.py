@@ -16,10 +16,11 @@ import time
 import numpy as np
 import torch
 
-from napari_smlm_diffusion.inference.model import load_model, resolve
+from napari_smlm_diffusion.inference.model import load_model
 from napari_smlm_diffusion.inference.posterior import Moments, Posterior
 from napari_smlm_diffusion.inference.psi import Psi
-from napari_smlm_diffusion.networks.checkpoint import SamplingSettings
+from napari_smlm_diffusion.networks.card import SamplingSettings
+from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.settings import Microscope
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate

@@ -21,8 +21,9 @@ from decode_sized import DecodeSized
 
 from napari_smlm_diffusion.cli import main as command
 from napari_smlm_diffusion.inference.candidates import evaluate
-from napari_smlm_diffusion.inference.model import load_model, resolve
+from napari_smlm_diffusion.inference.model import load_model
 from napari_smlm_diffusion.networks.inputs import network_input
+from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
 
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.inference.candidates import find_candidates
-from napari_smlm_diffusion.inference.model import load_model, resolve
+from napari_smlm_diffusion.inference.model import load_model
+from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.training.pairs import draw_pairs
 from napari_smlm_diffusion.training.prior import Prior
 

@@ -23,6 +23,13 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20260201)
 
 
+@pytest.fixture(autouse=True)
+def own_models(tmp_path_factory, monkeypatch) -> None:
+    """No test sees the models of whoever runs it."""
+    folder = tmp_path_factory.getbasetemp() / "none" / "models"
+    monkeypatch.setenv("SMLM_DIFFUSION_MODELS", str(folder))
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Other people's recordings; they are too large for the repository."""
@@ -43,10 +50,11 @@ def tiny_model(tmp_path_factory) -> Path:
 
     from napari_smlm_diffusion.inference.rows import RowPredictor
     from napari_smlm_diffusion.networks import checkpoint
+    from napari_smlm_diffusion.networks.card import ModelCard, NetworkSettings
     from napari_smlm_diffusion.networks.deepstorm import DeepStorm
     from napari_smlm_diffusion.networks.variance import VarianceHead
 
-    network = checkpoint.NetworkSettings(channels=8, dilations=(1,), up_channels=(8, 4))
+    network = NetworkSettings(channels=8, dilations=(1,), up_channels=(8, 4))
     phi = DeepStorm(network.channels, network.dilations, network.up_channels, network.refinements)
     head, rows = VarianceHead(network.channels), RowPredictor()
     with torch.no_grad():
@@ -66,7 +74,7 @@ def tiny_model(tmp_path_factory) -> Path:
         **checkpoint.with_prefix(head.state_dict(), "variance"),
         **checkpoint.with_prefix(rows.state_dict(), "rows"),
     }
-    card = checkpoint.ModelCard(
+    card = ModelCard(
         name="tiny",
         package_version="0",
         network=network,
@@ -87,9 +95,10 @@ def tiny_psi_model(tiny_model) -> Path:
     """
     from napari_smlm_diffusion.inference.psi import build_unet
     from napari_smlm_diffusion.networks import checkpoint
+    from napari_smlm_diffusion.networks.card import PsiSettings
 
     tensors, card = checkpoint.load(tiny_model)
-    settings = checkpoint.PsiSettings(width=4, encoder_width=8, multipliers=(1, 1, 1))
+    settings = PsiSettings(width=4, encoder_width=8, multipliers=(1, 1, 1))
     unet = build_unet(settings, card.network.channels)
     half = {name: weights.half() for name, weights in unet.state_dict().items()}
     stages = {**card.stages, "psi": {"settings": {"frame_size": 16}}}

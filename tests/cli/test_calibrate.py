@@ -5,7 +5,7 @@ import json
 import pytest
 
 from napari_smlm_diffusion.cli import calibrate, main
-from napari_smlm_diffusion.networks.checkpoint import load_card
+from napari_smlm_diffusion.networks.card import load_card
 
 SHORT = ["--frames", "20", "--samples", "9"]
 

@@ -13,7 +13,7 @@ import tifffile
 from napari_smlm_diffusion import __version__
 from napari_smlm_diffusion.cli import COMMANDS, main
 from napari_smlm_diffusion.frames import open_stack
-from napari_smlm_diffusion.inference import model
+from napari_smlm_diffusion.networks import library
 from napari_smlm_diffusion.results.formats import thunderstorm
 
 
@@ -105,8 +105,9 @@ def test_evaluate_finds_the_truth_true(command, movie_file, tmp_path):
 
 
 def test_models_lists_what_is_shipped_and_shows_a_card(command, tiny_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(model, "SHIPPED", tmp_path)
+    monkeypatch.setattr(library, "SHIPPED", tmp_path)
     assert "no model is shipped" in command("models")
+    assert str(library.own_folder()) in command("models")
     shutil.copy(tiny_model, tmp_path / "tiny.safetensors")
     assert command("models").split()[0] == "tiny"
     for name in ("tiny", tiny_model):
@@ -114,6 +115,15 @@ def test_models_lists_what_is_shipped_and_shows_a_card(command, tiny_model, tmp_
         assert "100 to 20000" in card
         assert "sha256" in card
         assert "upsampling" in card
+
+
+def test_models_are_imported_and_exported(command, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setenv(library.FOLDER_VARIABLE, str(tmp_path / "models"))
+    assert "mine: kept as" in command("models", "mine", "--import", tiny_model)
+    assert any(line.startswith("mine") for line in command("models").splitlines())
+    out = tmp_path / "copy.safetensors"
+    command("models", "mine", "--export", out)
+    assert out.read_bytes() == tiny_model.read_bytes()
 
 
 SMALL = {
@@ -181,7 +191,7 @@ def test_the_demo_in_small(tmp_path, tiny_model, monkeypatch, command):
 
 @pytest.mark.slow
 def test_the_demo(tmp_path, command):
-    if "general" not in model.shipped_names():
+    if "general" not in library.shipped_names():
         pytest.skip("no general model is shipped")
     said = command("demo", "--out", tmp_path)
     assert "precision" in said

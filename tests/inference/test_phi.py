@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from napari_smlm_diffusion.evaluation.metrics import evaluate
-from napari_smlm_diffusion.inference.model import load_model, resolve, shipped_names
+from napari_smlm_diffusion.inference.model import load_model
 from napari_smlm_diffusion.inference.phi import PhiLocalizer
 from napari_smlm_diffusion.localizations import validate
+from napari_smlm_diffusion.networks.library import resolve, shipped_names
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.psf import expected_image
 from napari_smlm_diffusion.settings import Microscope

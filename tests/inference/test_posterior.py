@@ -10,7 +10,7 @@ from napari_smlm_diffusion.inference.fields import Field, spans
 from napari_smlm_diffusion.inference.model import Model, load_model
 from napari_smlm_diffusion.inference.posterior import Moments, Posterior, _batches
 from napari_smlm_diffusion.inference.psi import Psi, build_unet
-from napari_smlm_diffusion.networks.checkpoint import PsiSettings, SamplingSettings
+from napari_smlm_diffusion.networks.card import PsiSettings, SamplingSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.settings import Microscope
 

@@ -24,7 +24,7 @@ from napari_smlm_diffusion.jobs.calibration_frames import (
     simulate_frame,
 )
 from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings, narrowed
-from napari_smlm_diffusion.networks.checkpoint import NetworkSettings
+from napari_smlm_diffusion.networks.card import NetworkSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.optics.psf import expected_image

@@ -7,16 +7,15 @@ import pytest
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack, open_stack
-from napari_smlm_diffusion.inference import model
 from napari_smlm_diffusion.jobs.plan import prepare
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
-from napari_smlm_diffusion.networks import checkpoint
+from napari_smlm_diffusion.networks import checkpoint, library
 
 
 @pytest.fixture
 def shipped(tmp_path, tiny_model, monkeypatch):
     """Ship copies of the tiny model under these names, each with a prior of its own."""
-    monkeypatch.setattr(model, "SHIPPED", tmp_path)
+    monkeypatch.setattr(library, "SHIPPED", tmp_path)
 
     def ship(**priors):
         tensors, card = checkpoint.load(tiny_model)

@@ -9,7 +9,13 @@ import torch
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.networks.checkpoint import ModelCard, NetworkSettings
+from napari_smlm_diffusion.networks.card import (
+    FORMAT_VERSION,
+    ModelCard,
+    NetworkSettings,
+    file_hash,
+    load_card,
+)
 
 
 def card(**values):
@@ -36,9 +42,9 @@ def test_weights_and_card_come_back(model_path):
 
 def test_the_same_weights_give_the_same_file_in_a_fresh_process(model_path):
     code = (
-        "import sys, hashlib; from napari_smlm_diffusion.networks import checkpoint as c;"
+        "import sys, hashlib; from napari_smlm_diffusion.networks import card, checkpoint as c;"
         "from pathlib import Path; t, k = c.load(Path(sys.argv[1]));"
-        "c.save(Path(sys.argv[2]), t, k); print(c.file_hash(Path(sys.argv[2])))"
+        "c.save(Path(sys.argv[2]), t, k); print(card.file_hash(Path(sys.argv[2])))"
     )
     other = model_path.with_name("other.safetensors")
     out = subprocess.run(
@@ -47,7 +53,7 @@ def test_the_same_weights_give_the_same_file_in_a_fresh_process(model_path):
         capture_output=True,
         text=True,
     )
-    assert out.stdout.strip() == checkpoint.file_hash(model_path)
+    assert out.stdout.strip() == file_hash(model_path)
 
 
 class Bomb:
@@ -103,9 +109,9 @@ def test_a_truncated_model_is_refused(model_path):
 
 def test_a_newer_format_is_refused_with_the_way_out(tmp_path):
     path = tmp_path / "new.safetensors"
-    checkpoint.save(path, {}, card(format_version=checkpoint.FORMAT_VERSION + 1))
+    checkpoint.save(path, {}, card(format_version=FORMAT_VERSION + 1))
     with pytest.raises(InputError, match="update napari-smlm-diffusion"):
-        checkpoint.load_card(path)
+        load_card(path)
 
 
 def test_a_card_with_an_unknown_network_setting_is_refused(tmp_path):
@@ -114,4 +120,4 @@ def test_a_card_with_an_unknown_network_setting_is_refused(tmp_path):
     header = json.dumps({"__metadata__": {"napari_smlm_diffusion": text}}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header)
     with pytest.raises(InputError, match="chanels"):
-        checkpoint.load_card(path)
+        load_card(path)

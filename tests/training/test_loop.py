@@ -3,7 +3,7 @@ import torch
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.model import build_phi, load_model
-from napari_smlm_diffusion.networks.checkpoint import NetworkSettings, PsiSettings
+from napari_smlm_diffusion.networks.card import NetworkSettings, PsiSettings
 from napari_smlm_diffusion.training import job, rows, scale
 from napari_smlm_diffusion.training.ema import Ema
 from napari_smlm_diffusion.training.loop import CHECKPOINT, TrainingSettings, draw, train

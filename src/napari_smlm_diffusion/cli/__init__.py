@@ -21,7 +21,7 @@ COMMANDS = {
     "evaluate": "compare localizations with the truth",
     "calibrate": "simulate, sample, and say whether a model's uncertainties are true",
     "demo": "simulate, localize and evaluate a dense movie",
-    "models": "list the shipped models, or show one",
+    "models": "list, show, import and export models",
     "train": "train a model",
 }
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 130

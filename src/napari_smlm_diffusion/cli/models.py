@@ -1,34 +1,88 @@
-"""``smlm-diffusion models``: what is shipped, and what a model was made for."""
+"""``smlm-diffusion models``: the shipped ones, your own, and what a model was made for."""
 
 import argparse
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+from napari_smlm_diffusion.errors import InputError
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument(
-        "model", metavar="NAME", nargs="?", help="a shipped model, or a model file: show its card"
+        "model", metavar="NAME", nargs="?", help="a model, or a model file: show its card"
     )
+    parser.add_argument("--export", metavar="FILE", help="write the model NAME to a file")
+    parser.add_argument(
+        "--import",
+        dest="import_",
+        metavar="FILE",
+        help="keep a copy of a model file among your own models, under NAME or the card's name",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there already")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the list, or one card."""
-    from napari_smlm_diffusion.inference.model import resolve, shipped_names
-    from napari_smlm_diffusion.networks.checkpoint import file_hash, load_card
+    """Print the list or one card, or copy a model file in or out."""
+    from napari_smlm_diffusion.networks import library
 
-    if options.model is not None:
-        path = resolve(options.model)
-        card = load_card(path)
-        print("\n".join(_lines({**card.model_dump(mode="json"), "sha256": file_hash(path)})))
-        return 0
-    names = shipped_names()
-    for name in names:
-        print(f"{name:<10} {load_card(resolve(name)).description}".rstrip())
-    if not names:
-        print("no model is shipped with this installation")
+    if options.import_ is not None and options.export is not None:
+        raise InputError("--import and --export: choose one of them")
+    if options.import_ is not None:
+        file = Path(options.import_)
+        path = library.add(file, options.model, replace=options.overwrite)
+        print(f"{path.stem}: kept as {path}")
+    elif options.export is not None:
+        _export(options.model, Path(options.export), options.overwrite)
+    elif options.overwrite:
+        raise InputError("--overwrite without --import or --export")
+    elif options.model is not None:
+        _show(library.resolve(options.model))
+    else:
+        _list()
     return 0
+
+
+def _export(name: str | None, to: Path, replace: bool) -> None:
+    from napari_smlm_diffusion.networks import card, library
+
+    if name is None:
+        raise InputError("--export: say which model, as in `models general --export FILE`")
+    path = library.resolve(name)
+    card.load_card(path)  # no file that is none of ours is handed on
+    if to.suffix != ".safetensors":
+        raise InputError(f"--export {to}: the name of a model file ends in .safetensors")
+    if to.exists() and not replace:
+        raise InputError(f"--export {to}: the file exists; replace it with --overwrite")
+    library.copy(path, to)
+    print(to)
+
+
+def _show(path: Path) -> None:
+    from napari_smlm_diffusion.networks.card import file_hash, load_card
+
+    card = load_card(path)
+    print("\n".join(_lines({**card.model_dump(mode="json"), "sha256": file_hash(path)})))
+
+
+def _list() -> None:
+    from napari_smlm_diffusion.networks import library
+    from napari_smlm_diffusion.networks.card import load_card
+
+    shipped, own = library.shipped_names(), library.own_names()
+    for name in shipped + [name for name in own if name not in shipped]:
+        where = "" if name in shipped else "  (your own)"
+        try:
+            said = load_card(library.resolve(name)).description
+        except InputError as error:  # one damaged file hides no other model
+            said = str(error)
+        print(f"{name:<12} {said}{where}".rstrip())
+    if not shipped:
+        print("no model is shipped with this installation")
+    if not own:
+        print(f"your own models are kept in {library.own_folder()} (models --import FILE)")
 
 
 def _lines(values: Mapping[str, Any], indent: int = 0) -> Iterator[str]:

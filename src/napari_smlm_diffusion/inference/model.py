@@ -9,11 +9,9 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.psi import Psi, build_unet
 from napari_smlm_diffusion.inference.rows import RowPredictor
 from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.networks.checkpoint import ModelCard, NetworkSettings
+from napari_smlm_diffusion.networks.card import ModelCard, NetworkSettings, file_hash
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.variance import VarianceHead
-
-SHIPPED = Path(__file__).parent.parent / "weights"
 
 
 @dataclass(frozen=True)
@@ -26,30 +24,6 @@ class Model:
     rows: RowPredictor | None
     psi: Psi | None
     hash: str
-
-
-def shipped_names() -> list[str]:
-    """Return the names of the models in the package."""
-    return sorted(p.stem for p in SHIPPED.glob("*.safetensors"))
-
-
-def resolve(name_or_file: str) -> Path:
-    """Return the model file of a shipped name or of a path.
-
-    Raises
-    ------
-    InputError
-        If it is neither.
-    """
-    if name_or_file in shipped_names():
-        return SHIPPED / f"{name_or_file}.safetensors"
-    path = Path(name_or_file)
-    if path.suffix or path.exists():
-        return path
-    raise InputError(
-        f"--model {name_or_file}: no shipped model has this name and no such file exists; "
-        f"shipped are {', '.join(shipped_names()) or 'none'}"
-    )
 
 
 def build_phi(network: NetworkSettings) -> DeepStorm:
@@ -97,4 +71,4 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> Model:
     psi = None
     if unet is not None and head is not None and card.psi is not None:
         psi = Psi(phi, head, unet, card.psi)
-    return Model(card, phi, head, rows, psi, checkpoint.file_hash(path))
+    return Model(card, phi, head, rows, psi, file_hash(path))

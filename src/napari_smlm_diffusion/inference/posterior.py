@@ -15,7 +15,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.fields import Field
 from napari_smlm_diffusion.inference.model import Model
 from napari_smlm_diffusion.inference.psi import Psi
-from napari_smlm_diffusion.networks.checkpoint import SamplingSettings
+from napari_smlm_diffusion.networks.card import SamplingSettings
 from napari_smlm_diffusion.networks.deepstorm import UPSAMPLING
 from napari_smlm_diffusion.networks.inputs import network_input
 from napari_smlm_diffusion.settings import Microscope

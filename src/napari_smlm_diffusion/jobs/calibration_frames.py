@@ -21,7 +21,7 @@ from napari_smlm_diffusion.inference.posterior import Posterior
 from napari_smlm_diffusion.inference.sample_peaks import MIN_MASS, Peaks, peaks_of_samples
 from napari_smlm_diffusion.inference.sample_rows import SampleRows, rows_from_peaks
 from napari_smlm_diffusion.inference.sampled import sample_frame
-from napari_smlm_diffusion.networks.checkpoint import NetworkSettings, SamplingSettings
+from napari_smlm_diffusion.networks.card import NetworkSettings, SamplingSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.settings import Microscope

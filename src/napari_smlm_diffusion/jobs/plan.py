@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack, parse_frame_range, parse_roi
 from napari_smlm_diffusion.inference.localizer import Localizer
-from napari_smlm_diffusion.inference.model import load_model, resolve, shipped_names
+from napari_smlm_diffusion.inference.model import load_model
 from napari_smlm_diffusion.inference.moviecheck import (
     MovieCheck,
     check_movie,
@@ -27,7 +27,8 @@ from napari_smlm_diffusion.jobs.chunks import chunks
 from napari_smlm_diffusion.jobs.device import choose_device
 from napari_smlm_diffusion.jobs.sampling import check_sampling, choose_posterior, sampled_frames
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
-from napari_smlm_diffusion.networks.checkpoint import ModelCard, NetworkSettings, load_card
+from napari_smlm_diffusion.networks.card import ModelCard, NetworkSettings, load_card
+from napari_smlm_diffusion.networks.library import resolve, shipped_names
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.settings import Microscope, Roi
 

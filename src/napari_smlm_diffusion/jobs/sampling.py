@@ -7,7 +7,7 @@ from napari_smlm_diffusion.frames import parse_frame_range
 from napari_smlm_diffusion.inference.model import Model
 from napari_smlm_diffusion.inference.posterior import Posterior, check_samples, psi_of
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
-from napari_smlm_diffusion.networks.checkpoint import SamplingSettings
+from napari_smlm_diffusion.networks.card import SamplingSettings
 from napari_smlm_diffusion.settings import Microscope
 
 

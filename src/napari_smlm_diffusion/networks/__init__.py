@@ -1,1 +1,1 @@
-"""The networks, and the checkpoint that keeps weights and model card in one safe file."""
+"""The networks; the file that keeps weights and card; the models that are at hand by name."""

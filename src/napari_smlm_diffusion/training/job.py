@@ -8,12 +8,14 @@ import torch
 
 from napari_smlm_diffusion import __version__
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.inference.model import build_phi, resolve
+from napari_smlm_diffusion.inference.model import build_phi
 from napari_smlm_diffusion.inference.psi import Psi, build_unet
 from napari_smlm_diffusion.inference.rows import RowPredictor
 from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.networks.checkpoint import ModelCard, PsiSettings, part, with_prefix
+from napari_smlm_diffusion.networks.card import ModelCard, PsiSettings
+from napari_smlm_diffusion.networks.checkpoint import part, with_prefix
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.training.loop import TrainingSettings, draw, train

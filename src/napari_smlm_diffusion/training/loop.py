@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import nn
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.networks.checkpoint import NetworkSettings, PsiSettings
+from napari_smlm_diffusion.networks.card import NetworkSettings, PsiSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.training.ahead import simulate_ahead

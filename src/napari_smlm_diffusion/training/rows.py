@@ -9,7 +9,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.matching import match_frames
 from napari_smlm_diffusion.inference.candidates import Candidates, find_candidates
 from napari_smlm_diffusion.inference.rows import RowPredictor, bounded_step, features
-from napari_smlm_diffusion.networks.checkpoint import NetworkSettings
+from napari_smlm_diffusion.networks.card import NetworkSettings
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.progress import Progress
