@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
+from napari_smlm_diffusion.networks import library
 from napari_smlm_diffusion.widgets.fields import combo
 from napari_smlm_diffusion.widgets.presets import PRESETS
 from napari_smlm_diffusion.widgets.settings_form import SettingsForm
@@ -38,8 +39,6 @@ _EMPTY = {
     "roi": "whole field",
     "batch": "chosen by itself",
 }
-# Here and not asked of `inference.model`, which brings torch.
-_WEIGHTS = Path(__file__).parent.parent / "weights"
 
 
 class MicroscopeForm(QWidget):
@@ -117,8 +116,10 @@ class ModelForm(QWidget):
             "movie."
         )
         self.model.addItem("automatic: the one that fits", "auto")
-        for name in sorted(path.stem for path in _WEIGHTS.glob("*.safetensors")):
+        for name in library.shipped_names():
             self.model.addItem(name, name)
+        for name in library.own_names():
+            self.model.addItem(f"{name} (your own)", name)
         self.file = QPushButton("Model file…")
         self.file.setToolTip("Use a model file (.safetensors) of your own.")
         self.settings = SettingsForm(LocalizeSettings, _RUN, _EMPTY)
