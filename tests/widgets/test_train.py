@@ -66,9 +66,8 @@ def settled(qtbot, widget):
     )
 
 
-@pytest.mark.parametrize("unit", ["nm", "um"])
-def test_simulated_frames_stand_right_of_the_movie(viewer, widget_in, qtbot, unit):
-    size = {"nm": 100.0, "um": 0.1}[unit]
+def test_simulated_frames_stand_right_of_the_movie(viewer, widget_in, qtbot):
+    size, unit = 0.1, "um"
     movie = add_movie(
         viewer,
         scale=(2.0, size, size),
@@ -223,12 +222,19 @@ def test_a_single_frame_and_odd_axes_have_frames_beside_them(viewer, widget_in, 
     counts = np.full((24, 30), 120, np.uint16)
     about = {KEY: {"kind": "frames", "camera": CAMERA}}
     widget = widget_in(viewer)
-    for data in (counts, counts[None, None].repeat(5, axis=0)):
-        layer = viewer.add_image(data, scale=[1] * (data.ndim - 2) + [100, 100], metadata=about)
+    for data, unit in ((counts, "nm"), (counts[None, None].repeat(5, axis=0), "pixel")):
+        leading = data.ndim - 2
+        layer = viewer.add_image(
+            data,
+            scale=(*[1] * leading, 100, 100),
+            units=(*["pixel"] * leading, unit, unit),
+            metadata=about,
+        )
         assert ends(qtbot, widget, widget.view.start.click) == "complete"
         frames = viewer.layers["simulated frames"]
         assert frames.data.shape == (3, *(1,) * max(0, data.ndim - 3), 24, 30)
         np.testing.assert_allclose(frames.translate[-1], 3200)
+        assert tuple(frames.units[-2:]) == tuple(layer.units[-2:])
         assert len(viewer.layers) == 3
         viewer.layers.remove(layer)
 

@@ -6,8 +6,8 @@ from typing import Any
 from napari.layers import Image
 from napari.utils.notifications import show_info
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from napari_smlm_diffusion.errors import InputError, SmlmError
 from napari_smlm_diffusion.frames import FrameStack
@@ -68,18 +68,24 @@ class Train(QWidget):
         self.movie_form = MovieForm(self.viewer)
         self.microscope = self.movie_form.microscope
         self.prior_form, self.view = PriorForm(), ViewForm()
+        # On a small screen the form would be squeezed until nothing could be read.
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(self.prior_form)
         self.tabs = QTabWidget()
         for form, words, tip in (
             (self.microscope, "Microscope", "Pixel size, PSF and camera"),
-            (self.prior_form, "Simulation", "The ranges that every simulated frame is drawn from"),
+            (area, "Simulation", "The ranges that every simulated frame is drawn from"),
         ):
             self.tabs.addTab(form, words)
             self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
-        self.tabs.setCurrentWidget(self.prior_form)
+        self.tabs.setCurrentWidget(area)
         layout = QVBoxLayout(self)
         layout.addWidget(self.movie_form)
-        layout.addWidget(self.tabs)
-        layout.addWidget(self.view, 1)
+        layout.addWidget(self.tabs, 3)
+        layout.addWidget(self.view, 2)
         self.setMinimumWidth(340)
 
     def _connect(self) -> None:

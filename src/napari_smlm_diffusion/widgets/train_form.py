@@ -110,6 +110,7 @@ class PriorForm(QWidget):
         super().__init__(parent)
         self.lines: dict[str, tuple[QLineEdit, ...]] = {}
         self.structures: dict[str, QCheckBox] = {}
+        self._rows: dict[str, tuple[QWidget, QWidget]] = {}
         self.fill_in = QPushButton("Fill in from this movie")
         self.fill_in.setToolTip(
             "Measure PSF width, photons, background and density in a sample of the movie's\n"
@@ -131,8 +132,8 @@ class PriorForm(QWidget):
         layout.setContentsMargins(0, 6, 0, 0)
         layout.setSpacing(3)
         layout.addWidget(self.fill_in)
-        layout.addLayout(form)
         layout.addWidget(self.said)
+        layout.addLayout(form)
         layout.addStretch(1)
         self.set_prior(GENERAL)
 
@@ -161,6 +162,7 @@ class PriorForm(QWidget):
         label = QLabel(f"{row.title} ({row.unit})")
         label.setToolTip(tip)
         form.addRow(label, line_of)
+        self._rows[name] = label, line_of
 
     def _add_structures(self, form: QFormLayout) -> None:
         boxes = QWidget()
@@ -177,8 +179,8 @@ class PriorForm(QWidget):
 
     def _on_disc(self, wanted: bool) -> None:
         for name in ("disc_radius_px", "disc_count"):
-            for line in self.lines[name]:
-                line.setEnabled(wanted)
+            for part in self._rows[name]:
+                part.setVisible(wanted)
 
     def set_prior(self, prior: Prior) -> None:
         """Fill everything in."""
