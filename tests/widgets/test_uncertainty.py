@@ -467,8 +467,12 @@ def test_what_the_thread_finds_out_is_a_sentence_and_leaves_the_button_usable(
     assert "“Steps” 1" in fails()
     widget.form.settings.set_values({"steps": 2})
     widget.source.microscope.settings.set_values({"psf_sigma_nm": 100.0})
-    widget.form.choose_region(draw(viewer, box(200, 500, 200, 500)))
+    shapes = draw(viewer, box(200, 500, 200, 500))
+    widget.form.choose_region(shapes)
     assert "smaller than one spot" in fails()
+    shapes.data = [np.array(box(-200, 500, 200, 500))]
+    widget.run_form.start.click()
+    assert "outside the frames" in told()[-1]
     widget.form.region.setCurrentIndex(0)
     widget.model.choose(str(tiny_model))
     assert "draws no samples" in widget.form.about.text()
@@ -510,25 +514,26 @@ def test_a_failure_after_some_samples_keeps_them(viewer, widget_in, told, qtbot,
     assert widget.run_form.far.text().startswith("Failed: K = 2 of 4 samples")
 
 
-@pytest.mark.parametrize(
-    ("shape", "kind", "words"),
-    [
-        (None, "", "there is no rectangle"),
-        (box(200, 900, 200, 900), "polygon", "is a polygon"),
-        (box(200, 900, 200, 900), "ellipse", "is a ellipse"),
+def test_other_shapes_are_refused():
+    from napari.layers import Image, Shapes
+
+    from napari_smlm_diffusion.widgets.drawn_region import region_of
+
+    data, options, _ = frames_layer(movie(), pixel_size_nm=PIXEL)
+    frames = Image(data, **options)
+    with pytest.raises(InputError, match="there is no rectangle"):
+        region_of(Shapes(None, ndim=2), frames)
+    for shape, kind, words in (
+        (box(200, 900, 200, 900), "polygon", "of the type polygon"),
+        ([(200, 200), (900, 900)], "line", "of the type line"),
         ([(200, 800), (800, 200), (1400, 800), (800, 1400)], "rectangle", "rotated"),
         (box(-900, 900, 200, 900), "rectangle", "outside the frames"),
         (box(5000, 9000, 200, 900), "rectangle", "outside the frames"),
         (box(160, 190, 200, 900), "rectangle", "no whole camera pixel"),
-    ],
-)
-def test_other_shapes_are_refused(viewer, shape, kind, words):
-    from napari_smlm_diffusion.widgets.drawn_region import region_of
-
-    frames = add_movie(viewer)
-    layer = viewer.add_shapes(None) if shape is None else draw(viewer, shape, kind)
-    with pytest.raises(InputError, match=words):
-        region_of(layer, frames)
+    ):
+        layer = Shapes([np.array(shape, float)], shape_type=kind, units=("nm", "nm"))
+        with pytest.raises(InputError, match=words):
+            region_of(layer, frames)
 
 
 def test_the_selected_rectangle_is_the_region(viewer, widget_in):
@@ -681,26 +686,29 @@ def test_the_calibration_is_said_in_words(viewer, widget_in):
     assert "found when it runs" in about.text()
 
 
-def test_what_localize_was_told_is_known_here(viewer, widget_in, tiny_psi_model):
-    from napari_smlm_diffusion.widgets.localize import Localize
-
-    add_movie(viewer)
-    localize = Localize(viewer)
+def test_what_localize_was_told_is_known_here(viewer, qtbot, tiny_psi_model):
+    """As a user opens both: napari hands a proxy of its viewer to each."""
+    frames = add_movie(viewer)
+    _, localize = viewer.window.add_plugin_dock_widget(NAME, "Localize")
     localize.run_form.preview.setChecked(False)
-    viewer.window.add_dock_widget(localize, name="Localize")
-    localize.model.choose("papers")
+    localize.model.choose(str(tiny_psi_model))
     line = localize.source.microscope.settings.fields["psf_sigma_nm"]
     line.setText("123")
     line.editingFinished.emit()
-    from napari_smlm_diffusion.widgets.uncertainty import Uncertainty
-
-    widget = Uncertainty(viewer)
-    viewer.window.add_dock_widget(widget, name="Uncertainty")
+    _, widget = viewer.window.add_plugin_dock_widget(NAME, "Uncertainty")
     assert widget.source.microscope.settings.number("psf_sigma_nm") == 123
-    assert widget.model.values()["model"] == "papers"
+    assert widget.model.values()["model"] == str(tiny_psi_model)
     assert widget.form.settings.number("samples") == 32
-    widget.close()
-    localize.close()
+    assert ends(qtbot, localize, localize.run_form.start.click) == "complete"
+    # Samples of a frame go into the molecules that Localize has found.
+    widget.form.settings.set_values({"samples": 8, "steps": 2})
+    assert ends(qtbot, widget, widget.run_form.start.click) == "complete"
+    points = viewer.layers["localizations"]
+    frame = widget.source.frame()
+    source = dataset_of(points.metadata).table.groupby("frame")["uncertainty_source"].unique()
+    assert [list(source[t]) for t in (0, frame)] == [["head"], ["samples:8"]]
+    assert "molecules (samples)" not in viewer.layers
+    assert frames in viewer.layers
 
 
 def test_every_control_has_a_tooltip(viewer, widget_in):

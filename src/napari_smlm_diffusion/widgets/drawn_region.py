@@ -65,7 +65,7 @@ def _vertices(layer: Shapes, name: str) -> NDArray[np.float64]:
     place = selected[0] if selected else 0
     if layer.shape_type[place] != "rectangle":
         raise InputError(
-            f"the shape in {name} is a {layer.shape_type[place]}, no rectangle: {_HOW}"
+            f"the shape in {name} is of the type {layer.shape_type[place]}, no rectangle: {_HOW}"
         )
     return np.asarray(layer.data[place], np.float64)
 

@@ -149,6 +149,7 @@ class Uncertainty(QWidget):
     def draw_region(self, _: bool = False) -> None:
         """Add a layer for a rectangle, in the pixels of the frames, ready to draw in."""
         self.source.stack()
+        self.source.scale_movie()  # later, the rectangle would not lie where it was drawn
         movie = self.source.movie
         assert movie is not None  # noqa: S101 - there would be no stack
         layer = Shapes(
@@ -263,8 +264,10 @@ class Uncertainty(QWidget):
             return
         if words := progress.info.get("calibration"):
             self.form.about.setText(words)
-        if warnings := progress.info.get("warnings"):
-            form.said.setText("\n".join(f"⚠ {in_form_words(text)}." for text in warnings))
+        if (warnings := progress.info.get("warnings")) is not None:
+            said = [f"⚠ {in_form_words(text)}." for text in warnings]
+            fits = "✓ The movie is within the range that the model was trained for."
+            form.said.setText("\n".join(said or [fits]))
         self._clock.tick(progress.done)
         if not run.stop.is_set():
             unit = "samples" if isinstance(run, Drawn) else "frames"

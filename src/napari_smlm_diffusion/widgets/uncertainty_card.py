@@ -55,10 +55,10 @@ def calibration_words(
                 if tried else "⚠ With which sampler is not said."
             )  # fmt: skip
     elif rows := _inside_90(card.get("calibration") or {}):
-        low, high = min(rows), max(rows)
+        low, high = 100 * min(rows), 100 * max(rows)
         said.append(
             "Its card has no calibration of the samples, only of the molecules of the variance "
-            f"head: 90 % intervals of their positions hold the truth in {low:.0%} to {high:.0%} "
+            f"head: 90 % intervals of their positions hold the truth in {low:.0f} to {high:.0f} % "
             "of cases (simulated)."
         )
     else:

@@ -6,7 +6,6 @@ from napari.layers import Shapes
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
-    QFormLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -58,12 +57,10 @@ class SampleForm(QWidget):
         self.draw = QPushButton("Draw…")
         self.draw.setToolTip("Add a Shapes layer over the frames and draw a rectangle in it.")
         self.settings = SettingsForm(LocalizeSettings, ("samples", "steps", "seed"), _EMPTY)
-        self.settings.layout_.setContentsMargins(0, 0, 0, 0)
         self.sampler = combo("Sampler: how a sample is drawn; another is not calibrated.")
         self.sampler.addItem("as calibrated", None)
         for name in SAMPLERS:
             self.sampler.addItem(name, name)
-        self.settings.layout_.insertRow(1, "Sampler", self.sampler)
         self.keep = QCheckBox("Keep the samples as a layer")
         self.keep.setToolTip(
             "Adds all samples of the frame, with a slider to flick through them.\nFor one frame."
@@ -75,19 +72,16 @@ class SampleForm(QWidget):
         region = QHBoxLayout()
         region.addWidget(self.region, 1)
         region.addWidget(self.draw)
-        form = QFormLayout()
-        form.setContentsMargins(6, 6, 6, 0)
-        form.setVerticalSpacing(4)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.addRow("Frames", self.frames)
-        form.addRow("Range", self.range)
-        form.addRow("Region", region)
-        form.addRow(self.settings)
+        form = self.settings.layout_
+        form.insertRow(0, "Frames", self.frames)
+        form.insertRow(1, "Range", self.range)
+        form.insertRow(2, "Region", region)
+        form.insertRow(4, "Sampler", self.sampler)
         form.addRow(self.keep)
         form.addRow(self.about)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(form)
+        layout.addWidget(self.settings)
         layout.addStretch(1)
         self.frames.currentIndexChanged.connect(self._on_frames)
         self.sampler.currentIndexChanged.connect(lambda _: self.changed.emit())

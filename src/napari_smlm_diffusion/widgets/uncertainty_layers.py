@@ -91,8 +91,8 @@ class UncertaintyLayers:
                 layer.data = image[:begun]
         self.name_live(drawn, status)
         self._live = []
-        if drawn.batches:
-            self._add_samples(drawn, where, status)
+        if drawn.samples is not None:
+            self._add_samples(drawn, drawn.samples[: drawn.shown[0]], where, status)
         if drawn.frames > 1 and drawn.density is not None and drawn.variance is not None:
             words = words_of(drawn, status, whole_frames=True)
             known = about(drawn, status) | {"frames": _frames(drawn)}
@@ -138,9 +138,10 @@ class UncertaintyLayers:
         colormap = "viridis" if name == "SD" else "inferno"
         return self._stack(drawn, data, where, f"{name} of samples", ("t",), "running", colormap)
 
-    def _add_samples(self, drawn: Drawn, where: Where, status: str) -> None:
+    def _add_samples(
+        self, drawn: Drawn, data: NDArray[np.float32], where: Where, status: str
+    ) -> None:
         # (K, 1, sY, sX): the time axis stays the third from the end, as that of the frames.
-        data = np.concatenate(drawn.batches)[:, None]
         name = f"samples ({words_of(drawn, status)})"
         self._stack(drawn, data, where, name, ("sample", "t"), status, "inferno")
 

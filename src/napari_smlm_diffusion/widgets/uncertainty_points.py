@@ -52,7 +52,9 @@ def put_molecules(viewer: Any, drawn: Drawn, status: str, where: Where) -> str:
     )
     rows = "1 molecule" if len(table) == 1 else f"{len(table):,} molecules"
     layer = layer_of(viewer, new, where)
-    if layer is None:
+    if layer is None and not len(table):
+        said = "There are no molecules in the samples."
+    elif layer is None:
         _add(viewer, new, where)
         said = f"{rows} of the samples added."
     else:

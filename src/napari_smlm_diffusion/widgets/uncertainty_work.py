@@ -84,8 +84,8 @@ class Drawn:
         Sums over these frames.
     tables : list of DataFrame
         Molecules of each frame whose samples are enough for that, by place.
-    batches : list of (n, sY, sX) float32 array
-        All samples, where they are kept.
+    samples : (K, 1, sY, sX) float32 array or None
+        Those of the one frame, where they are kept; from ``counts[0]`` on not drawn yet.
     stop : Event
         Set by the window to end the run after the current batch.
     """
@@ -99,19 +99,19 @@ class Drawn:
     density: NDArray[np.float64] | None = None
     variance: NDArray[np.float64] | None = None
     tables: dict[int, pd.DataFrame] = field(default_factory=dict)
-    batches: list[NDArray[np.float32]] = field(default_factory=list)
+    samples: NDArray[np.float32] | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     _waiting: dict[int, Update] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def put(self, place: int, last: "FrameSamples", keep: bool) -> None:
+    def put(self, place: int, last: "FrameSamples") -> None:
         """Note a batch. What the window has not taken yet is replaced: no queue grows."""
         count = last.moments.count
         sd = np.sqrt(last.moments.variance).astype(np.float32)
         update = Update(place, count, last.moments.mean.astype(np.float32), sd)
         self.counts[place:] = [count]
-        if keep:
-            self.batches.append(last.batch)
+        if self.samples is not None:
+            self.samples[count - len(last.batch) : count, 0] = last.batch
         with self._lock:
             self._waiting[place] = update
 
@@ -159,15 +159,17 @@ def sample(
     shape = _fine_shape(plan)
     drawn.images = tuple(np.full((stop - start, *shape), np.nan, np.float32) for _ in range(2))
     each = settings.samples
+    if settings.keep_samples:
+        drawn.samples = np.empty((each, 1, *shape), np.float32)
     total = (stop - start) * each
     words = calibration_words(read_card(plan.model_file), settings.sampler, settings.steps)
     yield Progress(0, total, "Sampling", {"warnings": plan.warnings, "calibration": words})
-    # The samples are kept here, so that they are also there when the run is cancelled.
+    # They are kept by `drawn`, so that they are also there when the run is cancelled.
     silent = replace(plan, settings=settings.model_copy(update={"keep_samples": False}))
     for progress in localize(silent):
         if (last := progress.info.get("drawn")) is not None:
             place, count = progress.done, last.moments.count
-            drawn.put(place, last, settings.keep_samples)
+            drawn.put(place, last)
             if drawn.stop.is_set() and count < each:
                 if count >= FEWEST_FOR_ROWS:
                     drawn.tables[place] = _rows(plan, start + place, last)
