@@ -447,7 +447,7 @@ def test_what_the_form_says_is_refused_with_a_sentence(viewer, widget_in, told, 
 def test_what_the_thread_finds_out_is_a_sentence_and_leaves_the_button_usable(
     viewer, widget_in, told, qtbot, monkeypatch, tiny_model, tiny_psi_model, tmp_path
 ):
-    from napari_smlm_diffusion.widgets import uncertainty_work
+    from napari_smlm_diffusion.widgets import uncertainty_sweep, uncertainty_work
 
     viewer.add_image(movie(), name="plain")
     widget = widget_in(viewer)
@@ -485,9 +485,11 @@ def test_what_the_thread_finds_out_is_a_sentence_and_leaves_the_button_usable(
         yield Progress(0, 5)
         raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    for name, button in (("sample", widget.run_form.start), ("sweep", widget.run_form.sweep)):
+    works = ((uncertainty_work, "sample"), (uncertainty_sweep, "sweep"))
+    buttons = (widget.run_form.start, widget.run_form.sweep)
+    for work, button in zip(works, buttons, strict=True):
         with monkeypatch.context() as patch:
-            patch.setattr(uncertainty_work, name, no_memory)
+            patch.setattr(*work, no_memory)
             assert "out of CUDA memory" in fails(button)
     assert [layer.name for layer in viewer.layers] == ["plain", "movie", "Shapes"]
     assert ends(qtbot, widget, widget.run_form.start.click) == "complete"

@@ -12,7 +12,7 @@ from napari_smlm_diffusion.jobs.settings import LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.layers import Placement
 from napari_smlm_diffusion.settings import Roi
-from napari_smlm_diffusion.widgets import uncertainty_work
+from napari_smlm_diffusion.widgets import uncertainty_sweep, uncertainty_work
 from napari_smlm_diffusion.widgets.drawn_region import region_of
 from napari_smlm_diffusion.widgets.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.notices import reported
@@ -26,7 +26,8 @@ from napari_smlm_diffusion.widgets.uncertainty_card import (
 from napari_smlm_diffusion.widgets.uncertainty_form import RunForm, SampleForm, WhereForm
 from napari_smlm_diffusion.widgets.uncertainty_layers import UncertaintyLayers, Where
 from napari_smlm_diffusion.widgets.uncertainty_points import put_molecules
-from napari_smlm_diffusion.widgets.uncertainty_work import Drawn, Swept
+from napari_smlm_diffusion.widgets.uncertainty_sweep import Swept
+from napari_smlm_diffusion.widgets.uncertainty_work import Drawn
 from napari_smlm_diffusion.widgets.work import Clock, JobRunner, threads_beside_the_window
 
 REGION = "region to sample"
@@ -223,7 +224,7 @@ class Uncertainty(QWidget):
         settings = self.settings(frames=f"{start}:{stop}")
         swept = Swept()
         base = self._begin(stack, settings, swept)
-        self.runner.start(lambda: uncertainty_work.sweep(stack, settings, swept, base))
+        self.runner.start(lambda: uncertainty_sweep.sweep(stack, settings, swept, base))
 
     def cancel(self, _: bool = False) -> None:
         """End the run after its current batch."""

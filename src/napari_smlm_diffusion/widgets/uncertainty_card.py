@@ -69,7 +69,7 @@ def calibration_words(
             f"⚠ {chosen[0]} in {chosen[1]} steps is not what it is calibrated with: SDs may be "
             "too wide or too narrow."
         )
-    return " ".join(said)
+    return "\n".join(said)
 
 
 def upsampling_of(card: dict[str, Any]) -> int:

@@ -50,8 +50,9 @@ class SampleForm(QWidget):
         )
         self.range.setEnabled(False)
         self.region = combo(
-            "Samples the whole field, or only inside the rectangle of a Shapes layer: faster, and "
-            "finer in memory.\nThe edges go to the nearest camera pixels."
+            "Samples the whole field, or only inside the rectangle of a Shapes layer, which is "
+            "faster.\nIts edges go to the nearest camera pixels. What lies outside is not looked "
+            "at:\ndraw it a few pixels larger than what you want to know."
         )
         self.region.addItem("the whole field", None)
         self.draw = QPushButton("Draw…")
@@ -70,6 +71,7 @@ class SampleForm(QWidget):
         self.about.setTextFormat(Qt.TextFormat.PlainText)
         self.about.setToolTip("What this model's samples were calibrated with, by its card.")
         region = QHBoxLayout()
+        region.setSpacing(4)
         region.addWidget(self.region, 1)
         region.addWidget(self.draw)
         form = self.settings.layout_

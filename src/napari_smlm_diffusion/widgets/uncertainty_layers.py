@@ -9,7 +9,9 @@ from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
-from napari_smlm_diffusion.widgets.uncertainty_work import Drawn, Swept, about
+from napari_smlm_diffusion.widgets import uncertainty_sweep
+from napari_smlm_diffusion.widgets.uncertainty_sweep import Swept
+from napari_smlm_diffusion.widgets.uncertainty_work import Drawn, about
 
 # `kind` of a stack of images: a filter masks by one image, and offers no stack for that.
 STACK = "stack of images"
@@ -110,7 +112,7 @@ class UncertaintyLayers:
         words += "" if status == "complete" else f", {status}"
         names = (f"density (head, {words})", f"density SD (head, {words})")
         images = (swept.density, np.sqrt(swept.variance))
-        self._add_sums(images, names, plan, where, about(swept, status))
+        self._add_sums(images, names, plan, where, uncertainty_sweep.about(swept, status))
 
     def _add_sums(
         self,

@@ -1,4 +1,4 @@
-"""What the widget "Uncertainty" computes, in a thread: samples, or the variance head. No Qt here.
+"""What the widget "Uncertainty" computes in a thread: samples of the posterior. No Qt here.
 
 Torch is imported by the functions and not with the module: it takes seconds.
 """
@@ -40,7 +40,7 @@ _OF_SAMPLES: dict[str, Any] = {
     "keep_samples": False,
     "seed": 0,
 }
-_LOADING = "Loading the model and checking the movie…"
+LOADING = "Loading the model and checking the movie…"
 
 
 @dataclass(frozen=True)
@@ -148,12 +148,12 @@ def sample(
     Progress
         In samples. The first with a total has the ``warnings`` and the ``calibration`` in `info`.
     """
-    yield Progress(0, 0, _LOADING)
+    yield Progress(0, 0, LOADING)
     from napari_smlm_diffusion.jobs.localize import localize
     from napari_smlm_diffusion.jobs.sampling import check_sampling
 
     check_sampling(settings)
-    drawn.base = base = _prepared(stack, settings, base)
+    drawn.base = base = prepared(stack, settings, base)
     drawn.plan = plan = _narrowed(base, settings)
     start, stop = plan.frames
     shape = _fine_shape(plan)
@@ -183,61 +183,7 @@ def sample(
                 return
 
 
-@dataclass
-class Swept:
-    """What the variance head has said so far. The thread fills it in; see `Drawn`.
-
-    Attributes
-    ----------
-    frames : int
-        Frames done.
-    density, variance : (sY, sX) float64 array or None
-        Sums over these frames.
-    """
-
-    base: "Plan | None" = None
-    plan: "Plan | None" = None
-    frames: int = 0
-    density: NDArray[np.float64] | None = None
-    variance: NDArray[np.float64] | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
-
-
-def sweep(
-    stack: FrameStack, settings: LocalizeSettings, swept: Swept, base: "Plan | None" = None
-) -> Iterator[Progress]:
-    """Sum phi's density and the head's variance over the frames into `swept`; a job.
-
-    Yields
-    ------
-    Progress
-        In frames; as `sample`.
-    """
-    yield Progress(0, 0, _LOADING)
-    swept.base = base = _prepared(stack, settings, base)
-    if not base.has_variance:
-        raise InputError(
-            f"model {base.model_name} has no variance head (no stage “variance”), so that it "
-            "gives no SD of a whole stack at once; choose another model under Model, or sample"
-        )
-    frames = parse_frame_range(settings.frames or ":", len(stack))
-    swept.plan = plan = replace(base, frames=frames, settings=settings)
-    start, stop = frames
-    yield Progress(0, stop - start, "Computing", {"warnings": plan.warnings})
-    for first, last in _steps(plan):
-        for density, variance in zip(*_evaluated(plan, first, last), strict=True):
-            # Frame by frame in double precision, so that the sum does not depend on the batch.
-            if swept.density is None or swept.variance is None:
-                swept.density, swept.variance = (np.zeros(density.shape) for _ in range(2))
-            swept.density += density
-            swept.variance += variance
-        swept.frames = last - start
-        yield Progress(swept.frames, stop - start, "Computing")
-        if swept.stop.is_set():
-            return
-
-
-def about(run: Drawn | Swept, status: str) -> dict[str, Any]:
+def about(drawn: Drawn, status: str) -> dict[str, Any]:
     """Return how a run's images were made, in JSON types, for the layers' metadata.
 
     Parameters
@@ -245,17 +191,14 @@ def about(run: Drawn | Swept, status: str) -> dict[str, Any]:
     status : str
         ``running``, ``complete``, ``cancelled`` or ``failed``.
     """
-    plan = run.plan
+    plan = drawn.plan
     if plan is None:
         raise ValueError("the run never began")
-    if isinstance(run, Swept):
-        known = localize_work.provenance(plan, status, run.frames)
-        return {**known, "uncertainty_source": "head"}
     return {
-        **localize_work.provenance(plan, status, len(run.shown)),
+        **localize_work.provenance(plan, status, len(drawn.shown)),
         "uncertainty_source": f"samples:{plan.settings.samples}",
         "samples": plan.settings.samples,
-        "samples_of_last_frame": run.shown[-1] if run.shown else 0,
+        "samples_of_last_frame": drawn.shown[-1] if drawn.shown else 0,
         "seed": plan.settings.seed,
         "sampling": plan.posterior.describe() if plan.posterior is not None else {},
     }
@@ -303,7 +246,8 @@ def require_room(frames: int, roi: Roi, upsampling: int, kept: int = 0) -> None:
     )
 
 
-def _prepared(stack: FrameStack, settings: LocalizeSettings, base: "Plan | None") -> "Plan":
+def prepared(stack: FrameStack, settings: LocalizeSettings, base: "Plan | None") -> "Plan":
+    """Return the plan of the whole movie, made now if `base` is not it already."""
     import torch
 
     from napari_smlm_diffusion.jobs.plan import prepare
@@ -368,32 +312,3 @@ def _rows(plan: "Plan", frame: int, last: "FrameSamples") -> pd.DataFrame:
     roi = plan.roi
     effective = plan.microscope.camera.effective(plan.stack.read(frame, frame + 1, roi))[0]
     return table_from_samples(last, effective, plan.microscope, frame, (roi.y0, roi.x0))
-
-
-def _steps(plan: "Plan") -> Iterator[tuple[int, int]]:
-    shape = plan.stack.shape[1:]
-    most = plan.localizer.batch_size(shape)  # type: ignore[attr-defined]
-    step = min(most, max(1, localize_work.STEP_PIXELS // (shape[0] * shape[1])))
-    start, stop = plan.frames
-    for first in range(start, stop, step):
-        yield first, min(first + step, stop)
-
-
-def _evaluated(plan: "Plan", first: int, last: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return density and variance of some frames, (T, sY, sX) each; no molecules are sought."""
-    import torch
-
-    from napari_smlm_diffusion.inference.candidates import evaluate
-    from napari_smlm_diffusion.networks.inputs import network_input
-
-    camera, model = plan.microscope.camera, plan.localizer.model  # type: ignore[attr-defined]
-    effective = camera.effective(plan.stack.read(first, last))
-    noise = np.asarray(camera.effective_read_noise, dtype=np.float32)
-    with torch.inference_mode():
-        photons = torch.from_numpy(np.ascontiguousarray(effective, dtype=np.float32))
-        read_variance = torch.from_numpy(np.atleast_2d(noise**2)[None])
-        read_variance = read_variance.expand(len(photons), *read_variance.shape[1:])
-        width = torch.full((len(photons),), plan.microscope.psf_sigma_px)
-        inputs = network_input(photons, read_variance, width)
-        density, variance = evaluate(model.phi, model.variance, inputs, plan.network.upsampling)
-    return density.numpy(), variance.numpy()
