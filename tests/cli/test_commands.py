@@ -128,6 +128,7 @@ def test_models_are_imported_and_exported(command, tiny_model, tmp_path, monkeyp
 
 SMALL = {
     "name": "mine",
+    "start_from": None,
     "frame_size": 24,
     "batch": 2,
     "network": {"channels": 8, "up_channels": [8, 4], "dilations": [1]},
@@ -156,9 +157,9 @@ def test_ctrl_c_in_training_leaves_a_checkpoint_and_says_how_to_go_on(
 
     loss = PhiStage.loss
 
-    def interrupted(self, pairs, generator):
+    def interrupted(self, pairs, noise):
         signal.raise_signal(signal.SIGINT)
-        return loss(self, pairs, generator)
+        return loss(self, pairs, noise)
 
     (tmp_path / "mine.json").write_text(json.dumps(SMALL))
     monkeypatch.setattr(PhiStage, "loss", interrupted)

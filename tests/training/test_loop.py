@@ -5,9 +5,12 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.model import build_phi, load_model
 from napari_smlm_diffusion.networks.card import NetworkSettings, PsiSettings
 from napari_smlm_diffusion.training import job, rows, scale
+from napari_smlm_diffusion.training.batches import draw
+from napari_smlm_diffusion.training.checkpoints import CHECKPOINT
 from napari_smlm_diffusion.training.ema import Ema
-from napari_smlm_diffusion.training.loop import CHECKPOINT, TrainingSettings, draw, train
+from napari_smlm_diffusion.training.loop import train
 from napari_smlm_diffusion.training.prior import PAPERS
+from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage
 
 SMALL = NetworkSettings(channels=8, dilations=(1, 2), up_channels=(8, 4), refinements=0)
@@ -17,6 +20,7 @@ SMALL_PSI = PsiSettings(width=4, multipliers=(1, 1, 1), encoder_width=8)
 def settings(**values):
     standard = {
         "name": "small",
+        "start_from": None,
         "prior": PAPERS,
         "network": SMALL,
         "psi": SMALL_PSI,
@@ -71,13 +75,13 @@ def test_phi_learns_eight_pairs_by_heart():
     torch.nn.init.zeros_(stage.network.decoder.last.weight)
     torch.nn.init.zeros_(stage.network.decoder.last.bias)
     # A phi that answers 0 errs by the whole truth.
-    start = float(stage.loss(pairs, torch.Generator()).detach())
+    start = float(stage.loss(pairs, [torch.Generator()]).detach())
     assert start == pytest.approx(1000.0 * float(pairs.density.square().mean()), rel=1e-5)
     for _ in range(120):
         optimizer.zero_grad()
-        stage.loss(pairs, torch.Generator()).backward()
+        stage.loss(pairs, [torch.Generator()]).backward()
         optimizer.step()
-    assert float(stage.loss(pairs, torch.Generator()).detach()) < 0.6 * start
+    assert float(stage.loss(pairs, [torch.Generator()]).detach()) < 0.6 * start
 
 
 def test_the_average_follows_the_weights_and_refuses_another_network():

@@ -27,7 +27,7 @@ def stage(tiny_model, recipe):
 )
 def test_the_loss_of_predicted_noise_is_l2_or_l1(tiny_model, recipe, mean_loss):
     pairs = draw_pairs(PRIOR, 8, 20, 4, 1.25, torch.Generator().manual_seed(1))
-    loss = stage(tiny_model, recipe).loss(pairs, torch.Generator().manual_seed(2))
+    loss = stage(tiny_model, recipe).loss(pairs, [torch.Generator().manual_seed(2)])
     # 8 frames at 4 levels are 205,000 pixels of noise.
     assert float(loss.detach()) == pytest.approx(mean_loss, rel=0.01)
 
@@ -36,7 +36,7 @@ def test_the_loss_of_predicted_noise_is_l2_or_l1(tiny_model, recipe, mean_loss):
 def test_every_recipe_teaches_the_network(tiny_model, recipe):
     one = stage(tiny_model, recipe)
     pairs = draw_pairs(PRIOR, 2, 20, 4, 1.25, torch.Generator().manual_seed(1))
-    one.loss(pairs, torch.Generator().manual_seed(2)).backward()
+    one.loss(pairs, [torch.Generator().manual_seed(2)]).backward()
     assert float(one.network.exit.weight.grad.abs().sum()) > 0
     assert all(p.grad is None for p in one.psi.phi.parameters())
 

@@ -285,7 +285,7 @@ def test_settings_are_saved_for_the_command_line_and_loaded(viewer, widget_in, q
     import tempfile
     from pathlib import Path
 
-    from napari_smlm_diffusion.training.loop import TrainingSettings
+    from napari_smlm_diffusion.training.settings import TrainingSettings
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

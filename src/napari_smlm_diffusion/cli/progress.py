@@ -52,6 +52,7 @@ def drive(
                         doing = progress.message
                         bar.reset(progress.total or None)
                         bar.set_description(doing, refresh=False)
+                    bar.total = progress.total or None  # a limit in minutes gives an estimate
                     bar.set_postfix_str(numbers(progress), refresh=False)
                     bar.update(progress.done - bar.n)
                     # After the last frame the end is nearer than a clean stop.

@@ -1,28 +1,28 @@
 """A model is one safetensors file, enough to run: weights, and a JSON card in its header."""
 
-import os
-import tempfile
 from pathlib import Path
 
+import safetensors.torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from napari_smlm_diffusion.networks.card import CARD_KEY, ModelCard, load_card
+from napari_smlm_diffusion.results.files import atomic
 
 
 def save(path: Path, tensors: dict[str, Tensor], card: ModelCard) -> None:
-    """Write a model file under a temporary name, then replace."""
-    path = Path(path)
+    """Write a model file, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
     plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    os.close(handle)
-    try:
-        save_file(plain, temporary, {CARD_KEY: card.model_dump_json()})
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    # Through memory: the library's own writer has an error of its own for a full disk.
+    content = safetensors.torch.save(plain, {CARD_KEY: card.model_dump_json()})
+    with atomic(path) as partial:
+        partial.write_bytes(content)
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], ModelCard]:

@@ -1,7 +1,7 @@
 """Simulating training frames ahead of the step that needs them, in processes of their own."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import count
 from multiprocessing import get_context
@@ -16,7 +16,7 @@ _AHEAD = 3
 
 def simulate_ahead(
     batch: Callable[[int], Pairs], first: int, workers: int, pin: bool = False
-) -> Iterator[Pairs]:
+) -> Generator[Pairs, None, None]:
     """Yield `batch(first)`, `batch(first + 1)` and so on without end.
 
     Parameters

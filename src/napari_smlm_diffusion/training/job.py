@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -15,17 +15,21 @@ from napari_smlm_diffusion.networks import checkpoint
 from napari_smlm_diffusion.networks.card import ModelCard, PsiSettings
 from napari_smlm_diffusion.networks.checkpoint import part, with_prefix
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
-from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.training.loop import TrainingSettings, draw, train
+from napari_smlm_diffusion.results.files import disk_errors
+from napari_smlm_diffusion.training.batches import check_processes, draw
+from napari_smlm_diffusion.training.distributed import Processes, Stopped, joined
+from napari_smlm_diffusion.training.hardware import choose_device
+from napari_smlm_diffusion.training.loop import train
 from napari_smlm_diffusion.training.psi import PsiStage, measure_sigma_data
 from napari_smlm_diffusion.training.rows import collect_rows, fit_rows
 from napari_smlm_diffusion.training.scale import fit_scale
+from napari_smlm_diffusion.training.settings import STAGES, StageName, TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage, VarianceStage
+from napari_smlm_diffusion.training.start import prepared, psi_weights, start_file
+from napari_smlm_diffusion.training.start import weights as start_weights
 
-StageName = Literal["phi", "variance", "rows", "psi"]
-STAGES: tuple[StageName, ...] = ("phi", "variance", "rows", "psi")
 # What a stage is trained on top of; training one anew makes those that need it worthless.
 _NEEDS: dict[StageName, tuple[StageName, ...]] = {
     "phi": (),
@@ -61,6 +65,9 @@ def train_model(
 ) -> Generator[Progress, None, Path]:
     """Train stages in their order and write the model file after each.
 
+    Started by ``torchrun`` in several processes, all of them train, and the first one yields and
+    writes (see `distributed`).
+
     Parameters
     ----------
     settings : TrainingSettings
@@ -81,29 +88,28 @@ def train_model(
     Raises
     ------
     InputError
-        If a stage finds nothing to build on.
+        If a stage finds nothing to build on, the model to start from does not fit, or the device is
+        not there.
+    OutputError
+        If a file cannot be written.
+    SmlmError
+        If the training diverges.
     """
+    settings = prepared(settings)
     _built_on(settings, out, stages[0])  # before the folder is made
-    out.mkdir(parents=True, exist_ok=True)
     run = {"phi": _train_phi, "variance": _train_variance, "rows": _train_rows, "psi": _train_psi}
-    for stage in stages:
-        folder = stage_folder(settings, out, stage)
-        folder.mkdir(exist_ok=True)
-        yield from run[stage](settings, out, folder, resume and stage == stages[0])
+    with joined(choose_device(settings)) as processes:
+        check_processes(settings, processes)
+        try:
+            for stage in stages:
+                folder = stage_folder(settings, out, stage)
+                with disk_errors(folder):
+                    folder.mkdir(parents=True, exist_ok=True)
+                going_on = resume and stage == stages[0]
+                yield from run[stage](settings, out, folder, going_on, processes)
+        except Stopped:  # by the first process, which says why
+            pass
     return model_file(settings, out)
-
-
-def _start(settings: TrainingSettings, name: str) -> Tensors:
-    """Return the weights to begin with: of `start_from`, or none."""
-    if settings.start_from is None:
-        return {}
-    tensors, card = checkpoint.load(resolve(settings.start_from))
-    if card.network != settings.network:
-        raise InputError(
-            f"start_from {settings.start_from}: its network is {card.network}, the settings ask "
-            f"for {settings.network}; make them the same or start from nothing"
-        )
-    return part(tensors, name)
 
 
 def _built_on(
@@ -114,13 +120,18 @@ def _built_on(
     if stage == "phi":
         return {}, None
     if not path.exists() and settings.start_from is not None:
-        path = resolve(settings.start_from)
+        path = start_file(settings.start_from)
     needed = _NEEDS[stage][-1]
     if not path.exists():
         raise InputError(f"{path} does not exist; train the stage {needed} into {out} first")
     tensors, card = checkpoint.load(path)
     if needed not in card.stages:
         raise InputError(f"{path} has no {needed}; train the stage {needed} first")
+    if card.network != settings.network:
+        raise InputError(
+            f"TrainingSettings: network is {settings.network}, that of {path} is {card.network}; "
+            "make them the same, or train the stage phi again"
+        )
     return tensors, card
 
 
@@ -152,22 +163,24 @@ def _save(
         psi=psi,
         prior=settings.prior.model_dump(mode="json"),
         stages=stages,
+        licence=settings.licence,
     )
     weights = {k: v for k, v in tensors.items() if k.split(".")[0] in stages}
     checkpoint.save(model_file(settings, out), weights, new)
 
 
 def _train_phi(
-    settings: TrainingSettings, out: Path, folder: Path, resume: bool
+    settings: TrainingSettings, out: Path, folder: Path, resume: bool, processes: Processes
 ) -> Generator[Progress, None, None]:
     torch.manual_seed(settings.seed)
     phi = build_phi(settings.network)
-    if start := _start(settings, "phi"):
+    if start := start_weights(settings, "phi"):
         phi.load_state_dict(start)
-    result = yield from train(
-        PhiStage(phi, settings.network.kernel_sigma), settings, folder, resume
-    )
-    _save(settings, out, "phi", with_prefix(phi.state_dict(), "phi"), None, result)
+    stage = PhiStage(phi, settings.network.kernel_sigma)
+    result = yield from train(stage, settings, folder, resume, processes)
+    with processes.waiting():
+        if processes.leads:
+            _save(settings, out, "phi", with_prefix(phi.state_dict(), "phi"), None, result)
 
 
 def _phi_of(settings: TrainingSettings, tensors: Tensors) -> DeepStorm:
@@ -183,25 +196,33 @@ def _head_of(settings: TrainingSettings, tensors: Tensors) -> VarianceHead:
 
 
 def _train_variance(
-    settings: TrainingSettings, out: Path, folder: Path, resume: bool
+    settings: TrainingSettings, out: Path, folder: Path, resume: bool, processes: Processes
 ) -> Generator[Progress, None, None]:
     tensors, card = _built_on(settings, out, "variance")
     phi = _phi_of(settings, tensors)
     torch.manual_seed(settings.seed)
     head = VarianceHead(settings.network.channels)
-    if start := _start(settings, "variance"):
+    if start := start_weights(settings, "variance"):
         head.load_state_dict(start)
-    result = yield from train(VarianceStage(phi, head), settings, folder, resume)
-    fit_scale(phi, head, settings)
-    tensors |= with_prefix(head.state_dict(), "variance")
-    _save(settings, out, "variance", tensors, card, result)
+    result = yield from train(VarianceStage(phi, head), settings, folder, resume, processes)
+    with processes.waiting():
+        if processes.leads:
+            fit_scale(phi, head, settings)
+            tensors |= with_prefix(head.state_dict(), "variance")
+            _save(settings, out, "variance", tensors, card, result)
 
 
 def _train_rows(
-    settings: TrainingSettings, out: Path, folder: Path, resume: bool
+    settings: TrainingSettings, out: Path, folder: Path, resume: bool, processes: Processes
 ) -> Generator[Progress, None, None]:
     # Minutes of work: there is nothing to resume, and the folder stays empty.
     del folder, resume
+    with processes.waiting():
+        if processes.leads:
+            yield from _fit_rows(settings, out)
+
+
+def _fit_rows(settings: TrainingSettings, out: Path) -> Generator[Progress, None, None]:
     tensors, card = _built_on(settings, out, "rows")
     phi = _phi_of(settings, tensors)
     head = _head_of(settings, tensors)
@@ -213,27 +234,33 @@ def _train_rows(
     )
     torch.manual_seed(settings.seed)
     predictor = RowPredictor()
-    loss = yield from fit_rows(predictor, rows, generator)
+    numbers = yield from fit_rows(predictor, rows, generator)
     tensors |= with_prefix(predictor.state_dict(), "rows")
-    result = {"rows": int(rows[-1].shape[0]), "matched": float(rows[-1].mean()), "loss": loss}
+    result = {"rows": int(rows[-1].shape[0]), "matched": float(rows[-1].mean()), **numbers}
     _save(settings, out, "rows", tensors, card, result)
 
 
 def _train_psi(
-    settings: TrainingSettings, out: Path, folder: Path, resume: bool
+    settings: TrainingSettings, out: Path, folder: Path, resume: bool, processes: Processes
 ) -> Generator[Progress, None, None]:
     tensors, card = _built_on(settings, out, "psi")
     phi, head = _phi_of(settings, tensors), _head_of(settings, tensors)
     torch.manual_seed(settings.seed)
     unet = build_unet(settings.psi, settings.network.channels)
-    generator = torch.Generator().manual_seed(settings.seed + 2_000_003)
-    frames = draw(settings, _FRAMES_TO_MEASURE, settings.frame_size, generator)
-    measured = measure_sigma_data(Psi(phi, head, unet, settings.psi), frames)
-    psi = settings.psi.model_copy(update={"sigma_data": measured})
-    if start := _start(settings, "psi"):
-        unet.load_state_dict(start)
+    if start := psi_weights(settings):
+        # Weights are of use only on the scale that they were trained on.
+        start_tensors, scale = start
+        unet.load_state_dict(start_tensors)
+    else:
+        generator = torch.Generator().manual_seed(settings.seed + 2_000_003)
+        frames = draw(settings, _FRAMES_TO_MEASURE, settings.frame_size, generator)
+        scale = measure_sigma_data(Psi(phi, head, unet, settings.psi), frames)
+    psi = settings.psi.model_copy(update={"sigma_data": scale})
     stage = PsiStage(Psi(phi, head, unet, psi))
-    result = yield from train(stage, settings, folder, resume)
+    result = yield from train(stage, settings, folder, resume, processes)
+    result["from_nothing"] = start is None
     # Half precision: 4 MB less, and far below what the training left undetermined.
     half = {k: v.half() for k, v in unet.state_dict().items()}
-    _save(settings, out, "psi", tensors | with_prefix(half, "psi"), card, result, psi)
+    with processes.waiting():
+        if processes.leads:
+            _save(settings, out, "psi", tensors | with_prefix(half, "psi"), card, result, psi)

@@ -5,7 +5,7 @@ is mean + read noise^2 on every sensor (see `optics.camera`).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -18,6 +18,8 @@ from napari_smlm_diffusion.training.prior import Prior, Range, Structure
 _MARGIN_SIGMAS = 3.0
 # The dimmest background and read noise on the logarithmic scale; below, nothing changes any more.
 _LOG_FLOOR = 0.1
+# Where an emitter is that there is not, in pixels.
+_NOWHERE = -100.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,24 @@ class Pairs:
 
     def _each(self, function: Callable[[Tensor], Tensor]) -> "Pairs":
         return Pairs(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
+
+    def __getitem__(self, frames: slice) -> "Pairs":
+        """Return some of the frames."""
+        return self._each(lambda tensor: tensor[frames])
+
+
+def join_pairs(parts: Sequence[Pairs]) -> Pairs:
+    """Put batches together; those with fewer emitters are filled up with none."""
+    most = max(part.photons.shape[1] for part in parts)
+
+    def joined(name: str) -> Tensor:
+        values = [getattr(part, name) for part in parts]
+        if name in ("y", "x", "photons"):
+            nobody = 0.0 if name == "photons" else _NOWHERE
+            values = [F.pad(v, (0, most - v.shape[1]), value=nobody) for v in values]
+        return torch.cat(values)
+
+    return Pairs(**{f.name: joined(f.name) for f in fields(Pairs)})
 
 
 # Settings are drawn this factor beyond the ends of a range, so that the ends lie inside.
@@ -208,7 +228,13 @@ def _background(level: Tensor, relative: Tensor, size: int, g: Generator) -> Ten
 
 
 def draw_pairs(
-    prior: Prior, batch: int, size: int, upsampling: int, kernel_sigma: float, g: Generator
+    prior: Prior,
+    batch: int,
+    size: int,
+    upsampling: int,
+    kernel_sigma: float,
+    g: Generator,
+    place: Callable[[float], tuple[Tensor, Tensor]] | None = None,
 ) -> Pairs:
     """Simulate a batch of square frames from the prior.
 
@@ -224,6 +250,9 @@ def draw_pairs(
         SD of the density kernel in fine pixels.
     g : torch.Generator
         Source of all randomness.
+    place : callable, optional
+        Gives y and x of a frame's emitters, in pixels, for its PSF's SD; else they are drawn from
+        the prior's structures.
     """
     sigma = _uniform(_beyond(prior, "psf_sigma_px"), batch, g)
     mean_photons = _log_uniform(_beyond(prior, "photons"), batch, g)
@@ -231,11 +260,14 @@ def draw_pairs(
     background = _log_uniform(_beyond(prior, "background"), batch, g)
     read_noise = _log_uniform(_beyond(prior, "read_noise"), batch, g)
 
-    fields = [_field(prior, size, _MARGIN_SIGMAS * float(s), g) for s in sigma]
-    most = max(1, *(len(y) for y, _ in fields))
+    if place is None:
+        places = [_field(prior, size, _MARGIN_SIGMAS * float(s), g) for s in sigma]
+    else:
+        places = [place(float(s)) for s in sigma]
+    most = max(1, *(len(y) for y, _ in places))
     present = torch.zeros(batch, most)
-    y, x = torch.full((2, batch, most), -100.0)
-    for i, (fy, fx) in enumerate(fields):
+    y, x = torch.full((2, batch, most), _NOWHERE)
+    for i, (fy, fx) in enumerate(places):
         present[i, : len(fy)], y[i, : len(fy)], x[i, : len(fx)] = 1.0, fy, fx
 
     # Lognormal photons with the frame's mean and coefficient of variation.

@@ -1,13 +1,26 @@
 """The prior: what a model was trained for. The same object is the training setting and the card."""
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.settings import Settings
 
 Range = tuple[float, float]
 Structure = Literal["uniform", "filaments", "clusters", "disc"]
+
+# What can be simulated: float32 counts single photons up to 1.6e7, and a range must be finite.
+_LIMITS: dict[str, Range] = {
+    "psf_sigma_px": (0.0, 100.0),
+    "photons": (0.0, 1e7),
+    "photon_cv": (0.0, 10.0),
+    "background": (0.0, 1e6),
+    "background_gradient": (0.0, 10.0),
+    "read_noise": (0.0, 1e5),
+    "density_per_px2": (0.0, 100.0),
+    "disc_count": (0, 10_000),
+}
 
 
 class Prior(Settings):
@@ -24,28 +37,32 @@ class Prior(Settings):
     background_gradient: Range = Field((0.0, 0.5), description="smooth relative variation")
     read_noise: Range = Field((0.0, 20.0), description="effective electrons rms")
     density_per_px2: Range = Field((0.0, 0.1), description="mean emitters per camera pixel")
-    local_density_per_px2: float = Field(0.25, gt=0, description="on filaments and in clusters")
+    local_density_per_px2: float = Field(
+        0.25, gt=0, allow_inf_nan=False, description="on filaments and in clusters"
+    )
     structures: tuple[Structure, ...] = ("uniform", "filaments", "clusters")
-    disc_radius_px: float = Field(7.0, gt=0, description="of the papers' setting")
+    disc_radius_px: float = Field(
+        7.0, gt=0, allow_inf_nan=False, description="of the papers' setting"
+    )
     disc_count: tuple[int, int] = Field((1, 20), description="emitters on the disc")
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        for name in (
-            "psf_sigma_px",
-            "photons",
-            "photon_cv",
-            "background",
-            "background_gradient",
-            "read_noise",
-            "density_per_px2",
-            "disc_count",
-        ):
+    def _can_be_drawn(self) -> Self:
+        wrong = []
+        for name, (least, most) in _LIMITS.items():
             low, high = getattr(self, name)
-            if not 0 <= low <= high:
-                raise ValueError(f"{name}: got ({low}, {high}), allowed is 0 <= low <= high")
+            # Written so that a NaN is refused too.
+            if not least <= low <= high <= most:
+                wrong.append(
+                    f"{name} is ({low:g}, {high:g}), allowed is "
+                    f"{least:g} <= low <= high <= {most:g}"
+                )
         if self.psf_sigma_px[0] <= 0 or self.photons[0] <= 0:
-            raise ValueError("psf_sigma_px and photons: the low end must be above 0")
+            wrong.append("psf_sigma_px and photons: the low end must be above 0")
+        if not self.structures:
+            wrong.append(f"structures is empty, allowed are {', '.join(get_args(Structure))}")
+        if wrong:
+            raise InputError(f"prior: {'; '.join(wrong)}")
         return self
 
 

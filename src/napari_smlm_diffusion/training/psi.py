@@ -1,5 +1,7 @@
 """The stage that trains Psi: noise a target, ask for it back."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
@@ -35,19 +37,19 @@ class PsiStage:
         """Bring all three networks to a device."""
         move(device, self.psi.phi, self.psi.head, self.psi.unet)
 
-    def loss(self, pairs: Pairs, generator: Generator) -> Tensor:
+    def loss(self, pairs: Pairs, noise: Sequence[Generator]) -> Tensor:
         """Return the mean loss of what the network predicts, over frames and noise levels."""
         psi, n = self.psi, LEVELS_PER_FRAME
         inputs = network_input_of(pairs)
         condition = psi.condition(inputs, *psi.look(inputs))
         clean = padded_target(pairs.density, condition)
         batch = len(clean)
-        sigma = torch.cat([psi.recipe.schedule.draw(n, generator) for _ in range(batch)])
-        noise = torch.randn(
-            batch * n, *clean.shape[1:], generator=generator, device=generator.device
-        )
+        each, draw = batch // len(noise), psi.recipe.schedule.draw
+        sigma = torch.cat([draw(n, source) for source in noise for _ in range(each)])
+        shape = (each * n, *clean.shape[1:])
+        unit = [torch.randn(shape, generator=source, device=source.device) for source in noise]
         clean = clean.repeat_interleave(n, 0)
-        noisy = clean + sigma[:, None, None] * noise
+        noisy = clean + sigma[:, None, None] * torch.cat(unit)
         half, camera = (part.repeat_interleave(n, 0) for part in condition.encoded)
         scale = psi.precondition.coefficients(sigma[:, None, None])[2]
         answer = psi.unet(scale * noisy, sigma.log(), (half, camera)).float()
@@ -55,6 +57,11 @@ class PsiStage:
         # Padding is no part of the frame.
         error = error[:, : condition.shape[0], : condition.shape[1]]
         return error.abs().pow(psi.recipe.power).mean()
+
+    def show(self, pairs: Pairs) -> dict[str, Tensor]:
+        """Return phi's density and the head's SD: samples are drawn with the finished model."""
+        _, density, variance = self.psi.look(network_input_of(pairs))
+        return {"density": density, "sd": variance.sqrt()}
 
 
 def padded_target(density: Tensor, condition: Condition) -> Tensor:

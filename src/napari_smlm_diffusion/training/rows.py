@@ -22,6 +22,8 @@ _FRAMES_AT_ONCE = 8
 _STEPS = 4000
 _FEWEST_ROWS = 100
 _ROWS_A_STEP = 2048
+# Share of the rows that are not fitted, to see whether the claims hold for others.
+_HELD_OUT = 0.1
 
 
 def match_candidates(found: Candidates, pairs: Pairs, radius: float) -> Tensor:
@@ -108,8 +110,14 @@ def row_loss(predictor: RowPredictor, rows: tuple[Tensor, ...]) -> Tensor:
 
 def fit_rows(
     predictor: RowPredictor, rows: tuple[Tensor, ...], generator: torch.Generator
-) -> Generator[Progress, None, float]:
-    """Fit the predictor in place; return its mean loss over the last tenth of the steps.
+) -> Generator[Progress, None, dict[str, float]]:
+    """Fit the predictor in place.
+
+    Returns
+    -------
+    dict
+        ``loss``, the mean over the last tenth of the steps, and ``pull_sd``, the SD of error over
+        claim of the last frames' matched rows, which were not fitted: 1 if honest.
 
     Raises
     ------
@@ -122,7 +130,9 @@ def fit_rows(
             f"phi found {count} molecules in the simulated frames, at least {_FEWEST_ROWS} are "
             "needed to learn what they are worth; train the stage phi longer"
         )
-    flat = rows[0].flatten(0, 1)
+    count = round((1.0 - _HELD_OUT) * count)
+    others = tuple(r[count:] if r.dim() == 1 else r[:, count:] for r in rows)
+    flat = rows[0][:, :count].flatten(0, 1)
     predictor.mean.copy_(flat.mean(0))
     predictor.scale.copy_(flat.std(0).clamp_min(1e-3))
     optimizer = torch.optim.AdamW(predictor.parameters(), lr=3e-3, weight_decay=1e-4)
@@ -141,4 +151,13 @@ def fit_rows(
             recent += float(loss.detach()) / (0.1 * _STEPS)
         if step % 100 == 99:
             yield Progress(done=step + 1, total=_STEPS, message="fitting the row predictor")
-    return recent
+    return {"loss": recent, "pull_sd": _pull_sd(predictor, others)}
+
+
+@torch.no_grad()
+def _pull_sd(predictor: RowPredictor, rows: tuple[Tensor, ...]) -> float:
+    numbers, bound, error, step, hit = rows
+    log_ratio, share, _ = predictor(numbers)
+    pull = (error + share * step) / (bound * log_ratio.exp())
+    matched = pull[:, hit > 0]
+    return float(matched.square().mean().sqrt())

@@ -7,7 +7,8 @@ from torch import Generator, Tensor
 
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.variance import KNOTS, VarianceHead
-from napari_smlm_diffusion.training.loop import TrainingSettings, draw
+from napari_smlm_diffusion.training.batches import draw
+from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import network_input_of
 
 _FRAMES, _BATCH = 320, 16

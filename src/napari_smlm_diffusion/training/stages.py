@@ -1,5 +1,6 @@
 """The stages that train phi, then the variance head on phi's residuals; Psi has its own file."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -32,8 +33,16 @@ class Stage(Protocol):
         """Bring all networks the stage runs to a device."""
         ...
 
-    def loss(self, pairs: Pairs, generator: Generator) -> Tensor:
-        """Return the scalar loss of a batch; a loss that needs noise takes it from `generator`."""
+    def loss(self, pairs: Pairs, noise: Sequence[Generator]) -> Tensor:
+        """Return the scalar loss of a batch, the mean over its frames.
+
+        A loss that needs noise takes it from `noise`, one source for each of so many equal parts
+        of the batch.
+        """
+        ...
+
+    def show(self, pairs: Pairs) -> dict[str, Tensor]:
+        """Return the (B, sY, sX) ``density`` of frames and, if claimed, the ``sd`` of its error."""
         ...
 
 
@@ -64,7 +73,7 @@ class PhiStage:
         self.share = kernel_share(kernel_sigma)
 
     @property
-    def network(self) -> nn.Module:
+    def network(self) -> DeepStorm:
         """The network phi itself."""
         return self._phi
 
@@ -72,14 +81,18 @@ class PhiStage:
         """Bring phi to a device."""
         move(device, self._phi)
 
-    def loss(self, pairs: Pairs, generator: Generator) -> Tensor:
+    def loss(self, pairs: Pairs, noise: Sequence[Generator]) -> Tensor:
         """Return the weighted mean squared error of a batch, scaled."""
-        del generator
+        del noise
         density = self._phi(network_input_of(pairs))
         count = density.detach().sum((1, 2)).clamp_min(0.0) * self.share
         weight = 1.0 / (1.0 + count / _HALF_WEIGHT_COUNT)
         squared = (density - pairs.density).square().mean((1, 2))
         return _LOSS_SCALE * (weight * squared).mean()
+
+    def show(self, pairs: Pairs) -> dict[str, Tensor]:
+        """Return the density of frames."""
+        return {"density": self._phi(network_input_of(pairs))}
 
 
 class VarianceStage:
@@ -94,7 +107,7 @@ class VarianceStage:
         self._head = head
 
     @property
-    def network(self) -> nn.Module:
+    def network(self) -> VarianceHead:
         """The head; phi is not trained here."""
         return self._head
 
@@ -102,11 +115,20 @@ class VarianceStage:
         """Bring phi and the head to a device."""
         move(device, self.phi, self._head)
 
-    def loss(self, pairs: Pairs, generator: Generator) -> Tensor:
-        """Return the mean deviance of a batch, scaled."""
-        del generator
+    def look(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Return phi's density and the head's log variance of it, (B, sY, sX)."""
         with torch.no_grad():
             features = self.phi.features(network_input_of(pairs))
             density = self.phi.density(features)
-            squared = (density - pairs.density).square()
-        return _LOSS_SCALE * variance_loss(self._head(features, density), squared)
+        return density, self._head(features, density)
+
+    def loss(self, pairs: Pairs, noise: Sequence[Generator]) -> Tensor:
+        """Return the mean deviance of a batch, scaled."""
+        del noise
+        density, log_variance = self.look(pairs)
+        return _LOSS_SCALE * variance_loss(log_variance, (density - pairs.density).square())
+
+    def show(self, pairs: Pairs) -> dict[str, Tensor]:
+        """Return phi's density of frames and the SD that the head claims."""
+        density, log_variance = self.look(pairs)
+        return {"density": density, "sd": (0.5 * log_variance).exp()}

@@ -23,7 +23,7 @@ from napari_smlm_diffusion.settings import Roi
 from napari_smlm_diffusion.training.prior import Prior
 
 if TYPE_CHECKING:
-    from napari_smlm_diffusion.training.loop import TrainingSettings
+    from napari_smlm_diffusion.training.settings import TrainingSettings
 
 # The field without a movie, and the largest beside one: enough to look at, and quickly drawn.
 ALONE = (64, 64)
@@ -318,7 +318,7 @@ def save_settings(values: Mapping[str, Any], path: Path) -> "TrainingSettings":
     OutputError
         If the file cannot be written.
     """
-    from napari_smlm_diffusion.training.loop import TrainingSettings
+    from napari_smlm_diffusion.training.settings import TrainingSettings
 
     settings = TrainingSettings(**values)
     with atomic(path) as partial:
@@ -334,7 +334,7 @@ def load_settings(path: Path) -> "TrainingSettings":
     InputError
         If it is not such a file; names it.
     """
-    from napari_smlm_diffusion.training.loop import TrainingSettings
+    from napari_smlm_diffusion.training.settings import TrainingSettings
 
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

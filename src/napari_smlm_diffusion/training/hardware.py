@@ -1,0 +1,53 @@
+"""On what a training runs: the device, and the precision that is fast there."""
+
+import torch
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.training.settings import TrainingSettings
+
+
+def choose_device(settings: TrainingSettings) -> torch.device:
+    """Return the device of the settings; auto is CUDA where there is one, else the CPU.
+
+    Raises
+    ------
+    InputError
+        If the device is not there.
+    """
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    name = settings.device
+    if name == "auto":
+        name = "cuda" if there["cuda"] else "cpu"
+    if not there[name]:
+        have = ", ".join(device for device, ok in there.items() if ok)
+        raise InputError(
+            f"TrainingSettings: device is {name}, which this computer, or this build of torch, "
+            f"does not have; there is {have}"
+        )
+    return torch.device(name)
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Return whether bfloat16 is a gain: on GPUs since Ampere, on CPUs with instructions for it.
+
+    A CPU with AVX-512 alone computes bfloat16 by way of float32, which is slower than float32.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        # Private, but torch has no public way to ask; without them the answer is no.
+        asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, name, bool)() for name in asked)
+    return False
+
+
+def autocast(settings: TrainingSettings, device: torch.device) -> torch.autocast:
+    """Return the context in which losses are computed: mixed precision, or nothing changed."""
+    half = settings.precision == "bfloat16"
+    if settings.precision == "auto":
+        half = fast_bfloat16(device)
+    return torch.autocast(device.type, torch.bfloat16, enabled=half)

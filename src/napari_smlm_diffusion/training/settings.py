@@ -1,0 +1,184 @@
+"""The settings of a training: form, command line, saved JSON and model card. Loads no torch.
+
+What cannot be simulated or built is refused here, before anything runs; what depends on the
+machine (the device, the model to start from) is looked at when the training begins.
+"""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.networks.card import NetworkSettings, PsiSettings
+from napari_smlm_diffusion.settings import Settings
+from napari_smlm_diffusion.training.prior import Prior
+
+StageName = Literal["phi", "variance", "rows", "psi"]
+STAGES: tuple[StageName, ...] = ("phi", "variance", "rows", "psi")
+
+# Peak learning rates: of new weights, and of weights that are nearly right, which a rate that
+# suits the new ones would first make forget.
+RATE_FROM_NOTHING = 1.5e-3
+RATE_FINE_TUNING = 5e-4
+
+# The simulator compares each molecule of a frame with each other one: this many take 250 MB.
+MOST_MOLECULES = 8000
+# A spot is this many standard deviations wide; a frame must hold one.
+_SPOT_SIGMAS = 6.0
+
+# Their homes load torch, which a form must not: a test holds these names against them.
+RECIPE_NAMES = ("residual", "papers", "forerunner")
+SAMPLER_NAMES = ("ancestral", "ddim", "heun", "multistep")
+UPSAMPLING = 4
+
+
+class TrainingSettings(Settings):
+    """What one stage of training needs; saved in the checkpoint and in the model card.
+
+    Raises
+    ------
+    InputError
+        Naming all that cannot be simulated or built, what was got and what is allowed.
+    """
+
+    name: str = Field(
+        "mine",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="name of the model and its file: letters, digits, '.', '_' and '-'",
+    )
+    description: str = Field("", description="what the model is for, in a sentence")
+    licence: str = Field("BSD-3-Clause", description="under which the model may be passed on")
+    prior: Prior = Field(Prior(), description="what the training frames are drawn from")
+    network: NetworkSettings = Field(
+        NetworkSettings(), description="phi and the variance head; not given: those of start_from"
+    )
+    psi: PsiSettings = Field(
+        PsiSettings(), description="the diffusion model; not given: that of start_from"
+    )
+    start_from: str | None = Field(
+        "general",
+        description="model name or file whose weights come first; none (null) is from nothing",
+    )
+    frame_size: int = Field(48, ge=16, le=1024, description="side of a training frame, camera px")
+    batch: int = Field(8, ge=1, le=65_536, description="frames a step, of all processes together")
+    steps: int = Field(20_000, ge=1, description="steps of a stage at most")
+    minutes: float = Field(1e9, gt=0, allow_inf_nan=False, description="minutes of a stage at most")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        allow_inf_nan=False,
+        description="after the warm-up, before the cosine; not given: "
+        f"{RATE_FINE_TUNING:g} when starting from a model, {RATE_FROM_NOTHING:g} from nothing",
+    )
+    warmup_steps: int = Field(200, ge=1, description="steps in which the learning rate grows")
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="stop after so many validations that bring nothing better, and keep the best "
+        "weights; not given: train to the end",
+    )
+    ema_halflife: float = Field(
+        10_000,
+        gt=0,
+        allow_inf_nan=False,
+        description="half-life of the averaged weights, in frames seen",
+    )
+    seed: int = Field(1, ge=0, description="of all random numbers")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where it trains")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of the networks' arithmetic; auto is bfloat16 where that is fast"
+    )
+    workers: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="processes that simulate ahead; the frames do not depend on it",
+    )
+    validate_every: int = Field(500, ge=1, description="steps from one validation to the next")
+    checkpoint_seconds: float = Field(
+        120.0, gt=0, allow_inf_nan=False, description="seconds from one checkpoint to the next"
+    )
+
+    @property
+    def rate(self) -> float:
+        """Peak learning rate: the one given, or the one that suits the start."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return RATE_FROM_NOTHING if self.start_from is None else RATE_FINE_TUNING
+
+    @field_validator("start_from", mode="before")
+    @classmethod
+    def _from_nothing(cls, value: Any) -> Any:
+        return None if value in ("none", "") else value
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> Self:
+        wrong = [*self._frames(), *self._networks()]
+        if wrong:
+            raise InputError(f"{type(self).__name__}: {'; '.join(wrong)}")
+        return self
+
+    def _frames(self) -> list[str]:
+        """Say what cannot be simulated."""
+        wrong, prior, size = [], self.prior, self.frame_size
+        spot = _SPOT_SIGMAS * prior.psf_sigma_px[1]
+        if spot > size:
+            wrong.append(
+                f"prior.psf_sigma_px goes up to {prior.psf_sigma_px[1]:g} px, a spot of {spot:.0f} "
+                f"px, which does not fit a frame of {size} px: allowed is up to "
+                f"{size / _SPOT_SIGMAS:.2g}, or a larger frame_size"
+            )
+        if "disc" in prior.structures and 2 * prior.disc_radius_px > size:
+            wrong.append(
+                f"prior.disc_radius_px is {prior.disc_radius_px:g}, a disc that does not fit a "
+                f"frame of {size} px: allowed is up to {size / 2:g}, or a larger frame_size"
+            )
+        if set(prior.structures) - {"disc"}:
+            side = size + _SPOT_SIGMAS * prior.psf_sigma_px[1]
+            most = prior.density_per_px2[1] * side**2
+            if most > MOST_MOLECULES:
+                wrong.append(
+                    f"prior.density_per_px2 goes up to {prior.density_per_px2[1]:g}, "
+                    f"{most:,.0f} molecules in a frame of {size} px: at most {MOST_MOLECULES:,} "
+                    f"can be simulated, which is {MOST_MOLECULES / side**2:.2g} per px^2, or make "
+                    "frame_size smaller"
+                )
+        return wrong
+
+    def _networks(self) -> list[str]:
+        """Say what cannot be built."""
+        wrong, network, psi = [], self.network, self.psi
+        if network.upsampling != UPSAMPLING:
+            wrong.append(f"network.upsampling is {network.upsampling}, allowed is {UPSAMPLING}")
+        widths = {
+            "network.dilations": network.dilations,
+            "network.up_channels": network.up_channels,
+            "psi.multipliers": psi.multipliers,
+        }
+        wrong += [
+            f"{name} is {numbers}, allowed are numbers of 1 and more"
+            for name, numbers in widths.items()
+            if min(numbers, default=1) < 1
+        ]
+        names = {
+            "psi.recipe": (psi.recipe, RECIPE_NAMES),
+            "psi.sampling.sampler": (psi.sampling.sampler, SAMPLER_NAMES),
+        }
+        wrong += [
+            f"{name} is {got!r}, allowed are {', '.join(allowed)}"
+            for name, (got, allowed) in names.items()
+            if got not in allowed
+        ]
+        if psi.sampling.steps < 2:
+            wrong.append(f"psi.sampling.steps is {psi.sampling.steps}, allowed are 2 and more")
+        # The attention splits this level into heads of about 32 channels.
+        attended = psi.width * psi.multipliers[2]
+        heads = max(1, attended // 32)
+        if attended % heads:
+            wrong.append(
+                f"psi.width {psi.width} times psi.multipliers[2] {psi.multipliers[2]} is "
+                f"{attended}, which {heads} attention heads cannot share: make it a multiple of "
+                f"{heads}"
+            )
+        return wrong

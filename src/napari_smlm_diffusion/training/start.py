@@ -1,0 +1,72 @@
+"""What a training starts from: weights of another model, and the architecture that comes with them.
+
+The shipped "general" model is the usual start: it has seen most microscopes, and learns one more in
+a fraction of the time that a network from nothing needs.
+"""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.networks import checkpoint
+from napari_smlm_diffusion.networks.card import load_card
+from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.training.settings import TrainingSettings
+
+# Of the settings of Psi, those that its weights belong to.
+_BUILT = {"recipe", "width", "multipliers", "encoder_width"}
+
+
+def prepared(settings: TrainingSettings) -> TrainingSettings:
+    """Return the settings with the architecture of `start_from` where they say nothing of one.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or its phi is built differently from what the settings ask for.
+    """
+    if settings.start_from is None:
+        return settings
+    card = load_card(start_file(settings.start_from))
+    given = settings.model_fields_set
+    if "network" in given and settings.network != card.network:
+        raise InputError(
+            f"TrainingSettings: network is {settings.network}, that of start_from "
+            f"{settings.start_from} is {card.network}; leave network out, or set start_from to "
+            "null to start from nothing"
+        )
+    psi = settings.psi if "psi" in given or card.psi is None else card.psi
+    return settings.model_copy(update={"network": card.network, "psi": psi})
+
+
+def start_file(name_or_file: str) -> Path:
+    """Return the model file that `start_from` names."""
+    try:
+        return resolve(name_or_file)
+    except InputError as error:
+        said = str(error).removeprefix(f"--model {name_or_file}: ")
+        raise InputError(f"TrainingSettings: start_from is {name_or_file}: {said}") from None
+
+
+def weights(settings: TrainingSettings, network: str) -> dict[str, Tensor]:
+    """Return the weights of phi or the variance head in `start_from`; nothing without one."""
+    if settings.start_from is None:
+        return {}
+    return checkpoint.part(checkpoint.load(start_file(settings.start_from))[0], network)
+
+
+def psi_weights(settings: TrainingSettings) -> tuple[dict[str, Tensor], float] | None:
+    """Return Psi's weights in `start_from`, and the SD of the target that they belong to.
+
+    None where there are none, or those of another recipe or size: phi and the variance head of a
+    model serve any Psi.
+    """
+    if settings.start_from is None:
+        return None
+    tensors, card = checkpoint.load(start_file(settings.start_from))
+    wanted = settings.psi.model_dump(include=_BUILT)
+    if card.psi is None or card.psi.model_dump(include=_BUILT) != wanted:
+        return None
+    half = checkpoint.part(tensors, "psi")
+    return {name: tensor.float() for name, tensor in half.items()}, card.psi.sigma_data

@@ -1,0 +1,79 @@
+"""The averaged weights on frames that never change, so that any two trainings compare."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Generator
+
+from napari_smlm_diffusion.training.batches import draw
+from napari_smlm_diffusion.training.ema import Ema
+from napari_smlm_diffusion.training.metrics import metrics_of
+from napari_smlm_diffusion.training.settings import TrainingSettings
+from napari_smlm_diffusion.training.stages import Stage
+
+_FRAMES = 64
+_SEED = 20_240_607
+# Share of the training's time that metrics may take: on a fast GPU they are skipped now and then.
+_SHARE = 0.03
+
+
+class Validation:
+    """What is measured of a stage, always on the same frames.
+
+    Parameters
+    ----------
+    stage : Stage
+    settings : TrainingSettings
+        Prior and frame size; the frames do not depend on the seed.
+    device : torch.device
+        Where the stage's networks are.
+
+    Attributes
+    ----------
+    example : Mapping
+        Of one frame, after a validation: ``frame`` (Y, X) effective photons, ``truth`` and
+        ``density`` (sY, sX), and ``sd`` (sY, sX), what the stage claims the density to be wrong by,
+        if it claims anything. Arrays of float32.
+    """
+
+    def __init__(self, stage: Stage, settings: TrainingSettings, device: torch.device) -> None:
+        self.stage, self.device = stage, device
+        frames = draw(settings, _FRAMES, settings.frame_size, Generator().manual_seed(_SEED))
+        self._batches = [
+            frames[i : i + settings.batch].to(device) for i in range(0, _FRAMES, settings.batch)
+        ]
+        self._metrics = metrics_of(stage, settings, self._batches)
+        self._seconds = 0.0
+        self.example: Mapping[str, Any] = {}
+
+    @torch.no_grad()
+    def __call__(self, ema: Ema, spent: float | None = None) -> dict[str, float]:
+        """Return the mean loss of the averaged weights, and what a user understands of it.
+
+        Parameters
+        ----------
+        ema : Ema
+            Whose weights are judged; the network gets its own back.
+        spent : float, optional
+            Seconds of training so far: metrics beyond the loss are left out while they have taken
+            more than 3 % of them. None measures all.
+        """
+        network = self.stage.network
+        current = {k: v.clone() for k, v in network.state_dict().items()}
+        network.load_state_dict(ema.state)
+        try:
+            noise = Generator(self.device).manual_seed(0)  # the same noise every time
+            losses = [float(self.stage.loss(batch, [noise])) for batch in self._batches]
+            numbers = {"loss": sum(losses) / len(losses)}
+            if spent is None or self._seconds <= _SHARE * spent:
+                began = time.monotonic()
+                numbers |= self._metrics()
+                self._seconds += time.monotonic() - began
+            seen = self._batches[0][:1]
+            images = {"frame": seen.effective, "truth": seen.density, **self.stage.show(seen)}
+            self.example = {k: v[0].float().cpu().numpy() for k, v in images.items()}
+        finally:
+            network.load_state_dict(current)
+        return numbers
