@@ -8,7 +8,7 @@ from napari_smlm_diffusion.diffusion.schedule import RESIDUAL
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.fields import Field, spans
 from napari_smlm_diffusion.inference.model import Model, load_model
-from napari_smlm_diffusion.inference.posterior import Moments, Posterior, _batches
+from napari_smlm_diffusion.inference.posterior import AT_ONCE, Batches, Moments, Posterior
 from napari_smlm_diffusion.inference.psi import Psi, build_unet
 from napari_smlm_diffusion.networks.card import PsiSettings, SamplingSettings
 from napari_smlm_diffusion.optics.camera import Camera
@@ -37,8 +37,10 @@ def frame(rng, shape=(24, 20)):
     return photons
 
 
-def drawn(model, photons, samples=8, sampling=None, seed=0, origin=(0, 0), index=0):
-    posterior = Posterior(model, MICROSCOPE, sampling, seed, origin)
+def drawn(
+    model, photons, samples=8, sampling=None, seed=0, origin=(0, 0), index=0, batches=AT_ONCE
+):
+    posterior = Posterior(model, MICROSCOPE, sampling, seed, origin, batches)
     return torch.cat(list(posterior.draw(photons, index, samples))).numpy()
 
 
@@ -63,15 +65,13 @@ def _inputs(photons):
     return network_input(photons, torch.ones(1, 1, 1), torch.tensor([1.2]))
 
 
-def test_a_sample_depends_on_seed_frame_and_number_and_on_nothing_else(
-    tiny_model, rng, monkeypatch
-):
+def test_a_sample_depends_on_seed_frame_and_number_and_on_nothing_else(tiny_model, rng):
     model = with_psi(tiny_model)
     photons = frame(rng)
     eight = drawn(model, photons)
     np.testing.assert_array_equal(drawn(model, photons), eight)
-    monkeypatch.setattr("napari_smlm_diffusion.inference.posterior._PIXELS_PER_BATCH", 1)
-    np.testing.assert_array_equal(drawn(model, photons, 5), eight[:5])
+    few = drawn(model, photons, 5, batches=Batches(pixels=1))
+    np.testing.assert_array_equal(few, eight[:5])
     for other in (drawn(model, photons, seed=1), drawn(model, photons, index=1)):
         assert np.abs(other - eight).max() > 1e-3
 
@@ -107,8 +107,9 @@ def test_weights_of_tiles_sum_to_one(size, tile, overlap):
 
 @pytest.mark.parametrize("samples", [2, 3, 5, 7, 64, 65])
 @pytest.mark.parametrize("shape", [(32, 32), (1024, 1024), (512, 480)])
-def test_no_batch_is_of_one_sample(samples, shape):
-    sizes = _batches(samples, shape)
+@pytest.mark.parametrize("fewest", [1, 8])
+def test_no_batch_is_of_one_sample(samples, shape, fewest):
+    sizes = Batches(2**19, fewest).sizes(samples, shape)
     assert sum(sizes) == samples
     assert min(sizes) >= 2
 

@@ -1,6 +1,7 @@
 """Samples of the posterior p(density | frame), and their moments, one frame at a time."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,6 @@ from napari_smlm_diffusion.networks.inputs import network_input
 from napari_smlm_diffusion.settings import Microscope
 
 FEWEST_SAMPLES = 2
-# Samples drawn at once hold about this many fine pixels: 60 MB inside the network.
-_PIXELS_PER_BATCH = 2**19
 
 
 def psi_of(model: Model) -> Psi:
@@ -56,6 +55,35 @@ def check_samples(samples: int) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Batches:
+    """How many samples of a frame are drawn at once; it changes no digit of them.
+
+    Attributes
+    ----------
+    pixels : int
+        Fine pixels at most: half a million take 60 MB inside the network.
+    fewest : int
+        Batches that a frame's samples come in at least, however small the frame is.
+    """
+
+    pixels: int = 2**19
+    fewest: int = 1
+
+    def sizes(self, samples: int, shape: tuple[int, int]) -> list[int]:
+        """Split K samples of (Y, X) fine pixels evenly.
+
+        None is alone: a batch of one would be computed by other kernels, with other rounding.
+        """
+        most = min(self.pixels // (shape[0] * shape[1]), -(-samples // self.fewest))
+        pieces = -(-samples // max(FEWEST_SAMPLES, most))
+        pieces = min(pieces, samples // FEWEST_SAMPLES)
+        return [samples // pieces + (i < samples % pieces) for i in range(pieces)]
+
+
+AT_ONCE = Batches()
+
+
 class Posterior:
     """Draws samples for the frames of one microscope.
 
@@ -71,6 +99,8 @@ class Posterior:
         Of all noise.
     origin : (y0, x0)
         Camera pixel of the full image at which the frames begin.
+    batches : Batches
+        How many samples are drawn at once.
 
     Raises
     ------
@@ -85,12 +115,14 @@ class Posterior:
         sampling: SamplingSettings | None = None,
         seed: int = 0,
         origin: tuple[int, int] = (0, 0),
+        batches: Batches = AT_ONCE,
     ) -> None:
         self._psi = psi_of(model)
         self.network = model.card.network
         self.sampling = sampling or self._psi.settings.sampling
         self._microscope = microscope
         self._seed = seed
+        self._batches = batches
         self._origin = (origin[0] * UPSAMPLING, origin[1] * UPSAMPLING)
         self._sampler = by_name(self.sampling.sampler)
         check_steps(self.sampling.steps)
@@ -140,7 +172,7 @@ class Posterior:
         field = Field(self._psi, network_input(photons, self._read_variance, width))
         noise = NoiseField(self._seed, frame, self._origin)
         first = 0
-        for count in _batches(samples, field.padded):
+        for count in self._batches.sizes(samples, field.padded):
             yield self._batch(field, noise, range(first, first + count))
             first += count
 
@@ -187,13 +219,3 @@ class Moments:
         if self.count < FEWEST_SAMPLES:
             return np.full_like(self.mean, np.nan)
         return self._squares / (self.count - 1)
-
-
-def _batches(samples: int, shape: tuple[int, int]) -> list[int]:
-    """Split K evenly: a batch of one would be computed by other kernels, with other rounding."""
-    most = max(FEWEST_SAMPLES, _PIXELS_PER_BATCH // (shape[0] * shape[1]))
-    pieces = -(-samples // most)
-    sizes = [samples // pieces + (i < samples % pieces) for i in range(pieces)]
-    if min(sizes) < FEWEST_SAMPLES:  # an odd K in pairs: the last three go together
-        sizes = [2] * (samples // 2 - 1) + [2 + samples % 2]
-    return sizes

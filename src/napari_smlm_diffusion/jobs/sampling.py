@@ -5,7 +5,13 @@ from napari_smlm_diffusion.diffusion.schedule import check_steps
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import parse_frame_range
 from napari_smlm_diffusion.inference.model import Model
-from napari_smlm_diffusion.inference.posterior import Posterior, check_samples, psi_of
+from napari_smlm_diffusion.inference.posterior import (
+    AT_ONCE,
+    Batches,
+    Posterior,
+    check_samples,
+    psi_of,
+)
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
 from napari_smlm_diffusion.networks.card import SamplingSettings
 from napari_smlm_diffusion.settings import Microscope
@@ -65,7 +71,11 @@ def sampled_frames(
 
 
 def choose_posterior(
-    settings: LocalizeSettings, model: Model, microscope: Microscope, origin: tuple[int, int]
+    settings: LocalizeSettings,
+    model: Model,
+    microscope: Microscope,
+    origin: tuple[int, int],
+    batches: Batches = AT_ONCE,
 ) -> tuple[Posterior | None, list[str]]:
     """Return what draws the samples, if any are wanted, and what speaks against trusting them.
 
@@ -87,4 +97,4 @@ def choose_posterior(
             f"{calibrated.steps} steps, not with {sampling.sampler} in {sampling.steps}: "
             "its uncertainties may be too wide or too narrow"
         )
-    return Posterior(model, microscope, sampling, settings.seed, origin), doubts
+    return Posterior(model, microscope, sampling, settings.seed, origin, batches), doubts

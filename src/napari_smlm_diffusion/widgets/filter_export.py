@@ -49,6 +49,7 @@ class FilterExport(QWidget):
         self._taking = False
         self._build()
         self._soon, self._rest = self._timer(0, self._judge), self._timer(_REST_MS, self._settle)
+        self._anew = self._timer(0, self._take_anew)
         self.files = FilterFiles(self.output, self._snapshot, self._adopt)
         self._connect()
         self._on_layers()
@@ -107,6 +108,7 @@ class FilterExport(QWidget):
         self.viewer.events.theme.disconnect(self._on_theme)
         self._soon.stop()
         self._rest.stop()
+        self._anew.stop()
         super().closeEvent(event)
 
     def _on_layers(self, event: Any = None) -> None:
@@ -165,8 +167,22 @@ class FilterExport(QWidget):
         self._on_images()
 
     def _on_points_data(self, event: Any = None) -> None:
-        # Another widget shows other rows: those that are not kept are hidden among them too.
-        self._rest.start()
+        if self._has_new_table():
+            self._anew.start()  # not at once: the other widget is not done with the layer
+        else:
+            # Another widget shows other rows: those that are not kept are hidden among them too.
+            self._rest.start()
+
+    def _has_new_table(self) -> bool:
+        """Whether another widget has put other localizations into the layer."""
+        if self.session is None or self.points is None:
+            return False
+        known = filter_layers.about(self.points).get("dataset")
+        return known is not None and known.table is not self.session.dataset.table
+
+    def _take_anew(self) -> None:
+        if self._has_new_table():
+            self._take(self.points)
 
     @reported
     def _on_images(self) -> None:
@@ -203,6 +219,7 @@ class FilterExport(QWidget):
     @reported
     def _settle(self) -> None:
         """Bring up to date what is too slow to follow the mouse."""
+        self._take_anew()  # before its old rows are written back
         if self.session is None or self.points is None:
             return
         filtered = self.session.filtered
@@ -286,6 +303,7 @@ class FilterExport(QWidget):
 
     def _snapshot(self) -> Snapshot | None:
         """Return what there is to export, after what was typed a moment ago."""
+        self._take_anew()
         self._judge()
         if self.session is None or self.points is None:
             return None

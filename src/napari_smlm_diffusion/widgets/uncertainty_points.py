@@ -119,15 +119,9 @@ def _joined(tables: Any) -> pd.DataFrame:
 
 
 def _change(viewer: Any, layer: Points, dataset: Dataset) -> None:
-    """Give a layer another table.
-
-    It leaves the viewer meanwhile: other widgets read a layer's table when it comes, and a filter
-    would write the one that it knows back.
-    """
+    """Give a layer another table; what a filter knew of the one before goes with it."""
     known = layer.metadata[KEY]
     before = known["dataset"].provenance
-    selected, place = set(viewer.layers.selection), viewer.layers.index(layer)
-    viewer.layers.remove(layer)
     layer.selected_data = set()
     layer.metadata[KEY] = _without_rows(known) | {"dataset": dataset, "rows": None}
     if "shows" in known:
@@ -140,8 +134,6 @@ def _change(viewer: Any, layer: Points, dataset: Dataset) -> None:
         if isinstance(other, Image) and isinstance(about_it, dict):
             if about_it.get("provenance") == dict(before):
                 about_it["provenance"] = dict(dataset.provenance)
-    viewer.layers.insert(place, layer)
-    viewer.layers.selection = selected
 
 
 def _without_rows(known: Mapping[str, Any]) -> dict[str, Any]:

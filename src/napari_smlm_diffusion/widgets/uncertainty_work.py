@@ -260,8 +260,8 @@ def prepared(stack: FrameStack, settings: LocalizeSettings, base: "Plan | None")
 
 def _narrowed(base: "Plan", settings: LocalizeSettings) -> "Plan":
     """Return the plan of the frames and of the region that are sampled."""
+    from napari_smlm_diffusion.inference.posterior import Batches
     from napari_smlm_diffusion.jobs.sampling import choose_posterior
-    from napari_smlm_diffusion.widgets.uncertainty_batches import SmallBatches
 
     model = base.localizer.model  # type: ignore[attr-defined]
     if model.psi is None:
@@ -275,9 +275,10 @@ def _narrowed(base: "Plan", settings: LocalizeSettings) -> "Plan":
     camera = base.microscope.camera.crop(*roi)
     microscope = base.microscope.model_copy(update={"camera": camera})
     origin = (roi.y0, roi.x0)
-    chosen, doubts = choose_posterior(settings, model, microscope, origin)
-    assert chosen is not None  # noqa: S101 - there are samples
-    posterior = SmallBatches(model, microscope, chosen.sampling, settings.seed, origin)
+    # A window wants something to show, and a Cancel that is heeded soon: two samples of 64 x 64
+    # camera pixels take about two seconds of one core.
+    batches = Batches(pixels=2**17, fewest=8)
+    posterior, doubts = choose_posterior(settings, model, microscope, origin, batches)
     return replace(
         base,
         settings=settings,
