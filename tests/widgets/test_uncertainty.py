@@ -669,16 +669,16 @@ def test_the_calibration_is_said_in_words(viewer, widget_in):
     widget.form.sampler.setCurrentIndex(widget.form.sampler.findData("heun"))
     assert "heun in 8 steps is not what it is calibrated with" in about.text()
     card = read_card("general")
-    sampling = card["psi"]["sampling"]
-    card["calibration"] = {
+    sampling = card.psi.sampling.model_dump()
+    told = {
         "verdict": "NOT calibrated: 6 of 8 diagnostics pass over all frames.",
         "sampling": sampling,
     }
-    words = calibration_words(card)
+    words = calibration_words(card.model_copy(update={"calibration": told}))
     assert "NOT calibrated: 6 of 8" in words and "⚠" not in words
     other = {"samples": {"verdict": "calibrated.", "sampling": sampling | {"steps": 99}}}
-    assert "99 steps" in calibration_words(card | {"calibration": other})
-    assert read_card("no such model") == {}
+    assert "99 steps" in calibration_words(card.model_copy(update={"calibration": other}))
+    assert read_card("no such model") is None
     widget.model.model.setCurrentIndex(0)
     assert "found when it runs" in about.text()
 

@@ -1,60 +1,53 @@
 """What a model's card says of its samples, in words; read without torch."""
 
-import json
-from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
-# As `networks.checkpoint` writes it; that module brings torch.
-_CARD_KEY = "napari_smlm_diffusion"
-_WEIGHTS = Path(__file__).parent.parent / "weights"
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.networks.card import ModelCard, load_card
+from napari_smlm_diffusion.networks.library import resolve
 
 
-def read_card(model: str) -> dict[str, Any]:
-    """Return the card of a shipped model or of a model file; empty where it cannot be read.
+def read_card(model: str) -> ModelCard | None:
+    """Return the card of a model, by name or file; None where it cannot be read.
 
     Why not is said when the model is loaded.
     """
-    shipped = _WEIGHTS / f"{model}.safetensors"
     try:
-        with safe_open(shipped if shipped.is_file() else model, "np") as handle:
-            card = json.loads((handle.metadata() or {})[_CARD_KEY])
-    except (SafetensorError, OSError, ValueError, KeyError):
-        return {}
-    return card if isinstance(card, dict) else {}
+        return load_card(resolve(model))
+    except InputError:
+        return None
 
 
 def calibration_words(
-    card: dict[str, Any], sampler: str | None = None, steps: int | None = None
+    card: ModelCard | None, sampler: str | None = None, steps: int | None = None
 ) -> str:
     """Return what the samples of a model were calibrated with, and with what result.
 
     Parameters
     ----------
-    card : dict
-        A model card.
+    card : ModelCard or None
     sampler, steps
         What the user has chosen; None is as calibrated.
     """
-    if not card:
+    if card is None:
         return ""
-    name, psi = card.get("name", ""), card.get("psi")
-    if not psi:
-        return f"Model {name} draws no samples (no diffusion model); its variance head still works."
-    usual = psi.get("sampling", {})
-    with_ = f"{usual.get('sampler')} in {usual.get('steps')} steps"
-    said = [f"Model {name}, made for {with_}."]
-    verdict = _verdict(card.get("calibration") or {})
+    if card.psi is None:
+        return (
+            f"Model {card.name} draws no samples (no diffusion model); its variance head still "
+            "works."
+        )
+    usual = card.psi.sampling
+    said = [f"Model {card.name}, made for {usual.sampler} in {usual.steps} steps."]
+    verdict = _verdict(card.calibration)
     if verdict is not None:
         said.append(f"Calibration of its samples: {verdict.get('verdict')}")
         tried = verdict.get("sampling", {})
-        if (tried.get("sampler"), tried.get("steps")) != (usual.get("sampler"), usual.get("steps")):
+        if (tried.get("sampler"), tried.get("steps")) != (usual.sampler, usual.steps):
             said.append(
                 f"⚠ That was with {tried.get('sampler')} in {tried.get('steps')} steps."
                 if tried else "⚠ With which sampler is not said."
             )  # fmt: skip
-    elif rows := _inside_90(card.get("calibration") or {}):
+    elif rows := _inside_90(card.calibration):
         low, high = 100 * min(rows), 100 * max(rows)
         said.append(
             "Its card has no calibration of the samples, only of the molecules of the variance "
@@ -63,8 +56,8 @@ def calibration_words(
         )
     else:
         said.append("⚠ Its card has no calibration: nobody has checked that these SDs are true.")
-    chosen = (sampler or usual.get("sampler"), steps or usual.get("steps"))
-    if chosen != (usual.get("sampler"), usual.get("steps")):
+    chosen = (sampler or usual.sampler, steps or usual.steps)
+    if chosen != (usual.sampler, usual.steps):
         said.append(
             f"⚠ {chosen[0]} in {chosen[1]} steps is not what it is calibrated with: SDs may be "
             "too wide or too narrow."
@@ -72,9 +65,9 @@ def calibration_words(
     return "\n".join(said)
 
 
-def upsampling_of(card: dict[str, Any]) -> int:
+def upsampling_of(card: ModelCard | None) -> int:
     """Fine pixels along a camera pixel; 4, that of all shipped models, where it is not known."""
-    return int((card.get("network") or {}).get("upsampling", 4))
+    return 4 if card is None else card.network.upsampling
 
 
 def _verdict(calibration: dict[str, Any]) -> dict[str, Any] | None:
