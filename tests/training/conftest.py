@@ -1,0 +1,79 @@
+"""Trainings in small: seconds instead of minutes, and the same on every machine."""
+
+import pytest
+import torch
+
+from napari_smlm_diffusion.inference.model import build_phi
+from napari_smlm_diffusion.networks.card import NetworkSettings, PsiSettings
+from napari_smlm_diffusion.training import metrics, validation
+from napari_smlm_diffusion.training.prior import PAPERS
+from napari_smlm_diffusion.training.settings import TrainingSettings
+from napari_smlm_diffusion.training.stages import PhiStage
+
+SMALL = NetworkSettings(channels=8, dilations=(1, 2), up_channels=(8, 4), refinements=0)
+SMALL_PSI = PsiSettings(width=4, multipliers=(1, 1, 1), encoder_width=8)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Sums of one thread have one order: then a training can be the same to the last bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def few_frames(monkeypatch):
+    """Validate on a handful of frames."""
+    monkeypatch.setattr(validation, "_FRAMES", 8)
+    for name, number in (("_WIDTHS", 1), ("_FRAMES", 2), ("_ALONE", 4)):
+        monkeypatch.setattr(metrics, name, number)
+
+
+@pytest.fixture
+def small():
+    """Make settings of a training that takes a second."""
+
+    def make(**values):
+        standard = {
+            "name": "small",
+            "start_from": None,
+            "prior": PAPERS,
+            "network": SMALL,
+            "psi": SMALL_PSI,
+            "frame_size": 20,
+            "batch": 4,
+            "steps": 8,
+            "warmup_steps": 2,
+            "validate_every": 4,
+            "learning_rate": 2e-3,
+        }
+        return TrainingSettings(**{**standard, **values})
+
+    return make
+
+
+@pytest.fixture
+def phi_stage():
+    """Make the stage phi of settings, with the weights that every training of them begins with."""
+
+    def make(settings):
+        torch.manual_seed(settings.seed)
+        return PhiStage(build_phi(settings.network), settings.network.kernel_sigma)
+
+    return make
+
+
+@pytest.fixture
+def finish():
+    """Run a job to its end and return what it returns."""
+
+    def run(generator):
+        while True:
+            try:
+                next(generator)
+            except StopIteration as end:
+                return end.value
+
+    return run

@@ -1,0 +1,77 @@
+"""Several processes: the frames of one, its loss and its weights."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.inference.model import load_model
+from napari_smlm_diffusion.inference.psi import Psi, build_unet
+from napari_smlm_diffusion.networks import checkpoint
+from napari_smlm_diffusion.training.batches import check_processes, step_frames, step_noise
+from napari_smlm_diffusion.training.distributed import Processes
+from napari_smlm_diffusion.training.job import train_model
+from napari_smlm_diffusion.training.pairs import join_pairs
+from napari_smlm_diffusion.training.prior import GENERAL
+from napari_smlm_diffusion.training.psi import PsiStage
+
+
+def test_the_shares_of_a_batch_are_the_batch(small):
+    settings = small(prior=GENERAL, batch=12, frame_size=24)
+    whole = step_frames(settings, Processes(), 3)
+    shares = [step_frames(settings, Processes(rank, 2), 3) for rank in range(2)]
+    joined = join_pairs(shares)
+    assert len(shares[0].effective) == 6
+    for name in ("effective", "density", "photons", "y"):
+        assert torch.equal(getattr(joined, name), getattr(whole, name)), name
+    assert not torch.equal(step_frames(settings, Processes(), 4).effective, whole.effective)
+
+
+def test_the_loss_of_psi_is_the_mean_of_its_shares(small, tiny_psi_model):
+    settings = small(batch=4)
+    model = load_model(tiny_psi_model)
+    unet = build_unet(model.card.psi, model.card.network.channels)
+    stage = PsiStage(Psi(model.phi, model.variance, unet, model.card.psi))
+
+    def loss(processes):
+        noise = step_noise(settings, processes, 1, torch.device("cpu"))
+        return float(stage.loss(step_frames(settings, processes, 1), noise).detach())
+
+    shares = [loss(Processes(rank, 4)) for rank in range(4)]
+    assert loss(Processes()) == pytest.approx(sum(shares) / 4, rel=1e-5)
+
+
+def test_processes_that_cannot_share_a_batch_are_refused(small):
+    with pytest.raises(InputError, match=r"3 processes cannot share a batch of 4.*1, 2, 4"):
+        check_processes(small(batch=4), Processes(0, 3))
+    check_processes(small(batch=64), Processes(7, 8))
+
+
+def test_two_processes_train_as_one(tmp_path, small, finish):
+    settings = small(validate_every=2, steps=6)
+    (tmp_path / "small.json").write_text(settings.model_dump_json())
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = ["-m", "napari_smlm_diffusion", "train", "--config", str(tmp_path / "small.json")]
+    options = ["--out", str(tmp_path / "two"), "--stage", "phi"]
+    done = subprocess.run(
+        [*launcher, *command, *options],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    two = tmp_path / "two" / "small.safetensors"
+    assert done.stdout.split() == [str(two)]  # one process speaks
+    assert done.stderr.count("validation") == 3
+
+    one = finish(train_model(settings, tmp_path / "one", ["phi"]))
+    (together, card), (alone, own) = checkpoint.load(two), checkpoint.load(one)
+    # Sums in another order: a rounding a step. (The subprocess validates on more frames.)
+    for name, weight in alone.items():
+        torch.testing.assert_close(together[name], weight, atol=2e-5, rtol=1e-4)
+    assert card.stages["phi"]["samples"] == own.stages["phi"]["samples"] == 24
+    assert json.loads(card.model_dump_json())["stages"]["phi"]["steps"] == 6

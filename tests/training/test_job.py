@@ -1,0 +1,63 @@
+"""Stage after stage into one model file."""
+
+import pytest
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.inference.model import load_model
+from napari_smlm_diffusion.training import job, rows, scale
+from napari_smlm_diffusion.training.prior import PAPERS
+from napari_smlm_diffusion.training.settings import TrainingSettings
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(job, "ROW_FRAMES", 48)
+    monkeypatch.setattr(job, "_FRAMES_TO_MEASURE", 8)
+    monkeypatch.setattr(scale, "_FRAMES", 32)
+    monkeypatch.setattr(rows, "_STEPS", 20)
+
+
+def test_the_stages_build_one_model_file(tmp_path, quick, tiny_psi_model, finish):
+    fine = TrainingSettings(
+        name="small",
+        licence="CC0-1.0",
+        prior=PAPERS,
+        frame_size=20,
+        batch=4,
+        steps=3,
+        validate_every=2,
+        learning_rate=1e-5,
+        start_from=str(tiny_psi_model),
+    )
+    path = finish(job.train_model(fine, tmp_path))
+    model = load_model(path)
+    assert model.variance is not None
+    assert model.rows is not None
+    assert model.psi is not None
+    stages = model.card.stages
+    assert list(stages) == ["phi", "variance", "rows", "psi"]
+    assert model.card.prior == PAPERS.model_dump(mode="json")
+    assert model.card.licence == "CC0-1.0"
+    recorded = TrainingSettings(**stages["phi"]["settings"])
+    assert recorded.network == load_model(tiny_psi_model).card.network
+    assert recorded.model_copy(update={"network": fine.network, "psi": fine.psi}) == fine
+    assert stages["phi"]["metrics"]["jaccard"] > 0
+    assert stages["variance"]["metrics"]["claimed_over_true"] > 0
+    assert stages["rows"]["pull_sd"] > 0
+    assert stages["psi"]["history"][0]["step"] == 2
+    assert not stages["psi"]["from_nothing"]
+
+    # Another phi: the head and the rows of the old one must not survive it.
+    finish(job.train_model(fine.model_copy(update={"steps": 1}), tmp_path, ["phi"]))
+    assert list(load_model(path).card.stages) == ["phi"]
+
+
+def test_a_stage_without_what_it_builds_on_is_refused(tmp_path, small, finish):
+    with pytest.raises(InputError, match="stage phi"):
+        finish(job.train_model(small(), tmp_path / "out", ["variance"]))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_phi_that_finds_nothing_cannot_be_calibrated(tmp_path, small, quick, finish):
+    with pytest.raises(InputError, match="train the stage phi longer"):
+        finish(job.train_model(small(steps=2), tmp_path))
