@@ -65,6 +65,7 @@ def test_a_close_pair_is_what_importance_sampling_says(close_pair):
     np.testing.assert_allclose(drawn.std(axis=0), sd, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_two_molecules_have_no_order(close_pair):
     # Chains that start with the molecules the other way round find the same density.
     start = np.tile([[4.6, 4.6], [5.4, 5.8]], (16, 1, 1))
@@ -112,6 +113,7 @@ def test_the_published_chain_is_tempered_and_too_wide(single):
     np.testing.assert_allclose(ratio, 1 / np.sqrt(0.2), rtol=0.1)
 
 
+@pytest.mark.slow
 def test_the_published_chain_with_beta_one_is_the_posterior(single):
     chains = papers_chain(
         single, 200.0, 1, np.random.default_rng(11), chains=16, steps=3000, beta=1.0
