@@ -1,4 +1,4 @@
-"""How long the window takes to answer while the widget "Localize" works.
+"""How long the window takes to answer while "Localize" and "Uncertainty" work.
 
     xvfb-run -a python benchmarks/responsiveness.py [--model FILE] [--frames 200] [--size 64]
 
@@ -58,10 +58,11 @@ def main() -> None:
 
     import napari
 
-    from napari_smlm_diffusion.widgets import localize, samples
+    from napari_smlm_diffusion.widgets import localize, samples, uncertainty
 
     if options.threads:
-        localize.threads_beside_the_window = lambda: options.threads
+        for module in (localize, uncertainty):
+            module.threads_beside_the_window = lambda: options.threads
     settings = samples.DENSE.model_copy(
         update={"frames": options.frames, "shape": (options.size, options.size)}
     )
@@ -110,10 +111,21 @@ def main() -> None:
     until(lambda: not widget.runner.running)
     pause(0.5)
     row("adding the layers", probe)
+    said = widget.run_form.far.text()
+    sampling = uncertainty.Uncertainty(viewer)
+    viewer.window.add_dock_widget(sampling)
+    if options.model != "auto":
+        sampling.model.choose(options.model)
+    pause(0.5)
+    probe.waits()
+    sampling.run_form.start.click()
+    until(lambda: not sampling.runner.running)
+    row("sampling, layers that refine", probe)
     print(
         f"opened in {opened:.2f} s; a preview took {np.median(answers):.2f} s (median); "
-        f"{widget.run_form.far.text()} in {seconds:.1f} s"
+        f"{said} in {seconds:.1f} s; {sampling.run_form.far.text()}"
     )
+    pause(1.0)  # a thread that works when the interpreter ends would bring it down
     viewer.close()
 
 
