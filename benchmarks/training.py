@@ -1,0 +1,101 @@
+"""How fast training is, and what share of a step is spent on simulating its frames.
+
+    python benchmarks/training.py [--steps 20] [--threads 2] [--device auto] [--precision auto]
+
+Takes steps of the stages phi and psi, from the shipped models and with their priors, frame sizes
+and batches, without processes that simulate ahead; prints medians. With `workers` the simulation
+costs a step nothing as long as it takes less time than the rest times their number.
+"""
+
+import argparse
+import statistics
+import time
+from functools import partial
+
+import torch
+
+from napari_smlm_diffusion.inference.model import load_model
+from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.training.batches import step_frames, step_noise
+from napari_smlm_diffusion.training.distributed import Processes
+from napari_smlm_diffusion.training.hardware import autocast, choose_device
+from napari_smlm_diffusion.training.learner import Learner
+from napari_smlm_diffusion.training.prior import GENERAL, PAPERS
+from napari_smlm_diffusion.training.psi import PsiStage
+from napari_smlm_diffusion.training.settings import TrainingSettings
+from napari_smlm_diffusion.training.stages import PhiStage, Stage
+from napari_smlm_diffusion.training.validation import Validation
+
+ALONE = Processes()
+KINDS = {
+    "general": {"prior": GENERAL, "frame_size": 48, "batch": 8},
+    "papers": {"prior": PAPERS, "frame_size": 20, "batch": 32},
+}
+
+
+def stage_of(name: str, model_name: str) -> Stage:
+    """Return the stage of a shipped model, ready to go on."""
+    model = load_model(resolve(model_name))
+    if name == "phi":
+        model.phi.requires_grad_(True)
+        return PhiStage(model.phi, model.card.network.kernel_sigma)
+    assert model.psi is not None
+    model.psi.unet.requires_grad_(True)
+    return PsiStage(model.psi)
+
+
+def measure(stage: Stage, settings: TrainingSettings, steps: int) -> tuple[float, float, float]:
+    """Return seconds of simulating and of the rest of a step, and of a validation with metrics."""
+    device = choose_device(settings)
+    stage.move(device)
+    learner = Learner(stage, settings)
+    wait = partial(torch.cuda.synchronize) if device.type == "cuda" else lambda: None
+    simulating, learning = [], []
+    for _ in range(steps + 2):
+        start = time.perf_counter()
+        frames = step_frames(settings, ALONE, learner.step)
+        drawn = time.perf_counter()
+        noise = step_noise(settings, ALONE, learner.step, device)
+        with autocast(settings, device):
+            loss = stage.loss(frames.to(device), noise)
+        learner.learn(loss, ALONE, 0.0)
+        wait()
+        simulating.append(drawn - start)
+        learning.append(time.perf_counter() - drawn)
+    validation = Validation(stage, settings, device)
+    start = time.perf_counter()
+    validation(learner.ema)
+    validating = time.perf_counter() - start
+    # The first steps warm up.
+    return statistics.median(simulating[2:]), statistics.median(learning[2:]), validating
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    print(
+        "| stage | prior | frames a step | simulating, ms | the rest, ms | share simulating "
+        "| steps/s | validation, share of 500 steps |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for name in ("phi", "psi"):
+        for model, values in KINDS.items():
+            settings = TrainingSettings(**values, device=args.device, precision=args.precision)
+            drawn, rest, validating = measure(stage_of(name, model), settings, args.steps)
+            step = drawn + rest
+            frames = f"{settings.batch} of {settings.frame_size} x {settings.frame_size}"
+            print(
+                f"| {name} | {model} | {frames} | {1e3 * drawn:.1f} | {1e3 * rest:.0f} "
+                f"| {drawn / step:.1%} | {1 / step:.2f} | {validating / (500 * step):.1%} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
