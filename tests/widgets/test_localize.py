@@ -152,6 +152,28 @@ def test_cancel_keeps_what_is_done(viewer, widget_in, movie_file, qtbot, monkeyp
     assert widget.run_form.start.isEnabled()
 
 
+def test_the_density_grows_during_a_run(viewer, widget_in, movie_file, qtbot, monkeypatch):
+    from napari_smlm_diffusion.widgets import localize, localize_work
+
+    monkeypatch.setattr(localize_work, "STEP_PIXELS", 28 * 36)  # a frame at a time
+    monkeypatch.setattr(localize, "_GROW_S", 0.0)
+    open_movie(viewer, movie_file)
+    widget = widget_in(viewer)
+    sums = []
+
+    def look(progress):
+        if "density" in viewer.layers:
+            sums.append(float(viewer.layers["density"].data.sum()))
+        if len(sums) == 3 and "density" in viewer.layers:
+            viewer.layers.remove("density")
+
+    widget.runner.progressed.connect(look)
+    assert ends(qtbot, widget, widget.run_form.start.click) == "complete"
+    assert len(sums) == 3  # the user has taken it away: it does not come again before the end
+    assert 0 < sums[0] < sums[-1] < viewer.layers["density"].data.sum()
+    assert [layer.name for layer in viewer.layers].count("density") == 1
+
+
 def test_failures_are_sentences_and_leave_the_button_usable(
     viewer, widget_in, movie_file, qtbot, told, monkeypatch, tmp_path
 ):

@@ -1,5 +1,6 @@
 """The widget "Localize": a movie, its microscope and a model in; density and molecules out."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ from napari_smlm_diffusion.widgets.work import (
 
 # After the last change: a slider that is dragged asks for many frames that nobody looks at.
 _REST_MS = 80
+# Between two pictures of a density that grows.
+_GROW_S = 1.0
 
 
 class Localize(QWidget):
@@ -54,6 +57,7 @@ class Localize(QWidget):
         self._plan: Any = None
         self._gathered: Gathered | None = None
         self._clock = Clock()
+        self._grow_after = 0.0
         self._place: tuple[Placement, tuple[float, float]] | None = None
         self._points: Any = None
         self._build()
@@ -221,7 +225,8 @@ class Localize(QWidget):
         place = self.source.placement(settings.pixel_size_nm or stack.pixel_size_nm or 1.0)
         self._place = place, self.source.time()
         self._gathered = gathered = Gathered()
-        self._clock = Clock()
+        self._clock, self._grow_after = Clock(), 0.0
+        self.layers.begin()
         plan = self._plan_for(stack, settings)
         self._previews.forget()
         self.layers.hide_preview()
@@ -236,9 +241,20 @@ class Localize(QWidget):
             form.far.setText(progress.message)
             return
         self._clock.tick(progress.done)
+        self._grow()
         form.far.setText(self._clock.words(progress.done, progress.total))
         if warnings := progress.info.get("warnings"):
             form.said.setText("\n".join(f"⚠ {in_form_words(text)}." for text in warnings))
+
+    def _grow(self) -> None:
+        """Show the density while it grows, with little of the window's time."""
+        gathered, began = self._gathered, time.perf_counter()
+        if gathered is None or gathered.density is None or self._place is None:
+            return
+        if self.layers.wants_growing and began > self._grow_after:
+            self.layers.grow(gathered, self._place[0])
+            ended = time.perf_counter()
+            self._grow_after = ended + max(_GROW_S, 20 * (ended - began))
 
     def _on_ended(self, how: str) -> None:
         self.run_form.busy(False)

@@ -27,11 +27,16 @@ class LocalizeLayers:
     def __init__(self, viewer: Any) -> None:
         self.viewer = viewer
         self.preview: Points | None = None
+        self.growing: Image | None = None  # of the run that goes on
+        self.wants_growing = True
+        self._limits = (0.0, 1.0)
 
     def forget(self, layer: Layer) -> None:
         """Note that `layer` was removed."""
         if layer is self.preview:
             self.preview = None
+        if layer is self.growing:
+            self.growing, self.wants_growing = None, False
 
     def show_preview(self, dataset: Dataset, placement: Placement) -> None:
         """Mark the molecules of one frame with rings."""
@@ -67,6 +72,37 @@ class LocalizeLayers:
             self.viewer.layers.remove(self.preview)
         self.preview = None
 
+    def begin(self) -> None:
+        """Note that a run begins; what the one before has added stays."""
+        self.growing, self.wants_growing = None, True
+
+    def grow(self, gathered: Gathered, placement: Placement) -> Image:
+        """Show the density of the frames that are done so far."""
+        plan = gathered.plan
+        assert plan is not None and gathered.density is not None  # noqa: S101
+        density = gathered.density.astype(np.float32)
+        some = density[:: max(1, len(density) // 1024), :: max(1, density.shape[1] // 1024)]
+        bright = some[some > 0.05]
+        top = float(np.percentile(bright, 99.5)) if bright.size else 1.0
+        limits = (0.0, max(top, 0.05))
+        if self.growing is None:
+            data, options, _ = image_layer(
+                density,
+                placement,
+                upsampling=plan.network.upsampling,
+                origin_px=(plan.roi.y0, plan.roi.x0),
+                contrast_limits=limits,
+            )
+            self.growing = _add(self.viewer, Image(data, **options))
+            self._limits = limits
+            return self.growing
+        layer = self.growing
+        layer.data = density
+        if tuple(layer.contrast_limits) == self._limits:  # else the user has chosen others
+            layer.contrast_limits_range = layer.contrast_limits = limits
+            self._limits = limits
+        return layer
+
     def add_results(
         self, gathered: Gathered, status: str, placement: Placement, time: tuple[float, float]
     ) -> tuple[Image, Points]:
@@ -81,20 +117,10 @@ class LocalizeLayers:
         time : (scale, translate)
             Of the axis of the frames, so that a position of the slider is a frame.
         """
-        plan, dataset = gathered.plan, gathered.dataset(status)
-        assert plan is not None and gathered.density is not None  # noqa: S101
-        density = gathered.density.astype(np.float32)
-        bright = density[density > 0.05]
-        top = float(np.percentile(bright, 99.5)) if bright.size else 1.0
-        data, options, _ = image_layer(
-            density,
-            placement,
-            upsampling=plan.network.upsampling,
-            origin_px=(plan.roi.y0, plan.roi.x0),
-            provenance=dataset.provenance,
-            contrast_limits=(0.0, max(top, 0.05)),
-        )
-        image = _add(self.viewer, Image(data, **options))
+        dataset = gathered.dataset(status)
+        image = self.grow(gathered, placement)
+        image.metadata[KEY]["provenance"] = dict(dataset.provenance)
+        self.begin()
         rows = select(dataset.table, frames=_frame(self.viewer, time), limit=DRAWN)
         data, options, _ = points_layer(
             dataset,
