@@ -157,6 +157,7 @@ def test_the_density_grows_during_a_run(viewer, widget_in, movie_file, qtbot, mo
 
     monkeypatch.setattr(localize_work, "STEP_PIXELS", 28 * 36)  # a frame at a time
     monkeypatch.setattr(localize, "_GROW_S", 0.0)
+    monkeypatch.setattr(localize, "_GROW_REST", 0)
     open_movie(viewer, movie_file)
     widget = widget_in(viewer)
     sums = []

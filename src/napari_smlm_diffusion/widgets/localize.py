@@ -35,8 +35,8 @@ from napari_smlm_diffusion.widgets.work import (
 
 # After the last change: a slider that is dragged asks for many frames that nobody looks at.
 _REST_MS = 80
-# Between two pictures of a density that grows.
-_GROW_S = 1.0
+# Seconds between two pictures of a density that grows, and how often the time that one takes.
+_GROW_S, _GROW_REST = 1.0, 20
 
 
 class Localize(QWidget):
@@ -254,7 +254,7 @@ class Localize(QWidget):
         if self.layers.wants_growing and began > self._grow_after:
             self.layers.grow(gathered, self._place[0])
             ended = time.perf_counter()
-            self._grow_after = ended + max(_GROW_S, 20 * (ended - began))
+            self._grow_after = ended + max(_GROW_S, _GROW_REST * (ended - began))
 
     def _on_ended(self, how: str) -> None:
         self.run_form.busy(False)
