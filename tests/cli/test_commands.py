@@ -135,7 +135,7 @@ SMALL = {
 }
 
 
-def test_train_writes_a_model_file_and_resumes(command, tmp_path):
+def test_train_writes_a_model_file_and_resumes(command, tmp_path, quick_validation):
     (tmp_path / "mine.json").write_text(json.dumps(SMALL))
     arguments = ["train", "--config", tmp_path / "mine.json", "--out", tmp_path / "out"]
     path = tmp_path / "out" / "mine.safetensors"
@@ -149,7 +149,7 @@ def test_train_writes_a_model_file_and_resumes(command, tmp_path):
 
 
 def test_ctrl_c_in_training_leaves_a_checkpoint_and_says_how_to_go_on(
-    tmp_path, monkeypatch, capsys
+    tmp_path, monkeypatch, capsys, quick_validation
 ):
     import signal
 

@@ -52,7 +52,7 @@ def test_processes_that_cannot_share_a_batch_are_refused(small):
 
 
 def test_two_processes_train_as_one(tmp_path, small, finish):
-    settings = small(validate_every=2, steps=6)
+    settings = small(validate_every=5, steps=6)
     (tmp_path / "small.json").write_text(settings.model_dump_json())
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command = ["-m", "napari_smlm_diffusion", "train", "--config", str(tmp_path / "small.json")]
@@ -66,7 +66,7 @@ def test_two_processes_train_as_one(tmp_path, small, finish):
     assert done.returncode == 0, done.stderr
     two = tmp_path / "two" / "small.safetensors"
     assert done.stdout.split() == [str(two)]  # one process speaks
-    assert done.stderr.count("validation") == 3
+    assert done.stderr.count("validation") == 1
 
     one = finish(train_model(settings, tmp_path / "one", ["phi"]))
     (together, card), (alone, own) = checkpoint.load(two), checkpoint.load(one)
