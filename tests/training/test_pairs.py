@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,8 @@ from napari_smlm_diffusion.density import density_image, kernel_share
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.psf import expected_image
 from napari_smlm_diffusion.training.pairs import draw_pairs
-from napari_smlm_diffusion.training.prior import GENERAL, PAPERS, Prior
+from napari_smlm_diffusion.training.prior import GENERAL, PAPERS, Prior, Structure
+from napari_smlm_diffusion.training.structures import positions
 
 
 def draw(prior, batch=4, size=24, seed=0):
@@ -54,7 +57,7 @@ def test_the_density_counts_the_molecules_inside():
     torch.testing.assert_close(count, (pairs.photons > 0).sum(1).float(), atol=1e-2, rtol=0)
 
 
-@pytest.mark.parametrize("structure", ["uniform", "filaments", "clusters"])
+@pytest.mark.parametrize("structure", sorted(set(get_args(Structure)) - {"disc"}))
 def test_the_local_density_stays_within_what_the_card_says(structure):
     prior = one_setting(structures=(structure,), density_per_px2=(0.1, 0.1))
     pairs = draw(prior, batch=8, size=48)
@@ -93,3 +96,21 @@ def test_the_papers_setting_is_drawn_as_it_is():
 def test_a_reversed_range_is_refused_by_name():
     with pytest.raises(InputError, match="photons"):
         Prior(photons=(500.0, 100.0))
+
+
+def test_a_ruler_has_three_marks_in_a_row_at_equal_distances():
+    y, x = (v.reshape(-1, 3) for v in positions("nanorulers", 30, 500.0, torch.manual_seed(3)))
+    for v in (y, x):
+        torch.testing.assert_close(v[:, 1], (v[:, 0] + v[:, 2]) / 2, atol=1e-3, rtol=0)
+    steps = torch.hypot(y[:, 1] - y[:, 0], x[:, 1] - x[:, 0])
+    assert 0.3 <= float(steps[0]) <= 3.0
+    torch.testing.assert_close(steps, steps[:1].expand(10), atol=1e-3, rtol=0)
+
+
+def test_tubes_lie_beside_each_other():
+    # Straight lines through a bundle meet a few narrow walls: most of a cross-section is empty.
+    y, x = positions("tubes", 4000, 60.0, torch.manual_seed(2))
+    near = torch.cdist(torch.stack([y, x], 1), torch.stack([y, x], 1)).fill_diagonal_(9.0)
+    assert float((near.min(1).values < 0.25).float().mean()) > 0.95
+    cells = torch.stack([y, x], 1).div(0.5).floor().unique(dim=0)
+    assert len(cells) < 0.15 * (60 / 0.5) ** 2

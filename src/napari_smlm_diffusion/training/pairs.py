@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from napari_smlm_diffusion.training.prior import Prior, Range, Structure
+from napari_smlm_diffusion.training.prior import Prior, Range
+from napari_smlm_diffusion.training.structures import positions, uniform
 
 # Emitters are drawn this many PSF widths beyond the border: their tails reach into the frame.
 _MARGIN_SIGMAS = 3.0
@@ -94,14 +95,9 @@ def _beyond(prior: Prior, name: str) -> Range:
     return low / factor, high * factor
 
 
-def _uniform(bounds: Range, n: int, g: Generator) -> Tensor:
-    low, high = bounds
-    return low + (high - low) * torch.rand(n, generator=g)
-
-
 def _log_uniform(bounds: Range, n: int, g: Generator) -> Tensor:
     low, high = (math.log(max(b, _LOG_FLOOR)) for b in bounds)
-    drawn = torch.exp(_uniform((low, high), n, g))
+    drawn = torch.exp(uniform((low, high), n, g))
     return torch.where(drawn <= _LOG_FLOOR, 0.0, drawn).clamp(*bounds)
 
 
@@ -147,40 +143,6 @@ def kernel_density(
     return image / math.erf(1.0 / (2.0 * math.sqrt(2.0) * sigma)) ** 2
 
 
-def _filaments(n: int, size: float, g: Generator) -> tuple[Tensor, Tensor]:
-    """Positions (n,) on one to five gently bent filaments that cross a field of this size."""
-    count = int(torch.randint(1, 6, (1,), generator=g))
-    which = torch.randint(count, (n,), generator=g)
-    angle = 2 * math.pi * torch.rand(count, generator=g)[which]
-    middle = size * torch.rand(2, count, generator=g)[:, which]
-    bend = 0.01 * torch.randn(count, generator=g)[which]
-    width = _uniform((0.1, 1.0), count, g)[which]
-    along = size * (torch.rand(n, generator=g) - 0.5) * 1.2
-    across = bend * along**2 + width * torch.randn(n, generator=g)
-    y = middle[0] + along * angle.sin() + across * angle.cos()
-    x = middle[1] + along * angle.cos() - across * angle.sin()
-    return y, x
-
-
-def _clusters(n: int, size: float, g: Generator) -> tuple[Tensor, Tensor]:
-    """Positions (n,) in Gaussian clusters of about eight emitters, radius 0.3 to 3 pixels."""
-    count = max(1, round(n / 8))
-    which = torch.randint(count, (n,), generator=g)
-    middle = size * torch.rand(2, count, generator=g)[:, which]
-    radius = torch.exp(_uniform((math.log(0.3), math.log(3.0)), count, g))[which]
-    y, x = middle + radius * torch.randn(2, n, generator=g)
-    return y, x
-
-
-def _positions(structure: Structure, n: int, size: float, g: Generator) -> tuple[Tensor, Tensor]:
-    if structure == "filaments":
-        return _filaments(n, size, g)
-    if structure == "clusters":
-        return _clusters(n, size, g)
-    y, x = size * torch.rand(2, n, generator=g)
-    return y, x
-
-
 def _thin(y: Tensor, x: Tensor, cap: float, g: Generator) -> Tensor:
     """Keep each emitter with the probability that brings its neighbourhood under `cap` per px^2."""
     radius = 1.5
@@ -204,11 +166,11 @@ def _field(prior: Prior, size: int, margin: float, g: Generator) -> tuple[Tensor
     low, high = prior.density_per_px2
     if float(torch.rand(1, generator=g)) < _SPARSE_SHARE:
         high = max(low, min(high, _SPARSE_DENSITY))
-    density = float(_uniform((low**0.5, high**0.5), 1, g)) ** 2
+    density = float(uniform((low**0.5, high**0.5), 1, g)) ** 2
     n = int(torch.poisson(torch.tensor([density * span**2]), generator=g))
     if n < _FEWEST_IN_STRUCTURE:
         structure = "uniform"  # a lone spot is one molecule, not a cluster of three
-    y, x = _positions(structure, n, span, g)
+    y, x = positions(structure, n, span, g)
     if structure != "uniform" and n:
         # Structures are rarely alone: a few emitters lie anywhere.
         stray = torch.rand(n, generator=g) < 0.1
@@ -254,9 +216,9 @@ def draw_pairs(
         Gives y and x of a frame's emitters, in pixels, for its PSF's SD; else they are drawn from
         the prior's structures.
     """
-    sigma = _uniform(_beyond(prior, "psf_sigma_px"), batch, g)
+    sigma = uniform(_beyond(prior, "psf_sigma_px"), batch, g)
     mean_photons = _log_uniform(_beyond(prior, "photons"), batch, g)
-    cv = _uniform(prior.photon_cv, batch, g)
+    cv = uniform(prior.photon_cv, batch, g)
     background = _log_uniform(_beyond(prior, "background"), batch, g)
     read_noise = _log_uniform(_beyond(prior, "read_noise"), batch, g)
 
@@ -275,7 +237,7 @@ def draw_pairs(
     normal = torch.randn(batch, most, generator=g)
     photons = present * mean_photons[:, None] * torch.exp(spread * normal - 0.5 * spread**2)
 
-    gradient = _uniform(prior.background_gradient, batch, g)
+    gradient = uniform(prior.background_gradient, batch, g)
     expected = _background(background, gradient, size, g)
     expected = expected + _render(y, x, photons, sigma[:, None].expand_as(y), (size, size))
     noise = torch.randn(expected.shape, generator=g) * read_noise[:, None, None]

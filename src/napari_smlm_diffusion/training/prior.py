@@ -8,7 +8,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.settings import Settings
 
 Range = tuple[float, float]
-Structure = Literal["uniform", "filaments", "clusters", "disc"]
+Structure = Literal["uniform", "filaments", "tubes", "clusters", "nanorulers", "disc"]
 
 # What can be simulated: float32 counts single photons up to 1.6e7, and a range must be finite.
 _LIMITS: dict[str, Range] = {
