@@ -2,8 +2,10 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -29,6 +31,9 @@ def test_the_shares_of_a_batch_are_the_batch(small):
     for name in ("effective", "density", "photons", "y"):
         assert torch.equal(getattr(joined, name), getattr(whole, name)), name
     assert not torch.equal(step_frames(settings, Processes(), 4).effective, whole.effective)
+    # What a process that simulates ahead is sent.
+    sent = pickle.loads(pickle.dumps(partial(step_frames, settings, Processes(1, 2))))  # noqa: S301
+    assert torch.equal(sent(3).effective, shares[1].effective)
 
 
 def test_the_loss_of_psi_is_the_mean_of_its_shares(small, tiny_psi_model):

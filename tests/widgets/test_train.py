@@ -292,7 +292,7 @@ def test_settings_are_saved_for_the_command_line_and_loaded(viewer, widget_in, q
         prior = Prior(
             photons=(123.4567891, 2000.0), structures=("clusters", "disc"), disc_count=(2, 5)
         )
-        settings = TrainingSettings(name="for me", prior=prior, minutes=7.0, seed=3)
+        settings = TrainingSettings(name="for-me", prior=prior, minutes=7.0, seed=3)
         (folder / "a.json").write_text(settings.model_dump_json())
         widget = widget_in(viewer)
 
@@ -303,7 +303,7 @@ def test_settings_are_saved_for_the_command_line_and_loaded(viewer, widget_in, q
         assert not done()
         qtbot.waitUntil(done, timeout=PATIENCE)
         assert widget.prior_form.prior() == prior
-        assert "for me" in widget.prior_form.said.text()
+        assert "for-me" in widget.prior_form.said.text()
         widget.prior_form.set_values({"background": (3.0, 4.5)})
         widget.save(folder / "b")
         qtbot.waitUntil(done, timeout=PATIENCE)

@@ -115,6 +115,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
     if processes.size == 1 or dist.is_initialized():
         yield processes
         return
+    processes.device(device)  # before the first exchange, which takes the current GPU
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
         yield processes

@@ -98,7 +98,9 @@ ROWS: dict[str, Row] = {
 STRUCTURES = {
     "uniform": ("anywhere", "Molecules anywhere in the frame."),
     "filaments": ("filaments", "Gently bent filaments that cross the frame."),
+    "tubes": ("tubes", "Bundles of two to four parallel tubes, labelled on their surface."),
     "clusters": ("clusters", "Clusters of about eight molecules."),
+    "nanorulers": ("nanorulers", "Three molecules in a row at equal distances, 0.3 to 3 px."),
     "disc": ("disc", "A disc in the middle of the frame, as in the guided-diffusion papers."),
 }
 
