@@ -57,7 +57,7 @@ def test_processes_that_cannot_share_a_batch_are_refused(small):
 
 
 def test_two_processes_train_as_one(tmp_path, small, finish):
-    settings = small(validate_every=5, steps=6)
+    settings = small(validate_every=1000, steps=4, frame_size=16)
     (tmp_path / "small.json").write_text(settings.model_dump_json())
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command = ["-m", "napari_smlm_diffusion", "train", "--config", str(tmp_path / "small.json")]
@@ -71,12 +71,12 @@ def test_two_processes_train_as_one(tmp_path, small, finish):
     assert done.returncode == 0, done.stderr
     two = tmp_path / "two" / "small.safetensors"
     assert done.stdout.split() == [str(two)]  # one process speaks
-    assert done.stderr.count("validation") == 1
+    assert done.stderr.count("model small, from nothing") == 1
 
     one = finish(train_model(settings, tmp_path / "one", ["phi"]))
     (together, card), (alone, own) = checkpoint.load(two), checkpoint.load(one)
-    # Sums in another order: a rounding a step. (The subprocess validates on more frames.)
+    # Sums in another order: a rounding a step.
     for name, weight in alone.items():
         torch.testing.assert_close(together[name], weight, atol=2e-5, rtol=1e-4)
-    assert card.stages["phi"]["samples"] == own.stages["phi"]["samples"] == 24
-    assert json.loads(card.model_dump_json())["stages"]["phi"]["steps"] == 6
+    assert card.stages["phi"]["samples"] == own.stages["phi"]["samples"] == 16
+    assert json.loads(card.model_dump_json())["stages"]["phi"]["steps"] == 4
