@@ -56,9 +56,11 @@ def train(
     Yields
     ------
     Progress
-        Once a step. `info` has ``loss``, ``learning_rate``, ``minutes_left``; after a validation
-        also ``validation`` (its loss), ``metrics`` (a dict with the loss and what
-        `validation.Validation` adds) and ``example`` (arrays of one frame, always the same one).
+        Once a step. `info` has ``loss``, ``learning_rate``, ``minutes_left``, and ``look``, a
+        function that returns the example of now (see `validation.Validation.look`), to be called
+        before the next step; after a validation also ``validation`` (its loss), ``metrics`` (a
+        dict with the loss and what `validation.Validation` adds) and ``example`` (arrays of one
+        frame, always the same one).
         `total` is the steps that there will be, estimated where the minutes are the limit.
 
     Returns
@@ -107,6 +109,7 @@ def train(
                     "loss": mean,
                     "learning_rate": learner.rate,
                     "minutes_left": _left(learner, elapsed / (learner.step - first)),
+                    "look": partial(validation.look, learner.ema),
                 }
                 if learner.step % settings.validate_every == 0:
                     numbers = validation(learner.ema, spent=60 * elapsed)

@@ -1,7 +1,8 @@
 """The averaged weights on frames that never change, so that any two trainings compare."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -46,6 +47,9 @@ class Validation:
         ]
         self._metrics = metrics_of(stage, settings, self._batches)
         self._seconds = 0.0
+        # A frame with something to see, which is not the most crowded one.
+        order = self._batches[0].density.sum((1, 2)).argsort()
+        self._seen = int(order[2 * len(order) // 3])
         self.example: Mapping[str, Any] = {}
 
     @torch.no_grad()
@@ -60,10 +64,7 @@ class Validation:
             Seconds of training so far: metrics beyond the loss are left out while they have taken
             more than 3 % of them. None measures all.
         """
-        network = self.stage.network
-        current = {k: v.clone() for k, v in network.state_dict().items()}
-        network.load_state_dict(ema.state)
-        try:
+        with self._averaged(ema):
             noise = Generator(self.device).manual_seed(0)  # the same noise every time
             losses = [float(self.stage.loss(batch, [noise])) for batch in self._batches]
             numbers = {"loss": sum(losses) / len(losses)}
@@ -71,9 +72,27 @@ class Validation:
                 began = time.monotonic()
                 numbers |= self._metrics()
                 self._seconds += time.monotonic() - began
-            seen = self._batches[0][:1]
-            images = {"frame": seen.effective, "truth": seen.density, **self.stage.show(seen)}
-            self.example = {k: v[0].float().cpu().numpy() for k, v in images.items()}
+            self.example = self._example()
+        return numbers
+
+    @torch.no_grad()
+    def look(self, ema: Ema) -> Mapping[str, Any]:
+        """Return the `example` as the averaged weights see it now; as cheap as one frame."""
+        with self._averaged(ema):
+            return self._example()
+
+    @contextmanager
+    def _averaged(self, ema: Ema) -> Iterator[None]:
+        """Lend the network the averaged weights; it gets its own back."""
+        network = self.stage.network
+        current = {k: v.clone() for k, v in network.state_dict().items()}
+        network.load_state_dict(ema.state)
+        try:
+            yield
         finally:
             network.load_state_dict(current)
-        return numbers
+
+    def _example(self) -> Mapping[str, Any]:
+        seen = self._batches[0][self._seen : self._seen + 1]
+        images = {"frame": seen.effective, "truth": seen.density, **self.stage.show(seen)}
+        return {k: v[0].float().cpu().numpy() for k, v in images.items()}

@@ -1,4 +1,4 @@
-"""The widget "Train": simulate frames for a microscope, and see them beside the movie."""
+"""The widget "Train": simulate frames for a microscope, see them beside a movie, train on them."""
 
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from napari_smlm_diffusion.widgets.train_form import PriorForm, ViewForm
 from napari_smlm_diffusion.widgets.train_layers import Beside, TrainLayers
 from napari_smlm_diffusion.widgets.train_ranges import Ranges
 from napari_smlm_diffusion.widgets.train_work import Comparison, Drawn, Request, Simulated
+from napari_smlm_diffusion.widgets.training import Training
 from napari_smlm_diffusion.widgets.work import JobRunner, Latest, tell
 
 # After the last change: a slider that is dragged asks for many frames that nobody looks at.
@@ -35,19 +36,12 @@ class Train(QWidget):
     Parameters
     ----------
     viewer : napari.viewer.Viewer
-
-    Attributes
-    ----------
-    training : dict
-        The settings of a training apart from its prior, as they were loaded; a form for them is
-        one more tab.
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
         super().__init__()
         self.viewer = viewer
         self.layers = TrainLayers(viewer)
-        self.training: dict[str, Any] = {}
         self.runner = JobRunner(self)
         self._ranges, self._compared, self._files = Latest(self), Latest(self), Latest(self)
         self._drawn: Drawn | None = None
@@ -68,6 +62,7 @@ class Train(QWidget):
         self.movie_form = MovieForm(self.viewer)
         self.microscope = self.movie_form.microscope
         self.prior_form, self.view = PriorForm(), ViewForm()
+        self.training = Training(self.viewer, self.movie_form, self.prior_form)
         # On a small screen the form would be squeezed until nothing could be read.
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -78,6 +73,7 @@ class Train(QWidget):
         for form, words, tip in (
             (self.microscope, "Microscope", "Pixel size, PSF and camera"),
             (area, "Simulation", "The ranges that every simulated frame is drawn from"),
+            (self.training, "Training", "Train a model, watch it learn, check it and use it"),
         ):
             self.tabs.addTab(form, words)
             self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
@@ -92,6 +88,7 @@ class Train(QWidget):
         self.viewer.layers.events.removed.connect(self._on_removed)
         self.viewer.dims.events.current_step.connect(self._on_look)
         self.viewer.events.theme.connect(self._on_theme)
+        self.tabs.currentChanged.connect(self._on_tab)
         self.movie_form.taken.connect(self._soon.start)
         self.movie_form.changed.connect(self._on_look)
         self.prior_form.fill_in.clicked.connect(self.fill_in)
@@ -120,7 +117,12 @@ class Train(QWidget):
             for task in (self._ranges, self._compared, self._files):
                 task.forget()
             self.runner.cancel()
+            self.training.let_go()
         super().closeEvent(event)
+
+    def _on_tab(self) -> None:
+        # Curves and pictures need the room.
+        self.view.setVisible(self.tabs.currentWidget() is not self.training)
 
     def _on_removed(self, event: Any) -> None:
         self.layers.forget(event.value)
@@ -136,6 +138,7 @@ class Train(QWidget):
             line=theme.text.as_hex(),
             back=theme.background.as_hex(),
         )
+        self.training.set_theme(self.viewer.theme)
 
     # The settings
 
@@ -194,7 +197,10 @@ class Train(QWidget):
     @reported
     def save(self, path: Path) -> None:
         """Write the settings that ``smlm-diffusion train --config`` reads."""
-        values = {**self.training, "prior": self.prior_form.prior().model_dump(mode="json")}
+        values = {
+            **self.training.values(),
+            "prior": self.prior_form.prior().model_dump(mode="json"),
+        }
         path = path if path.suffix else path.with_suffix(".json")
         self._busy_with_file(True)
         # In the thread, because the settings of a training know of networks, which load torch.
@@ -209,9 +215,10 @@ class Train(QWidget):
     def _on_file(self, found: tuple[str, Any]) -> None:
         said, settings = found
         self._busy_with_file(False)
-        self.training = settings.model_dump(mode="json", exclude={"prior"})
         if said.startswith("Loaded"):
             self.prior_form.set_prior(settings.prior)
+            given = settings.model_dump(mode="json", exclude={"prior"}, exclude_unset=True)
+            self.training.form.set_values(given)
         self.prior_form.said.setText(f"{said} (model name “{settings.name}”).")
 
     def _on_no_file(self, error: Exception) -> None:

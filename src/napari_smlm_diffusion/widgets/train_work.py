@@ -322,7 +322,9 @@ def save_settings(values: Mapping[str, Any], path: Path) -> "TrainingSettings":
 
     settings = TrainingSettings(**values)
     with atomic(path) as partial:
-        partial.write_text(settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        # What is not set stays so: an architecture that is given must be that of `start_from`.
+        text = settings.model_dump_json(indent=2, exclude_unset=True)
+        partial.write_text(text + "\n", encoding="utf-8")
     return settings
 
 

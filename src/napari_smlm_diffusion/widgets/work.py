@@ -87,6 +87,7 @@ class JobRunner(QObject):
 
         worker = thread_worker(localizing, ignore_errors=True)()
         _prepared(worker)
+        _close_in_thread(worker)
         worker.yielded.connect(self._on_yielded)
         worker.errored.connect(self._on_errored)
         worker.aborted.connect(self._on_aborted)
@@ -131,6 +132,25 @@ def _prepared(worker: Any) -> None:
     garbage.hold()
     # A function and no method: it is called also when the widget is gone meanwhile.
     worker.finished.connect(garbage.release)
+
+
+def _close_in_thread(worker: Any) -> None:
+    """Make a worker that is quit close its generator, in the thread and before it says so.
+
+    A job writes on the way out what would be lost, a training its checkpoint. Left to itself, the
+    generator would be closed when the worker is collected: in the thread of the window, or, where
+    napari closes, never.
+    """
+    work = worker.work
+
+    def whole() -> Any:
+        try:
+            return work()
+        finally:
+            del worker.work  # a circle of references
+            worker._gen.close()
+
+    worker.work = whole
 
 
 @as_job
