@@ -83,7 +83,7 @@ def tab_in():
         viewer.window.add_dock_widget(widget, name="Train")
         widget.prior_form.set_prior(EASY)
         widget.tabs.setCurrentWidget(widget.training)
-        widget.training.form.set_values({**SMALL, "steps": 6, "name": "small", **values})
+        widget.training.form.set_values({**SMALL, "steps": 9, "name": "small", **values})
         widget.training.form.samples.setChecked(False)
         return widget.training
 
@@ -146,11 +146,11 @@ def test_from_start_to_a_model_that_localize_uses(viewer, fine_tuned, qtbot, own
     assert ends(qtbot, tab.runner, tab.start.click) == "complete"
     assert set(records) >= {"phi", "variance", "rows", "psi"}
     loss, validation = records["phi"].loss_curves()
-    assert loss.steps.tolist() == [1, 2, 3, 4, 5, 6]
-    assert validation.steps.tolist() == [3, 6]
-    assert len(records["variance"].losses) == 2  # a third of the steps
+    assert loss.steps.tolist() == list(range(1, 10))
+    assert validation.steps.tolist() == [3, 6, 9]
+    assert len(records["variance"].losses) == 3  # a third of the steps
     error, jaccard, claimed = records["phi"].metric_curves()
-    assert len(error.values) == len(jaccard.values) == 2
+    assert len(error.values) == len(jaccard.values) == 3
     assert len(claimed.values) == 0
     assert "times the Cramér-Rao bound" in records["phi"].words()
     assert f"{error.values[-1]:.2f}" in records["phi"].words()
@@ -159,6 +159,8 @@ def test_from_start_to_a_model_that_localize_uses(viewer, fine_tuned, qtbot, own
     assert {"frame", "truth", "density"} <= seen["phi"]
     assert "sd" in seen["variance"]
     assert "“small” is trained" in tab.watch.far.text()
+    for words in ("Isolated molecules: ", "The SD claims ", "Errors of molecules are "):
+        assert words in tab.watch.words.text()
 
     model = own_folder / "training" / "small" / "small.safetensors"
     card = load_model(model).card
@@ -172,7 +174,7 @@ def test_from_start_to_a_model_that_localize_uses(viewer, fine_tuned, qtbot, own
     tab.form.notes.setText("for two tests")
     tab.result.use.click()
     qtbot.waitUntil(lambda: library.own_names() == ["small"], timeout=PATIENCE)
-    qtbot.waitUntil(lambda: "one of your own" in tab.result.verdict.text(), timeout=PATIENCE)
+    qtbot.waitUntil(lambda: "one of your own" in tab.about.text(), timeout=PATIENCE)
     assert localize.model.values()["model"] == "small"
     assert uncertainty.model.values()["model"] == "small"
     assert load_card(own_folder / "small.safetensors").description == "for two tests"
@@ -185,7 +187,7 @@ def test_from_start_to_a_model_that_localize_uses(viewer, fine_tuned, qtbot, own
     assert "“small” is one of your own models" in told()[-1]
     assert not tab.runner.running
     tab.save(own_folder.parent / "given-away")
-    qtbot.waitUntil(lambda: "Saved" in tab.result.verdict.text(), timeout=PATIENCE)
+    qtbot.waitUntil(lambda: "Saved" in tab.about.text(), timeout=PATIENCE)
     given = load_card(own_folder.parent / "given-away.safetensors")
     assert (given.name, given.description) == ("given-away", "for two tests")
 

@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 # More points than pixels: neighbours are averaged.
 _MOST_POINTS = 600
 _LEGEND_SWATCH = 14
+# Of a ground, from 0 (black) to 255.
+_LIGHT = 128
 
 
 class Curve(NamedTuple):
@@ -58,6 +60,9 @@ class Curves(QWidget):
         self._colours = {
             "text": QColor(text), "line": QColor(line), "other": QColor(other), "back": QColor(back)
         }  # fmt: skip
+        if self._colours["back"].lightness() > _LIGHT:
+            # What a light theme fills buttons with is too pale for a line.
+            self._colours["line"] = self._colours["line"].darker(170)
         self.update()
 
     def set_curves(self, *curves: Curve) -> None:
@@ -102,7 +107,7 @@ class Curves(QWidget):
 
     def _pen(self, curve: Curve) -> QPen:
         if curve.colour == "faint":
-            colour = QColor(self._colours["line"])
+            colour = QColor(self._colours["text"])
             colour.setAlpha(110)
             return QPen(colour, 1.0)
         return QPen(self._colours[curve.colour], 1.8)

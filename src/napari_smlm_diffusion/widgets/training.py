@@ -31,7 +31,7 @@ from napari_smlm_diffusion.widgets.notices import reported
 from napari_smlm_diffusion.widgets.train_form import PriorForm
 from napari_smlm_diffusion.widgets.training_form import ResultForm, TrainingForm, WatchForm
 from napari_smlm_diffusion.widgets.training_plan import STAGE_WORDS, Plan
-from napari_smlm_diffusion.widgets.training_record import Record
+from napari_smlm_diffusion.widgets.training_record import Record, stages_in_words
 from napari_smlm_diffusion.widgets.training_work import Checked, Trained
 from napari_smlm_diffusion.widgets.work import (
     Clock,
@@ -202,8 +202,7 @@ class Training(QWidget):
                 f"“{plan.settings.name}” is not finished: {STAGE_WORDS[plan.left[0]]} comes next. "
                 "Resume goes on."
             )
-        self.about.setText(said)
-        self.about.setVisible(bool(said))
+        self._say(said)
         self.result.setVisible(model is not None)
         if model is not None:
             self._show_result(model, checking)
@@ -364,6 +363,8 @@ class Training(QWidget):
         if done and plan is not None:
             bar.setValue(bar.maximum())
             self.watch.far.setText(f"“{plan.settings.name}” is trained.")
+            card = _card(plan.model)
+            self.watch.words.setText("" if card is None else stages_in_words(card.stages))
             return
         step = f" at step {bar.value():,}" if self.record.losses else ""
         if how == "cancelled" and self._paused:
@@ -482,7 +483,7 @@ class Training(QWidget):
         what, where = found
         self._idle_again()
         if what == "saved":
-            self.result.verdict.setText(f"Saved: {where}")
+            self._say(f"Saved: {where}")
             return
         self.form.offer_models()
         said = f"“{where}” is one of your own models now"
@@ -491,7 +492,11 @@ class Training(QWidget):
         else:
             self.movie_form.remember(model=where)
             said += ", and chosen for these frames in Localize and Uncertainty."
-        self.result.verdict.setText(said)
+        self._say(said)
+
+    def _say(self, said: str) -> None:
+        self.about.setText(said)
+        self.about.setVisible(bool(said))
 
     def _on_no_file(self, error: Exception) -> None:
         tell(error)

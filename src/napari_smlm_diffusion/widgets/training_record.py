@@ -58,40 +58,46 @@ class Record:
         # Metrics that take long are not measured every time.
         return _columns([(v["step"], v[name]) for v in self.validations if name in v])
 
-    def _last(self, name: str) -> float:
-        values = self._series(name)[1]
-        return float(values[-1]) if len(values) else math.nan
-
     def words(self) -> str:
         """Say what the last numbers mean."""
-        error, jaccard = self._last("rmse_over_crlb"), self._last("jaccard")
-        claimed, loss = self._last("claimed_over_true"), self._last("loss")
-        if self.stage == "phi":
-            said = []
-            if math.isfinite(error):
-                said.append(
-                    f"Isolated molecules: {error:.2f} times the Cramér-Rao bound (1 is the best "
-                    "that is possible)."
-                )
-            elif math.isfinite(jaccard):
-                said.append("Isolated molecules are not found yet.")
-            if math.isfinite(jaccard):
-                said.append(
-                    f"Simulated frames: Jaccard {jaccard:.2f} (1: all found, none made up)."
-                )
-            return " ".join(said)
-        if self.stage == "variance" and math.isfinite(claimed):
-            more = "too little" if claimed < 1 else "too much"
-            off = "" if abs(claimed - 1) < 0.05 else f", {more}"
-            return f"The SD claims {claimed:.2f} times the true error of the density{off}."
         if self.stage == "rows":
             return "Learning how far the positions of molecules can be trusted."
-        if self.stage == "psi" and math.isfinite(loss):
-            return (
-                f"Validation loss of the samples' network: {loss:.3g}. What its samples are worth, "
-                "the check says at the end."
-            )
-        return ""
+        last: dict[str, float] = {}
+        for validation in self.validations:
+            last |= validation
+        return "" if self.stage is None else in_words(self.stage, last)
+
+
+def in_words(stage: StageName, metrics: Mapping[str, float]) -> str:
+    """Say what the numbers of a stage mean; nothing where there are none."""
+    error, jaccard, claimed, loss = (
+        metrics.get(name, math.nan)
+        for name in ("rmse_over_crlb", "jaccard", "claimed_over_true", "loss")
+    )
+    said = []
+    if stage == "phi" and math.isfinite(jaccard):
+        said.append(
+            f"Isolated molecules: {error:.2f} times the Cramér-Rao bound (1 is the best possible)."
+            if math.isfinite(error) else "Isolated molecules are not found yet."
+        )  # fmt: skip
+        said.append(f"Simulated frames: Jaccard {jaccard:.2f} (1: all found, none made up).")
+    if stage == "variance" and math.isfinite(claimed):
+        more = "too little" if claimed < 1 else "too much"
+        off = "" if abs(claimed - 1) < 0.05 else f", {more}"
+        said.append(f"The SD claims {claimed:.2f} times the true error of the density{off}.")
+    if stage == "psi" and math.isfinite(loss):
+        said.append(f"Validation loss of the samples: {loss:.3g}; the check says what it is worth.")
+    return " ".join(said)
+
+
+def stages_in_words(stages: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say what the numbers on a model's card mean, stage after stage."""
+    known = ((name, stages.get(name, {}).get("metrics", {})) for name in ("phi", "variance"))
+    said = [in_words(name, metrics) for name, metrics in known]
+    pull = stages.get("rows", {}).get("pull_sd")
+    if pull is not None:
+        said.append(f"Errors of molecules are {pull:.2f} times what they claim (1 is honest).")
+    return " ".join(text for text in said if text)
 
 
 def _columns(points: Sequence[tuple[float, float]]) -> tuple[Any, Any]:
