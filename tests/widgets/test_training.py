@@ -267,7 +267,7 @@ def test_a_stopped_training_keeps_its_checkpoint_and_goes_on(viewer, tab_in, qtb
     assert steps[0] == 3
 
 
-def test_paused_nothing_moves_and_the_end_comes_after_resume(viewer, tab_in, qtbot):
+def test_paused_nothing_moves_and_the_end_comes_after_resume(viewer, tab_in, qtbot, told):
     tab = tab_in(viewer, steps=12)
     tab.form.set_stages(("phi",))
     held = threading.Event()
@@ -287,6 +287,7 @@ def test_paused_nothing_moves_and_the_end_comes_after_resume(viewer, tab_in, qtb
     assert plan["left"] == ["phi", "variance", "rows"]
     # The untrained network finds too little to learn the molecules from; phi and head are done.
     assert ends(qtbot, tab.runner, tab.pause.click) == "failed"
+    assert "train “density” longer" in told()[-1]
     left = training_plan.find("small")
     assert left.left == ("rows",)
     assert list(load_card(left.model).stages) == ["phi", "variance"]

@@ -22,7 +22,7 @@ _GAP = 4
 class ExamplePictures(QWidget):
     """Paints an example of `training.validation`: frame, truth, density and SD.
 
-    Truth, density and SD share one scale, from nothing to the highest true density.
+    Truth, density and SD share one scale, from nothing to nearly the highest true density.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -54,7 +54,9 @@ class ExamplePictures(QWidget):
                 values = np.asarray(example[name], dtype=float)
                 limits = np.percentile(values, (0.5, 99.8))
                 if name != "frame":
-                    limits = np.array([0.0, max(float(np.max(example["truth"])), 0.1)])
+                    # A crowd is many molecules high; next to it, one alone must still be seen.
+                    top = float(np.percentile(example["truth"], 99.5))
+                    limits = np.array([0.0, max(top, 0.5)])
                 self._images[name] = _image(values, limits, colormap)
         self.update()
 

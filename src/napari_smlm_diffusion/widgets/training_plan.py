@@ -18,7 +18,7 @@ FILE = "training.json"
 LOCALIZATIONS: tuple[StageName, ...] = ("phi", "variance", "rows")
 SAMPLES: tuple[StageName, ...] = ("psi",)
 # What a stage trains, for people.
-STAGE_WORDS: dict[StageName, str] = {
+STAGE_WORDS: dict[str, str] = {
     "phi": "density",
     "variance": "SD of the density",
     "rows": "uncertainty of molecules",
@@ -41,6 +41,7 @@ def in_words(text: str) -> str:
         "start_from": "Start from",
     }.items():
         text = re.sub(rf"\b{name}\b", f"“{title}”", text)
+    text = re.sub(r"\bthe stage (\w+)", lambda m: f"“{STAGE_WORDS.get(m[1], m[1])}”", text)
     return text.replace("--model ", "model ").replace("from --config", "from the beginning")
 
 

@@ -92,8 +92,8 @@ def in_words(stage: StageName, metrics: Mapping[str, float]) -> str:
 
 def stages_in_words(stages: Mapping[str, Mapping[str, Any]]) -> str:
     """Say what the numbers on a model's card mean, stage after stage."""
-    known = ((name, stages.get(name, {}).get("metrics", {})) for name in ("phi", "variance"))
-    said = [in_words(name, metrics) for name, metrics in known]
+    trained: tuple[StageName, ...] = ("phi", "variance")
+    said = [in_words(name, stages.get(name, {}).get("metrics", {})) for name in trained]
     pull = stages.get("rows", {}).get("pull_sd")
     if pull is not None:
         said.append(f"Errors of molecules are {pull:.2f} times what they claim (1 is honest).")
