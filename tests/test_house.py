@@ -1,5 +1,6 @@
 """What a user meets before any science: the manifest, and that importing stays cheap."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,16 @@ def test_manifest_commands_resolve(repo):
 def test_napari_finds_the_installed_plugin():
     manifest = PluginManifest.from_distribution("napari-smlm-diffusion")
     assert manifest.display_name == "SMLM diffusion"
+
+
+def test_the_readmes_python_example_runs(repo, tmp_path, monkeypatch, capsys):
+    import tifffile
+
+    from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
+
+    (example,) = re.findall(r"```python\n(.*?)```", (repo / "README.md").read_text(), re.DOTALL)
+    movie = simulate(MovieSettings(frames=2, shape=(32, 32), density_per_um2=1.0))
+    tifffile.imwrite(tmp_path / "movie.tif", movie.frames, photometric="minisblack")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - what a user pastes
+    assert "uncertainty_x_nm" in capsys.readouterr().out

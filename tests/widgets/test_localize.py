@@ -449,3 +449,25 @@ def test_what_is_said_of_a_movie_in_one_widget_is_known_in_the_next(viewer, widg
     assert one.model.values()["model"] == "papers"
     later = widget_in(viewer)
     assert later.source.microscope.settings.values() == one.source.microscope.settings.values()
+
+
+def test_a_decimal_comma_is_a_point(viewer, widget_in, movie_file, qtbot):
+    open_movie(viewer, movie_file)
+    size = widget_in(viewer).source.microscope.settings.fields["pixel_size_nm"]
+    size.clear()
+    qtbot.keyClicks(size, "100,5")
+    assert size.text() == "100.5"
+    size.clear()
+    qtbot.keyClicks(size, "1.2.3e")
+    assert size.text() == "1.23e"
+
+
+def test_the_view_stays_when_the_pixel_size_is_given(viewer, widget_in):
+    layer = viewer.add_image(np.ones((4, 30, 40), np.uint16))
+    before = np.array(viewer.scene.camera.center[-2:]), viewer.scene.camera.zoom
+    widget = widget_in(viewer)
+    widget.source.microscope.settings.set_values({"pixel_size_nm": 80.0})
+    widget.source.scale_movie()
+    assert layer.scale[-1] == 80
+    np.testing.assert_allclose(viewer.scene.camera.center[-2:], 80 * before[0])
+    assert viewer.scene.camera.zoom == pytest.approx(before[1] / 80)

@@ -9,7 +9,7 @@ from napari_smlm_diffusion.optics.camera import Camera
 
 _UNITS = {"offset": "ADU", "gain": "ADU per electron", "em_gain": "", "qe": "", "read_noise": "e-"}
 # No microscope magnifies a camera pixel below this; a size in micrometres does look like it.
-_SMALLEST_PIXEL_NM = 5.0
+_SMALLEST_PIXEL_NM, _LARGEST_PIXEL_NM = 5.0, 5000.0
 _ASSUMED = {"em_gain": 1.0, "qe": 1.0, "read_noise": 0.0}
 
 
@@ -43,6 +43,11 @@ def known_optics(stack: FrameStack, settings: LocalizeSettings) -> Known:
         raise InputError(
             f"--pixel-size {pixel:g} is the width of a camera pixel in the sample in nm, at least "
             f"{_SMALLEST_PIXEL_NM:g}; {pixel:g} um would be {1000 * pixel:g}"
+        )
+    if pixel > _LARGEST_PIXEL_NM:
+        raise InputError(
+            f"--pixel-size {pixel:g} is the width of a camera pixel in the sample in nm, at most "
+            f"{_LARGEST_PIXEL_NM:g}; a camera's own pixels are divided by the magnification"
         )
     camera, said = _camera(stack, settings)
     camera.check_shape((stack.shape[1], stack.shape[2]))

@@ -18,6 +18,7 @@ from napari_smlm_diffusion.jobs.settings import LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.layers import KEY, Placement
 from napari_smlm_diffusion.widgets import localize_layers, localize_work
+from napari_smlm_diffusion.widgets.fields import scrolled
 from napari_smlm_diffusion.widgets.localize_form import ModelForm, RunForm
 from napari_smlm_diffusion.widgets.localize_layers import LocalizeLayers
 from napari_smlm_diffusion.widgets.localize_work import Gathered, Preview
@@ -58,6 +59,7 @@ class Localize(QWidget):
         self._gathered: Gathered | None = None
         self._clock = Clock()
         self._grow_after = 0.0
+        self._closed = False
         self._place: tuple[Placement, tuple[float, float]] | None = None
         self._points: Any = None
         self._build()
@@ -78,11 +80,11 @@ class Localize(QWidget):
             (self.source.microscope, "Microscope", "Pixel size, PSF and camera"),
             (self.model, "Model", "The networks, and which part of the movie"),
         ):
-            self.tabs.addTab(form, words)
+            self.tabs.addTab(scrolled(form), words)
             self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
         layout = QVBoxLayout(self)
         layout.addWidget(self.source)
-        layout.addWidget(self.tabs)
+        layout.addWidget(self.tabs, 3)
         layout.addWidget(self.run_form, 1)
         self.setMinimumWidth(340)
 
@@ -114,6 +116,7 @@ class Localize(QWidget):
         self.viewer.scene.camera.events.zoom.disconnect(self._on_look)
         self._soon.stop()
         self._previews.forget()
+        self._closed = True
         self.runner.cancel()
         super().closeEvent(event)
 
@@ -279,6 +282,8 @@ class Localize(QWidget):
             "kept.",
         }
         self.run_form.far.setText(words[how])
+        if self._closed:
+            show_info(f"The widget Localize was closed during a run. {words[how]}")
         if self.source.movie is None:
             show_warning(
                 "The frames were removed meanwhile; their molecules were added all the same"

@@ -229,8 +229,18 @@ class MovieForm(QWidget):
     def scale_movie(self) -> None:
         """Write the pixel size of the form on the layer, as scale and units."""
         size = self.microscope.settings.number("pixel_size_nm")
-        if self.movie is not None and size and size >= movie_layers.SMALLEST_PIXEL_NM:
+        least, most = movie_layers.SMALLEST_PIXEL_NM, movie_layers.LARGEST_PIXEL_NM
+        if self.movie is not None and size and least <= size <= most:
+            before = self.movie.scale[-1]
             movie_layers.set_pixel_size(self.movie, size)
+            self._keep_view(float(self.movie.scale[-1] / before))
+
+    def _keep_view(self, factor: float) -> None:
+        """Look at the same part of the movie, whose world has become `factor` times as large."""
+        camera = self.viewer.scene.camera
+        if factor != 1.0:
+            depth, y, x = camera.center
+            camera.center, camera.zoom = (depth, y * factor, x * factor), camera.zoom / factor
 
     @reported
     def estimate(self, _: bool = False) -> None:

@@ -9,8 +9,8 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack, LazyFrames
 from napari_smlm_diffusion.results.layers import KEY, Placement, placement
 
-# Smaller is a mistyped unit, see `jobs.cameras`.
-SMALLEST_PIXEL_NM = 5.0
+# Beyond is a mistyped unit, see `jobs.cameras`.
+SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM = 5.0, 5000.0
 
 
 def is_movie(layer: Layer) -> bool:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
-from qtpy.QtCore import QLocale, Signal  # type: ignore[attr-defined]
-from qtpy.QtGui import QDoubleValidator, QIntValidator
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -22,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
 from napari_smlm_diffusion.settings import Settings
-from napari_smlm_diffusion.widgets.fields import combo
+from napari_smlm_diffusion.widgets.fields import combo, only_numbers
 
 _UNITS = {"NM": "nm", "ADU": "ADU", "ADU_PER_E": "ADU/e⁻", "E": "e⁻ rms", "Q": "e⁻/photon"}
 # What the words of the command line are in a form.
@@ -91,10 +90,7 @@ class SettingsForm(QWidget):
             line.setAccessibleName(label)
             line.setPlaceholderText(empty)
             if alternatives[0] in (float, int):
-                number = QDoubleValidator if alternatives[0] is float else QIntValidator
-                validator = number(line)
-                validator.setLocale(QLocale.c())
-                line.setValidator(validator)
+                only_numbers(line, whole=alternatives[0] is int)
             line.editingFinished.connect(lambda n=name: self._on_edited(n))
             self.fields[name] = line
             line.setProperty("before", "")

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from qtpy.QtCore import QLocale, Qt
-from qtpy.QtGui import QDoubleValidator, QIntValidator
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
@@ -21,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.training.prior import GENERAL, Prior
+from napari_smlm_diffusion.widgets.fields import only_numbers
 from napari_smlm_diffusion.widgets.intensity_histogram import IntensityHistogram
 from napari_smlm_diffusion.widgets.settings_form import complete
 
@@ -148,9 +148,7 @@ class PriorForm(QWidget):
         tip = f"{row.tip}\nAllowed: {row.least:g} to {row.most:g}."
         for end in ("value",) if row.single else ("lowest", "highest"):
             line = QLineEdit()
-            validator = (QDoubleValidator if row.kind is float else QIntValidator)(line)
-            validator.setLocale(QLocale.c())
-            line.setValidator(validator)
+            only_numbers(line, whole=row.kind is int)
             line.setToolTip(tip if row.single else f"The {end} value.\n{tip}")
             line.setAccessibleName(f"{row.title} ({row.unit}), {end}")
             line.setMinimumWidth(44)

@@ -14,6 +14,7 @@ from napari_smlm_diffusion.results.layers import Placement
 from napari_smlm_diffusion.settings import Roi
 from napari_smlm_diffusion.widgets import uncertainty_sweep, uncertainty_work
 from napari_smlm_diffusion.widgets.drawn_region import region_of
+from napari_smlm_diffusion.widgets.fields import scrolled
 from napari_smlm_diffusion.widgets.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.notices import reported
 from napari_smlm_diffusion.widgets.preferences import preferences
@@ -71,11 +72,11 @@ class Uncertainty(QWidget):
             (self.source.microscope, "Microscope", "Pixel size, PSF and camera"),
             (self.model, "Model", "The networks, and where they run"),
         ):
-            self.tabs.addTab(form, words)
+            self.tabs.addTab(scrolled(form), words)
             self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
         layout = QVBoxLayout(self)
         layout.addWidget(self.source)
-        layout.addWidget(self.tabs)
+        layout.addWidget(self.tabs, 3)
         layout.addWidget(self.run_form, 1)
         self.setMinimumWidth(340)
 

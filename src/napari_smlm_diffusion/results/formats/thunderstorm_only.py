@@ -8,10 +8,11 @@ half a pixel and loses the number of the first frame: use `picasso` to go there.
 
 from pathlib import Path
 
+from napari_smlm_diffusion.results import run_folder
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.formats import pixelsize, thunderstorm
 from napari_smlm_diffusion.results.formats.base import TableFormat, first_line
-from napari_smlm_diffusion.results.formats.own_csv import write_rows
+from napari_smlm_diffusion.results.formats.own_csv import describe, write_rows
 from napari_smlm_diffusion.results.formats.thunderstorm import Cell
 
 _COLUMNS = (
@@ -68,6 +69,8 @@ def write(path: Path, dataset: Dataset) -> list[str]:
         table = table.assign(kept=dataset.kept)
         cells.append(Cell("kept", "kept", "%d"))
     write_rows(path, table, dataset.pixel_size_nm, cells)
+    # Beside the table, where no other program stumbles over it: else nobody could place it again.
+    run_folder.write_json(pixelsize.sidecar(path), describe(dataset))
     return [
         "a ThunderSTORM table holds one uncertainty per row; probability, its bounds and where the "
         "uncertainty comes from are not in it"
