@@ -181,12 +181,12 @@ def test_from_start_to_a_model_that_localize_uses(viewer, fine_tuned, qtbot, own
     assert tab.form.start.findData("small") >= 0
     # Used once more, it is the same one; the name is taken for another training.
     tab.result.use.click()
-    qtbot.waitUntil(lambda: not tab._files.busy, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: not tab.result.files.busy, timeout=PATIENCE)
     assert not told()
     tab.start.click()
     assert "“small” is one of your own models" in told()[-1]
     assert not tab.runner.running
-    tab.save(own_folder.parent / "given-away")
+    tab.result.save_as(own_folder.parent / "given-away")
     qtbot.waitUntil(lambda: "Saved" in tab.about.text(), timeout=PATIENCE)
     given = load_card(own_folder.parent / "given-away.safetensors")
     assert (given.name, given.description) == ("given-away", "for two tests")
@@ -203,21 +203,24 @@ def test_the_check_gives_a_verdict_a_plot_and_a_card(viewer, tab_in, qtbot, tiny
     plan.begin()
     plan.reached(None)
     library.copy(tiny_psi_model, plan.model)
+    training_work.describe(plan.model, "by hand", "MIT")
     tab = tab_in(viewer, name="tiny")
     result = tab.result
+    # Those of this model: used, it must not get the notes of another one.
+    assert (tab.form.notes.text(), tab.form.licence.text()) == ("by hand", "MIT")
     assert not result.isHidden()
     assert "nobody has checked" in result.verdict.text()
     result.frames.setValue(500)
-    tab.checker.progressed.connect(lambda p: p.done == 3 and result.cancel.click())
-    assert ends(qtbot, tab.checker, result.check.click) == "cancelled"
+    tab.result.checker.progressed.connect(lambda p: p.done == 3 and result.cancel.click())
+    assert ends(qtbot, tab.result.checker, result.check.click) == "cancelled"
     assert "a verdict needs 20" in result.verdict.text()
     assert result.check.isEnabled()
     assert result.plot.isHidden()
 
-    tab.checker.progressed.disconnect()
-    tab.checker.progressed.connect(tab._on_check_progress)
+    tab.result.checker.progressed.disconnect()
+    tab.result.checker.progressed.connect(result._on_progress)
     result.frames.setValue(20)
-    assert ends(qtbot, tab.checker, result.check.click) == "complete"
+    assert ends(qtbot, tab.result.checker, result.check.click) == "complete"
     # The tiny model claims far too little.
     assert result.verdict.text().startswith("NOT calibrated")
     assert not result.plot.isHidden()

@@ -96,7 +96,9 @@ class Curves(QWidget):
         for curve in self.curves:
             x = area.left() + area.width() * (curve.steps - first) / max(1.0, last - first)
             y = area.bottom() - area.height() * (np.log10(curve.values) - low) / (high - low)
-            points = [QPointF(a, b) for a, b in zip(x, np.clip(y, area.top(), None), strict=True)]
+            points = [
+                QPointF(a, b) for a, b in zip(x, np.clip(y, area.top(), area.bottom()), strict=True)
+            ]
             painter.setPen(self._pen(curve))
             if len(points) == 1:
                 painter.drawEllipse(points[0], 1.5, 1.5)
@@ -119,7 +121,7 @@ class Curves(QWidget):
 
     def _range(self) -> tuple[float, float]:
         """Return the powers of ten at the bottom and at the top; rare leaps are cut off."""
-        lows, highs = zip(*(np.percentile(c.values, (0, 99)) for c in self.curves), strict=True)
+        lows, highs = zip(*(np.percentile(c.values, (2, 99)) for c in self.curves), strict=True)
         ends = [min(lows), max(highs)] + ([self._goal] if self._goal else [])
         low, high = np.log10(min(ends)), np.log10(max(ends))
         room = max(0.06 * (high - low), 0.02)

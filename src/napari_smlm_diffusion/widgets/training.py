@@ -5,11 +5,8 @@ from typing import Any
 
 from napari.utils.notifications import show_info
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QSize, Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtGui import QPixmap
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
-    QDialog,
-    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -21,24 +18,22 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.networks.card import ModelCard, load_card
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.training.prior import Prior
+from napari_smlm_diffusion.training.settings import StageName
 from napari_smlm_diffusion.widgets import training_plan, training_work
 from napari_smlm_diffusion.widgets.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.notices import reported
 from napari_smlm_diffusion.widgets.train_form import PriorForm
-from napari_smlm_diffusion.widgets.training_form import ResultForm, TrainingForm, WatchForm
+from napari_smlm_diffusion.widgets.training_form import TrainingForm, WatchForm
 from napari_smlm_diffusion.widgets.training_plan import STAGE_WORDS, Plan
 from napari_smlm_diffusion.widgets.training_record import Record, stages_in_words
-from napari_smlm_diffusion.widgets.training_work import Checked, Trained
+from napari_smlm_diffusion.widgets.training_result import TrainingResult, card_of
+from napari_smlm_diffusion.widgets.training_work import Trained
 from napari_smlm_diffusion.widgets.work import (
     Clock,
     JobRunner,
-    Latest,
     duration,
-    tell,
     threads_beside_the_window,
 )
 
@@ -62,21 +57,19 @@ class Training(QWidget):
     def __init__(self, viewer: Any, movie_form: MovieForm, prior_form: PriorForm) -> None:
         super().__init__()
         self.viewer, self.movie_form, self.prior_form = viewer, movie_form, prior_form
-        self.runner, self.checker = JobRunner(self), JobRunner(self)
-        self._files = Latest(self)
+        self.runner = JobRunner(self)
         self.record = Record()
         self._clock = Clock()
         self._plan: Plan | None = None  # of the training that is shown, running or not
         self._trained: Trained | None = None  # of the one that runs
-        self._checked: Checked | None = None  # of the check that runs
-        self._plot: Path | None = None
         self._paused = self._gone = False
         self._build()
         self._connect()
         self._propose()
 
     def _build(self) -> None:
-        self.form, self.watch, self.result = TrainingForm(), WatchForm(), ResultForm()
+        self.form, self.watch = TrainingForm(), WatchForm()
+        self.result = TrainingResult(self.movie_form, self.form)
         self.fold = QToolButton()
         self.fold.setCheckable(True)
         self.fold.setChecked(True)
@@ -125,30 +118,21 @@ class Training(QWidget):
 
     def _connect(self) -> None:
         self.fold.toggled.connect(self._on_fold)
-        self.form.name.textChanged.connect(self._show_state)
+        self.form.name.textChanged.connect(self._on_name)
         self.start.clicked.connect(self.begin)
         self.pause.clicked.connect(self._on_pause)
         self.stop.clicked.connect(self._on_stop)
         self.discard.clicked.connect(self._on_discard)
         self.runner.progressed.connect(self._on_progress)
         self.runner.ended.connect(self._on_ended)
-        result = self.result
-        result.check.clicked.connect(self.check)
-        result.cancel.clicked.connect(self.checker.cancel)
-        result.use.clicked.connect(self.use)
-        result.save.clicked.connect(self._on_save)
-        result.plot.clicked.connect(self._on_plot)
-        self.checker.progressed.connect(self._on_check_progress)
-        self.checker.ended.connect(self._on_checked)
-        self._files.done.connect(self._on_file)
-        self._files.failed.connect(self._on_no_file)
+        self.result.changed.connect(self._show_state)
+        self.result.said.connect(self._say)
 
     def let_go(self) -> None:
         """End what runs, with its checkpoint; nothing is shown any more."""
         self._gone = True
-        self._files.forget()
         self.runner.cancel()
-        self.checker.cancel()
+        self.result.let_go()
 
     def set_theme(self, name: str) -> None:
         """Take the colours of a theme."""
@@ -176,12 +160,11 @@ class Training(QWidget):
 
     def _show_state(self) -> None:
         """Say what there is under this name, and offer what can be done now."""
-        running, checking = self.runner.running, self.checker.running
+        running, checking = self.runner.running, self.result.checker.running
         if not running:
             self._plan = training_plan.find(self.form.name.text().strip())
         plan = self._plan
         unfinished = plan is not None and bool(plan.left)
-        model = self._model()
         self.start.setVisible(not running and not unfinished)
         self.start.setEnabled(not checking)
         self.pause.setVisible(running or unfinished)
@@ -198,14 +181,10 @@ class Training(QWidget):
         self.form.setEnabled(not (running or checking))
         said = ""
         if unfinished and not running and plan is not None:
-            said = (
-                f"“{plan.settings.name}” is not finished: {STAGE_WORDS[plan.left[0]]} comes next. "
-                "Resume goes on."
-            )
+            where = _place(plan, plan.left[0])
+            said = f"“{plan.settings.name}” is not finished ({where}). Resume goes on."
         self._say(said)
-        self.result.setVisible(model is not None)
-        if model is not None:
-            self._show_result(model, checking)
+        self.result.show_model(self._model())
 
     def _model(self) -> Path | None:
         """Return the model of the training that is shown, if that is done."""
@@ -214,31 +193,18 @@ class Training(QWidget):
             return None
         return plan.model
 
-    def _show_result(self, model: Path, checking: bool) -> None:
-        card = _card(model)
-        samples = card is not None and card.psi is not None
-        busy = checking or self._files.busy
-        for button in (self.result.use, self.result.save):
-            button.setEnabled(not busy)
-        self.result.check.setEnabled(samples and not busy)
-        self.result.frames.setEnabled(samples and not busy)
-        self.result.cancel.setEnabled(checking)
-        if checking or card is None:
-            return
-        verdict = str(card.calibration.get("verdict", ""))
-        if verdict:
-            verdict = verdict[:1].upper() + verdict[1:]
-        elif samples:
-            verdict = f"“{card.name}” is trained; nobody has checked it yet."
-        else:
-            verdict = (
-                f"“{card.name}” is trained. It draws no samples, so there is nothing to check: "
-                "Localize can use it, and Uncertainty its SD."
-            )
-        self.result.verdict.setText(verdict)
-        plot = model.with_name(training_work.PLOT)
-        self._plot = plot if card.calibration and plot.is_file() else None
-        self.result.show_plot(self._plot, _PLOT_WIDTH)
+    def _on_name(self) -> None:
+        self._show_state()
+        if self._plan is not None:
+            # Else using it would write the notes of another one onto its card.
+            card = card_of(self._plan.model) if self._plan.model.is_file() else None
+            said = self._plan.settings if card is None else card
+            self.form.notes.setText(said.description)
+            self.form.licence.setText(said.licence)
+
+    def _say(self, said: str) -> None:
+        self.about.setText(said)
+        self.about.setVisible(bool(said))
 
     def _on_fold(self, shown: bool) -> None:
         self.form.setVisible(shown)
@@ -329,7 +295,7 @@ class Training(QWidget):
         stage, plan = self.record.stage, self._plan
         if stage is None or plan is None:
             return progress.message
-        place = f"{plan.stages.index(stage) + 1} of {len(plan.stages)}: {STAGE_WORDS[stage]}"
+        place = _place(plan, stage)
         if not progress.total:
             return f"{place}. {progress.message}"
         self._clock.tick(progress.done)
@@ -363,7 +329,7 @@ class Training(QWidget):
         if done and plan is not None:
             bar.setValue(bar.maximum())
             self.watch.far.setText(f"“{plan.settings.name}” is trained.")
-            card = _card(plan.model)
+            card = card_of(plan.model)
             self.watch.words.setText("" if card is None else stages_in_words(card.stages))
             return
         step = f" at step {bar.value():,}" if self.record.losses else ""
@@ -387,138 +353,12 @@ class Training(QWidget):
             training_plan.discard(name)
             self._show_state()
 
-    # The result
-
-    @reported
-    def check(self, _: bool = False) -> None:
-        """Calibrate the model that was trained."""
-        model = self._model()
-        if model is None or self.checker.running:
-            return
-        self._checked = checked = Checked()
-        frames, device = self.result.frames.value(), self.form.device.currentText()
-        threads = threads_beside_the_window()
-        self._clock = Clock()
-        self.result.verdict.setText("Starting…")
-        self.result.show_plot(None, _PLOT_WIDTH)
-        self.checker.start(lambda: training_work.check(model, frames, device, threads, checked))
-        self._show_state()
-
-    def _on_check_progress(self, progress: Progress) -> None:
-        if self._gone:
-            return
-        said = progress.message
-        if progress.total:
-            self._clock.tick(progress.done)
-            said = f"{progress.message}: {self._clock.words(progress.done, progress.total)}"
-            said += f" · claimed over true error so far {progress.info['ratio']:.2f}"
-        self.result.verdict.setText(said)
-
-    def _on_checked(self, how: str) -> None:
-        if self._gone:
-            return
-        checked, self._checked = self._checked, None
-        self._show_state()
-        if checked is not None and checked.result is None:
-            fewest = training_work.FEWEST
-            self.result.verdict.setText(
-                "The check failed." if how == "failed"
-                else f"The check was cancelled: a verdict needs {fewest} frames."
-            )  # fmt: skip
-
-    def _on_plot(self) -> None:
-        if self._plot is None:
-            return
-        window = QDialog(self)
-        window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        window.setWindowTitle("Check of the model")
-        picture = QLabel()
-        screen = self.screen()
-        room = QSize(1280, 800) if screen is None else screen.availableSize()
-        picture.setPixmap(
-            QPixmap(str(self._plot)).scaled(
-                room * 0.9,
-                Qt.AspectRatioMode.KeepAspectRatio,
-                Qt.TransformationMode.SmoothTransformation,
-            )
-        )
-        layout = QVBoxLayout(window)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(picture)
-        window.show()
-
-    @reported
-    def use(self, _: bool = False) -> None:
-        """Keep the model, and choose it for this movie."""
-        if (model := self._model()) is None:
-            return
-        notes, licence = self.form.notes.text().strip(), self.form.licence.text().strip()
-        self._busy_with_file(lambda: ("kept", training_work.keep(model, notes, licence)))
-
-    @reported
-    def _on_save(self, _: bool = False) -> None:
-        if (model := self._model()) is None:
-            return
-        path, _filter = QFileDialog.getSaveFileName(
-            self, "Save the model", model.name, "Model (*.safetensors)"
-        )
-        if path:
-            self.save(Path(path))
-
-    @reported
-    def save(self, path: Path) -> None:
-        """Write the model file elsewhere."""
-        if (model := self._model()) is None:
-            return
-        notes, licence = self.form.notes.text().strip(), self.form.licence.text().strip()
-        self._busy_with_file(lambda: ("saved", training_work.save_as(model, path, notes, licence)))
-
-    def _busy_with_file(self, task: Any) -> None:
-        self._files.ask(task)
-        self._show_state()
-
-    def _on_file(self, found: tuple[str, Any]) -> None:
-        if self._gone:
-            return
-        what, where = found
-        self._idle_again()
-        if what == "saved":
-            self._say(f"Saved: {where}")
-            return
-        self.form.offer_models()
-        said = f"“{where}” is one of your own models now"
-        if self.movie_form.movie is None:
-            said += "; choose it in Localize and Uncertainty."
-        else:
-            self.movie_form.remember(model=where)
-            said += ", and chosen for these frames in Localize and Uncertainty."
-        self._say(said)
-
-    def _say(self, said: str) -> None:
-        self.about.setText(said)
-        self.about.setVisible(bool(said))
-
-    def _on_no_file(self, error: Exception) -> None:
-        tell(error)
-        if not self._gone:
-            self._idle_again()
-
-    def _idle_again(self) -> None:
-        self._show_state()
-        for button in (self.result.use, self.result.save):
-            button.setEnabled(True)
-        card = None if (model := self._model()) is None else _card(model)
-        self.result.check.setEnabled(card is not None and card.psi is not None)
-
-
-def _card(model: Path) -> ModelCard | None:
-    try:
-        return load_card(model)
-    except InputError:  # the buttons will say what is wrong
-        return None
-
 
 def _summary(plan: Plan) -> str:
     settings = plan.settings
     first = "nothing" if settings.start_from is None else Path(settings.start_from).stem
     return f"“{settings.name}”, from {first}"
+
+
+def _place(plan: Plan, stage: StageName) -> str:
+    return f"{plan.stages.index(stage) + 1} of {len(plan.stages)}: {STAGE_WORDS[stage]}"
