@@ -513,6 +513,19 @@ def test_it_fits_a_small_screen(scene):
     assert smallest.width() <= 420 and smallest.height() <= 650
 
 
+def test_hidden_points_that_are_coloured_are_filtered(scene, at_rest):
+    _, points, widget = scene
+    widget.view.colour.setCurrentIndex(widget.view.colour.findData("photons"))
+    at_rest(widget)
+    points.visible = False
+    middle = float(points.features["photons"].median())
+    widget.ranges.set_ranges((Range(column="photons", high=middle),), emit=True)
+    at_rest(widget)
+    assert 0 < len(points.data) < ROWS
+    points.visible = True
+    assert len(points.features) == len(points.data)
+
+
 def test_colours_follow_the_theme(scene):
     viewer, _, widget = scene
     text = []

@@ -9,6 +9,7 @@ from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer, points_layer
 from napari_smlm_diffusion.results.subset import select
 from napari_smlm_diffusion.widgets.localize_work import Gathered
+from napari_smlm_diffusion.widgets.points import put_points
 
 PREVIEW = "preview"
 _RING = "#ff9d3c"
@@ -55,9 +56,7 @@ class LocalizeLayers:
             options["metadata"] = {KEY: {"kind": "preview"}}
             self.preview = _add(self.viewer, Points(data, **options))
             return
-        layer.selected_data = set()
-        layer.data = data
-        layer.features = options["features"]
+        put_points(layer, data, options["features"])
         layer.size, layer.translate = options["size"], options["translate"]
         layer.visible = True
 
@@ -163,10 +162,8 @@ def _show_rows(viewer: Any, layer: Points, known: dict[str, Any]) -> None:
     if np.array_equal(rows, known["rows"]) and len(rows) == len(layer.data):
         return
     table = dataset.table.iloc[rows].reset_index(drop=True)
-    layer.selected_data = set()  # they would be numbers of other points, or of none
     layer.metadata[KEY] = {**known, "rows": rows}
-    layer.data = table[["y_nm", "x_nm"]].to_numpy(np.float64)
-    layer.features = table.assign(row=rows)
+    put_points(layer, table[["y_nm", "x_nm"]].to_numpy(np.float64), table.assign(row=rows))
 
 
 def _frame(viewer: Any, time: tuple[float, float]) -> tuple[int, int] | None:

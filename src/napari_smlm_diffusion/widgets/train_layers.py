@@ -8,6 +8,7 @@ import pandas as pd
 from napari.layers import Image, Layer, Points
 
 from napari_smlm_diffusion.results.layers import KEY, frames_scale
+from napari_smlm_diffusion.widgets.points import put_points
 from napari_smlm_diffusion.widgets.train_work import Simulated
 
 FRAMES, TRUTH = "simulated frames", "simulated molecules"
@@ -126,9 +127,7 @@ class TrainLayers:
             )  # fmt: skip
             _add(self.viewer, self.frames)
         if self.truth is not None and self.truth.ndim == ndim:
-            self.truth.selected_data = set()  # they would be numbers of other points
-            self.truth.data = points
-            self.truth.features = features
+            put_points(self.truth, points, features)
             self.truth.metadata[KEY] = about
         else:
             if self.truth is not None:

@@ -77,7 +77,7 @@ class Uncertainty(QWidget):
         layout = QVBoxLayout(self)
         layout.addWidget(self.source)
         layout.addWidget(self.tabs, 3)
-        layout.addWidget(self.run_form, 1)
+        layout.addWidget(self.run_form, 2)
         self.setMinimumWidth(340)
 
     def _connect(self) -> None:

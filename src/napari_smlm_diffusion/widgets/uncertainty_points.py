@@ -16,6 +16,7 @@ from napari_smlm_diffusion.results.subset import LARGEST, spread
 from napari_smlm_diffusion.settings import Roi
 from napari_smlm_diffusion.widgets import localize_layers
 from napari_smlm_diffusion.widgets.filter_layers import is_localizations
+from napari_smlm_diffusion.widgets.points import put_points
 from napari_smlm_diffusion.widgets.uncertainty_layers import Where
 from napari_smlm_diffusion.widgets.uncertainty_work import FEWEST_FOR_ROWS, Drawn, about
 
@@ -122,7 +123,6 @@ def _change(viewer: Any, layer: Points, dataset: Dataset) -> None:
     """Give a layer another table; what a filter knew of the one before goes with it."""
     known = layer.metadata[KEY]
     before = known["dataset"].provenance
-    layer.selected_data = set()
     layer.metadata[KEY] = _without_rows(known) | {"dataset": dataset, "rows": None}
     if "shows" in known:
         localize_layers.show_all(viewer, layer, known["shows"] == "all")
@@ -146,8 +146,7 @@ def _show(layer: Points, dataset: Dataset) -> None:
     shown = dataset.table.iloc[rows].reset_index(drop=True)
     layer.metadata[KEY]["rows"] = rows
     columns = ["y_nm", "x_nm"] if layer.ndim == 2 else ["frame", "y_nm", "x_nm"]
-    layer.data = shown[columns].to_numpy(np.float64)
-    layer.features = shown.assign(row=rows)
+    put_points(layer, shown[columns].to_numpy(np.float64), shown.assign(row=rows))
     layer.shown = np.ones(len(rows), bool)
 
 
