@@ -518,8 +518,8 @@ def test_hidden_points_that_are_coloured_are_filtered(scene, at_rest):
     widget.view.colour.setCurrentIndex(widget.view.colour.findData("photons"))
     at_rest(widget)
     points.visible = False
-    middle = float(points.features["photons"].median())
-    widget.ranges.set_ranges((Range(column="photons", high=middle),), emit=True)
+    widget.ranges.choose("photons")
+    widget.ranges.histogram._move(50.0, None)
     at_rest(widget)
     assert 0 < len(points.data) < ROWS
     points.visible = True
