@@ -94,7 +94,7 @@ def main() -> None:
         widget.model.choose(options.model)
     pause(0.5)
     probe.waits()
-    until(lambda: widget.run_form.said.text() != "")
+    until(lambda: "Frame" in widget.run_form.said.text())
     row("first preview (imports torch)", probe)
     answers = []
     for frame in range(5, min(options.frames, 15)):

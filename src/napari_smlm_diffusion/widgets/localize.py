@@ -182,6 +182,8 @@ class Localize(QWidget):
         frame, self._seen = self.source.frame(), stack
         plan = self._plan_for(stack, settings)
         threads = threads_beside_the_window()
+        if plan is None:  # what is said is of other settings, and these take longer
+            self.run_form.said.setText("Trying these settings…")
         self._previews.ask(lambda: localize_work.preview(stack, settings, frame, plan, threads))
 
     def _plan_for(self, stack: FrameStack, settings: LocalizeSettings) -> Any:
