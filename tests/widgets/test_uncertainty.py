@@ -326,7 +326,7 @@ def test_molecules_of_samples_take_the_place_of_the_others(viewer, widget_in, qt
         points.data, table.iloc[points.metadata[KEY]["rows"]][["y_nm", "x_nm"]]
     )
     assert filter_.points is points
-    assert filter_.session.dataset.table is table
+    qtbot.waitUntil(lambda: filter_.session.dataset.table is table, timeout=5_000)
     qtbot.wait(400)  # the filter has come to rest, and has not put its old rows back
     assert dataset_of(points.metadata).table is table
     assert "put into" in widget.run_form.far.text()
