@@ -19,21 +19,6 @@ PATIENCE = 60_000  # ms; a loaded machine must not fail a test
 
 
 @pytest.fixture
-def told():
-    """Sentences that the user was notified of."""
-    from napari.utils.notifications import notification_manager
-
-    before = len(notification_manager.records)
-    return lambda: [str(n.message) for n in list(notification_manager.records)[before:]]
-
-
-@pytest.fixture
-def viewer(make_napari_viewer, npe2pm):
-    with npe2pm.tmp_plugin(package=NAME):
-        yield make_napari_viewer()
-
-
-@pytest.fixture
 def widget_in(tiny_model):
     """Make the widget in a viewer; the preview is off, for it would wait for a core."""
     from napari_smlm_diffusion.widgets.localize import Localize

@@ -25,21 +25,6 @@ CAMERA = {"offset": 100.0, "gain": 1.0, "em_gain": 1.0, "qe": 1.0, "read_noise":
 
 
 @pytest.fixture
-def told():
-    """Sentences that the user was notified of."""
-    from napari.utils.notifications import notification_manager
-
-    before = len(notification_manager.records)
-    return lambda: [str(n.message) for n in list(notification_manager.records)[before:]]
-
-
-@pytest.fixture
-def viewer(make_napari_viewer, npe2pm):
-    with npe2pm.tmp_plugin(package=NAME):
-        yield make_napari_viewer()
-
-
-@pytest.fixture
 def widget_in(tiny_psi_model):
     """Make the widget in a viewer, for few samples in few steps."""
     from napari_smlm_diffusion.widgets.uncertainty import Uncertainty
