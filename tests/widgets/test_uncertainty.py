@@ -104,7 +104,7 @@ def test_samples_of_the_current_frame_refine_while_they_arrive(
     seen = []
 
     def look(progress):
-        shown = [layer for layer in viewer.layers if layer.name.startswith("SD of samples")]
+        shown = [layer for layer in viewer.layers if layer.name.startswith("mean of samples")]
         if shown:
             seen.append((shown[0].name, float(np.nansum(shown[0].data))))
         go.release()
@@ -113,8 +113,8 @@ def test_samples_of_the_current_frame_refine_while_they_arrive(
     assert ends(qtbot, widget, widget.run_form.start.click) == "complete"
     # Every batch was seen, and each changed the picture.
     names = list(dict(seen))
-    assert names == [f"SD of samples (K = {k} of 16)" for k in range(2, 16, 2)] + [
-        "SD of samples (K = 16)"
+    assert names == [f"mean of samples (K = {k} of 16)" for k in range(2, 16, 2)] + [
+        "mean of samples (K = 16)"
     ]
     assert len(set(dict(seen).values())) == len(names)
     mean, sd = named(viewer, "mean of samples"), named(viewer, "SD of samples")

@@ -4,6 +4,7 @@ from typing import Any
 
 from napari.layers import Image, Shapes
 from napari.utils.notifications import show_info, show_warning
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from napari_smlm_diffusion.errors import InputError
@@ -32,6 +33,7 @@ from napari_smlm_diffusion.widgets.uncertainty_work import Drawn
 from napari_smlm_diffusion.widgets.work import Clock, JobRunner, threads_beside_the_window
 
 REGION = "region to sample"
+_REST_MS = 50
 
 
 class Uncertainty(QWidget):
@@ -53,6 +55,9 @@ class Uncertainty(QWidget):
         self._base: Any = None  # plan of the last run, for the next
         self._movie: Image | None = None  # of the run
         self._clock = Clock()
+        # Between two layers the window answers what waits.
+        self._rest = QTimer(self, singleShot=True, interval=_REST_MS)
+        self._rest.timeout.connect(self._add_next_layer)
         self._build()
         self._connect()
         self._on_layers()
@@ -276,6 +281,12 @@ class Uncertainty(QWidget):
             form.far.setText(self._clock.words(progress.done, progress.total, unit))
         if isinstance(run, Drawn):
             self.layers.update(run, self._where)
+            if not self._rest.isActive():
+                self._rest.start()
+
+    def _add_next_layer(self) -> None:
+        if isinstance(self._run, Drawn):
+            self.layers.add_next(self._run, self._where)
 
     def _on_ended(self, how: str) -> None:
         self.run_form.busy(False)

@@ -15,6 +15,8 @@ from napari_smlm_diffusion.widgets.uncertainty_work import Drawn, about
 
 # `kind` of a stack of images: a filter masks by one image, and offers no stack for that.
 STACK = "stack of images"
+# Of the samples; the layers that refine as they arrive.
+_LIVE = ("mean", "SD")
 
 
 @dataclass(frozen=True)
@@ -53,31 +55,43 @@ class UncertaintyLayers:
         self._live = [None if live is layer else live for live in self._live]
 
     def update(self, drawn: Drawn, where: Where) -> None:
-        """Show what is new in `drawn`; the layers come with the first samples."""
+        """Show what is new in `drawn`; the first layer comes with the first samples.
+
+        See `add_next` for the other.
+        """
         updates = drawn.take()
         if not updates or drawn.plan is None:
             return
         for new in updates:
             for image, values in zip(drawn.images, (new.mean, new.sd), strict=True):
                 image[new.place] = values
-        if not self._live:
-            self._live = [
-                self._add_stack(drawn, image, where, name)
-                for image, name in zip(drawn.images, ("mean", "SD"), strict=True)
-            ]
         last = updates[-1]
-        for layer, values in zip(self._live, (last.mean, last.sd), strict=True):
+        for layer, values in zip(self._live, (last.mean, last.sd), strict=False):
             if layer is None:
                 continue
             if last.place == 0:
                 layer.contrast_limits = _limits(values)
             layer.refresh(extent=False)
+        if not self._live:
+            self.add_next(drawn, where)
         self.name_live(drawn, "running")
+
+    def add_next(self, drawn: Drawn, where: Where) -> bool:
+        """Add the next of the live layers; return whether one is left to add.
+
+        One at a time: napari takes a fifth of a second to add a layer, during which the window
+        answers nothing.
+        """
+        known = len(self._live)
+        if known < len(_LIVE) and drawn.shown:
+            self._live.append(self._add_stack(drawn, drawn.images[known], where, _LIVE[known]))
+            self.name_live(drawn, "running")
+        return len(self._live) < len(_LIVE)
 
     def name_live(self, drawn: Drawn, status: str) -> None:
         """Write on the live layers how many samples they hold."""
         known, words = about(drawn, status), words_of(drawn, status)
-        for layer, name in zip(self._live, ("mean", "SD"), strict=False):
+        for layer, name in zip(self._live, _LIVE, strict=False):
             if layer is not None:
                 layer.name = f"{name} of samples ({words})"
                 layer.metadata[KEY]["provenance"] = known
@@ -88,6 +102,8 @@ class UncertaintyLayers:
         plan, begun = drawn.plan, len(drawn.shown)
         if plan is None or not begun:
             return
+        while self.add_next(drawn, where):
+            pass
         for layer, image in zip(self._live, drawn.images, strict=False):
             if layer is not None and begun < len(image):
                 layer.data = image[:begun]
@@ -138,26 +154,29 @@ class UncertaintyLayers:
 
     def _add_stack(self, drawn: Drawn, data: NDArray[np.float32], where: Where, name: str) -> Image:
         colormap = "viridis" if name == "SD" else "inferno"
-        return self._stack(drawn, data, where, f"{name} of samples", ("t",), "running", colormap)
+        seen = data[len(drawn.shown) - 1]
+        title = f"{name} of samples"
+        return self._stack(drawn, data, seen, where, title, ("t",), "running", colormap)
 
     def _add_samples(
         self, drawn: Drawn, data: NDArray[np.float32], where: Where, status: str
     ) -> None:
         # (K, 1, sY, sX): the time axis stays the third from the end, as that of the frames.
         name = f"samples ({words_of(drawn, status)})"
-        self._stack(drawn, data, where, name, ("sample", "t"), status, "inferno")
+        self._stack(drawn, data, data[-1], where, name, ("sample", "t"), status, "inferno")
 
     def _stack(
         self,
         drawn: Drawn,
         data: NDArray[np.float32],
+        seen: NDArray[np.float32],
         where: Where,
         name: str,
         leading: tuple[str, ...],
         status: str,
         colormap: str,
     ) -> Image:
-        """Add images of which each lies at its frame."""
+        """Add images of which each lies at its frame; the contrast is that of `seen`."""
         plan = drawn.plan
         assert plan is not None  # noqa: S101 - there would be no images
         _, options, _ = image_layer(
@@ -169,7 +188,7 @@ class UncertaintyLayers:
             leading=leading,
             provenance=about(drawn, status),
             colormap=colormap,
-            contrast_limits=_limits(data[-1]),
+            contrast_limits=_limits(seen),
         )
         scale, shift = where.time
         options["scale"] = _with_time(options["scale"], scale)
