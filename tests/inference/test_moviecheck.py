@@ -151,14 +151,14 @@ INSIDE = MovieCheck(
     density_per_px2=0.01,
     read_noise=3.0,
     n_spots_used=50,
-    notes={"psf_sigma_px": "isolated", "photons": "isolated"},
+    notes={"psf_sigma_px": "isolated", "photons": "isolated", "density_per_px2": "isolated"},
 )
 # For each quantity: inside the tolerance, and beyond it.
 EDGES = {
     "psf_sigma_px": (1.95, 2.05, 0.75, 0.70),
     "photons": (6000.0, 7000.0, 80.0, 70.0),
     "background": (1000.0, 1100.0),
-    "density_per_px2": (0.19, 0.21),
+    "density_per_px2": (0.114, 0.117),
     "read_noise": (20.5, 27.0),
 }
 
