@@ -25,6 +25,7 @@ RUNS = (
     ("heun", 4),
     ("multistep", 6),
     ("multistep", 8),
+    ("multistep", 12),
     ("multistep", 32),
 )
 

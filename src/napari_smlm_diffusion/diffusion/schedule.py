@@ -82,7 +82,7 @@ class LogSchedule:
     """
 
     first: float = 80.0
-    last: float = 0.5
+    last: float = 0.1
     widest: float = 120.0
     finest: float = 0.1
 
