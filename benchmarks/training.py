@@ -3,8 +3,7 @@
     python benchmarks/training.py [--steps 20] [--threads 2] [--device auto] [--precision auto]
 
 Takes steps of the stages phi and psi, from the shipped models and with their priors, frame sizes
-and batches, without processes that simulate ahead; prints medians. With `workers` the simulation
-costs a step nothing as long as it takes less time than the rest times their number.
+and batches, without processes that draw ahead; prints medians.
 """
 
 import argparse
@@ -16,9 +15,9 @@ import torch
 
 from napari_smlm_diffusion.inference.model import load_model
 from napari_smlm_diffusion.networks.library import resolve
-from napari_smlm_diffusion.training.batches import step_frames, step_noise
+from napari_smlm_diffusion.training.batches import step_frames, step_noise, step_scenes
 from napari_smlm_diffusion.training.distributed import Processes
-from napari_smlm_diffusion.training.hardware import autocast, choose_device
+from napari_smlm_diffusion.training.hardware import autocast, choose_device, simulates_on
 from napari_smlm_diffusion.training.learner import Learner
 from napari_smlm_diffusion.training.prior import GENERAL, PAPERS
 from napari_smlm_diffusion.training.psi import PsiStage
@@ -53,11 +52,13 @@ def measure(stage: Stage, settings: TrainingSettings, steps: int) -> tuple[float
     simulating, learning = [], []
     for _ in range(steps + 2):
         start = time.perf_counter()
-        frames = step_frames(settings, ALONE, learner.step)
+        scenes = step_scenes(settings, ALONE, learner.step).to(simulates_on(device))
+        frames = step_frames(settings, ALONE, learner.step, scenes).to(device)
+        wait()
         drawn = time.perf_counter()
         noise = step_noise(settings, ALONE, learner.step, device)
         with autocast(settings, device):
-            loss = stage.loss(frames.to(device), noise)
+            loss = stage.loss(frames, noise)
         learner.learn(loss, ALONE, 0.0)
         wait()
         simulating.append(drawn - start)

@@ -14,26 +14,35 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.model import load_model
 from napari_smlm_diffusion.inference.psi import Psi, build_unet
 from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.training.batches import check_processes, step_frames, step_noise
+from napari_smlm_diffusion.training.batch import join
+from napari_smlm_diffusion.training.batches import (
+    check_processes,
+    step_frames,
+    step_noise,
+    step_scenes,
+)
 from napari_smlm_diffusion.training.distributed import Processes
 from napari_smlm_diffusion.training.job import train_model
-from napari_smlm_diffusion.training.pairs import join_pairs
 from napari_smlm_diffusion.training.prior import GENERAL
 from napari_smlm_diffusion.training.psi import PsiStage
 
 
+def frames_of(settings, processes, step):
+    return step_frames(settings, processes, step, step_scenes(settings, processes, step))
+
+
 def test_the_shares_of_a_batch_are_the_batch(small):
     settings = small(prior=GENERAL, batch=12, frame_size=24)
-    whole = step_frames(settings, Processes(), 3)
-    shares = [step_frames(settings, Processes(rank, 2), 3) for rank in range(2)]
-    joined = join_pairs(shares)
+    whole = frames_of(settings, Processes(), 3)
+    shares = [frames_of(settings, Processes(rank, 2), 3) for rank in range(2)]
+    joined = join(shares)
     assert len(shares[0].effective) == 6
     for name in ("effective", "density", "photons", "y"):
         assert torch.equal(getattr(joined, name), getattr(whole, name)), name
-    assert not torch.equal(step_frames(settings, Processes(), 4).effective, whole.effective)
-    # What a process that simulates ahead is sent.
-    sent = pickle.loads(pickle.dumps(partial(step_frames, settings, Processes(1, 2))))  # noqa: S301
-    assert torch.equal(sent(3).effective, shares[1].effective)
+    assert not torch.equal(frames_of(settings, Processes(), 4).effective, whole.effective)
+    # What a process that draws ahead is sent.
+    sent = pickle.loads(pickle.dumps(partial(step_scenes, settings, Processes(1, 2))))  # noqa: S301
+    assert torch.equal(sent(3).photons, shares[1].photons)
 
 
 def test_the_loss_of_psi_is_the_mean_of_its_shares(small, tiny_psi_model):
@@ -44,7 +53,7 @@ def test_the_loss_of_psi_is_the_mean_of_its_shares(small, tiny_psi_model):
 
     def loss(processes):
         noise = step_noise(settings, processes, 1, torch.device("cpu"))
-        return float(stage.loss(step_frames(settings, processes, 1), noise).detach())
+        return float(stage.loss(frames_of(settings, processes, 1), noise).detach())
 
     shares = [loss(Processes(rank, 4)) for rank in range(4)]
     assert loss(Processes()) == pytest.approx(sum(shares) / 4, rel=1e-5)

@@ -1,3 +1,4 @@
+from dataclasses import fields
 from typing import get_args
 
 import numpy as np
@@ -7,8 +8,9 @@ import torch
 from napari_smlm_diffusion.density import density_image, kernel_share
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.psf import expected_image
-from napari_smlm_diffusion.training.pairs import draw_pairs
+from napari_smlm_diffusion.training.pairs import draw_pairs, render
 from napari_smlm_diffusion.training.prior import GENERAL, PAPERS, Prior, Structure
+from napari_smlm_diffusion.training.scenes import draw_scenes
 from napari_smlm_diffusion.training.structures import positions
 
 
@@ -35,6 +37,14 @@ def test_the_same_seed_gives_the_same_pairs():
     assert torch.equal(a.effective, b.effective)
     assert torch.equal(a.density, b.density)
     assert not torch.equal(a.effective, draw(GENERAL, seed=1).effective)
+
+
+def test_the_pixels_are_made_on_the_device_of_the_scenes():
+    # On the meta device nothing is computed, but a tensor that was made elsewhere is refused.
+    scenes = draw_scenes(GENERAL, 3, 16, torch.Generator().manual_seed(0))
+    pairs = render(scenes.to(torch.device("meta")), 16, 4, 1.25, None)
+    assert all(getattr(pairs, f.name).is_meta for f in fields(pairs))
+    assert (pairs.effective.shape, pairs.density.shape) == ((3, 16, 16), (3, 64, 64))
 
 
 def test_frames_and_densities_are_those_of_the_reference_physics():

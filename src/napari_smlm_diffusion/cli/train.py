@@ -21,7 +21,7 @@ _SETTINGS = {
     "learning_rate": ("RATE", float, "after the warm-up"),
     "device": ("NAME", str, "auto, cpu, cuda or mps"),
     "precision": ("NAME", str, "auto, float32 or bfloat16"),
-    "workers": ("N", int, "processes that simulate frames ahead"),
+    "workers": ("N", int, "processes that draw what is in frames ahead"),
 }
 # Metrics as they are said.
 _WORDS = {

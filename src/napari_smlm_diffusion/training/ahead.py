@@ -1,4 +1,4 @@
-"""Simulating training frames ahead of the step that needs them, in processes of their own."""
+"""Drawing what is in training frames ahead of the step that needs it, in other processes."""
 
 from collections import deque
 from collections.abc import Callable, Generator
@@ -8,25 +8,25 @@ from multiprocessing import get_context
 
 import torch
 
-from napari_smlm_diffusion.training.pairs import Pairs
+from napari_smlm_diffusion.training.scenes import Scenes
 
 # Batches in the making for each process: enough that none of them waits.
 _AHEAD = 3
 
 
-def simulate_ahead(
-    batch: Callable[[int], Pairs], first: int, workers: int, pin: bool = False
-) -> Generator[Pairs, None, None]:
+def draw_ahead(
+    batch: Callable[[int], Scenes], first: int, workers: int, pin: bool = False
+) -> Generator[Scenes, None, None]:
     """Yield `batch(first)`, `batch(first + 1)` and so on without end.
 
     Parameters
     ----------
     batch : callable
-        Simulates the frames of a step; picklable when there are workers.
+        Draws what is in the frames of a step; picklable when there are workers.
     first : int
         First step.
     workers : int
-        Processes; 0 simulates in this one.
+        Processes; 0 draws in this one.
     pin : bool
         Put the result where a CUDA device reads it fastest.
     """
@@ -38,12 +38,12 @@ def simulate_ahead(
         workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
     ) as pool:
         steps = count(first)
-        waiting: deque[Future[Pairs]] = deque()
+        waiting: deque[Future[Scenes]] = deque()
         try:
             while True:
                 while len(waiting) < _AHEAD * workers:
                     waiting.append(pool.submit(batch, next(steps)))
-                pairs = waiting.popleft().result()
-                yield pairs.pin_memory() if pin else pairs
+                scenes = waiting.popleft().result()
+                yield scenes.pin_memory() if pin else scenes
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -1,7 +1,8 @@
 """What a step learns from: its frames and noise, from seeds of their own for each step and part.
 
 The frames of a step are drawn in parts, each from its own seed. So they are the same in any
-process, on any number of processes, after a resume, and whether simulated ahead or not.
+process, on any number of processes, after a resume, and whether drawn ahead or not. What is in
+them is drawn on the CPU; they are rendered, with their shot noise, on the device that trains.
 """
 
 import math
@@ -10,8 +11,10 @@ import numpy as np
 import torch
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.training.batch import join
 from napari_smlm_diffusion.training.distributed import Processes
-from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs, join_pairs
+from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs, render
+from napari_smlm_diffusion.training.scenes import Scenes, draw_scenes
 from napari_smlm_diffusion.training.settings import TrainingSettings
 
 # Parts of a batch at most: as many processes can share it. More would cost a small batch time.
@@ -42,15 +45,31 @@ def check_processes(settings: TrainingSettings, processes: Processes) -> None:
         )
 
 
-def step_frames(settings: TrainingSettings, processes: Processes, step: int) -> Pairs:
-    """Simulate this process's share of the frames of a step."""
+def step_scenes(settings: TrainingSettings, processes: Processes, step: int) -> Scenes:
+    """Draw what is in this process's share of the frames of a step."""
     each = settings.batch // _parts(settings)
-    return join_pairs(
+    return join(
         [
-            draw(settings, each, settings.frame_size, torch.Generator().manual_seed(seed))
+            draw_scenes(
+                settings.prior, each, settings.frame_size, torch.Generator().manual_seed(seed)
+            )
             for seed in _seeds(settings, processes, step, 0)
         ]
     )
+
+
+def step_frames(
+    settings: TrainingSettings, processes: Processes, step: int, scenes: Scenes
+) -> Pairs:
+    """Record the frames of `step_scenes`, on the device on which they are."""
+    net, device = settings.network, scenes.photons.device
+    each = settings.batch // _parts(settings)
+    parts = []
+    for i, seed in enumerate(_seeds(settings, processes, step, 2)):
+        source = torch.Generator(device).manual_seed(seed)
+        share = scenes[i * each : (i + 1) * each]
+        parts.append(render(share, settings.frame_size, net.upsampling, net.kernel_sigma, source))
+    return join(parts)
 
 
 def step_noise(

@@ -31,6 +31,11 @@ def choose_device(settings: TrainingSettings) -> torch.device:
     return torch.device(name)
 
 
+def simulates_on(device: torch.device) -> torch.device:
+    """Return where frames for a training on `device` are made; Apple's cannot draw Poisson."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 def fast_bfloat16(device: torch.device) -> bool:
     """Return whether bfloat16 is a gain: on GPUs since Ampere, on CPUs with instructions for it.
 

@@ -11,10 +11,15 @@ from typing import Any
 import torch
 
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.training.ahead import simulate_ahead
-from napari_smlm_diffusion.training.batches import check_processes, step_frames, step_noise
+from napari_smlm_diffusion.training.ahead import draw_ahead
+from napari_smlm_diffusion.training.batches import (
+    check_processes,
+    step_frames,
+    step_noise,
+    step_scenes,
+)
 from napari_smlm_diffusion.training.distributed import Processes
-from napari_smlm_diffusion.training.hardware import autocast, choose_device
+from napari_smlm_diffusion.training.hardware import autocast, choose_device, simulates_on
 from napari_smlm_diffusion.training.learner import Learner
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import Stage
@@ -87,19 +92,23 @@ def train(
     if resume:
         learner.load(folder)
     validation = Validation(stage, settings, device) if processes.leads else None
-    frames = simulate_ahead(
-        partial(step_frames, settings, processes),
+    scenes = draw_ahead(
+        partial(step_scenes, settings, processes),
         learner.step,
         settings.workers,
         pin=device.type == "cuda",
     )
     began = time.monotonic()
     before, first, saved_at = learner.minutes, learner.step, began
-    with closing(frames):
+    with closing(scenes):
         while not processes.any(learner.done):
+            # Pixels are made where they are needed, and never in half precision.
+            frames = step_frames(
+                settings, processes, learner.step, next(scenes).to(simulates_on(device))
+            ).to(device)
             noise = step_noise(settings, processes, learner.step, device)
             with autocast(settings, device):
-                loss = stage.loss(next(frames).to(device), noise)
+                loss = stage.loss(frames, noise)
             elapsed = (time.monotonic() - began) / 60
             mean = learner.learn(loss, processes, before + elapsed)
             if validation is None:

@@ -93,7 +93,7 @@ class TrainingSettings(Settings):
         0,
         ge=0,
         le=256,
-        description="processes that simulate ahead; the frames do not depend on it",
+        description="processes that draw what is in frames ahead; the frames do not depend on it",
     )
     validate_every: int = Field(500, ge=1, description="steps from one validation to the next")
     checkpoint_seconds: float = Field(

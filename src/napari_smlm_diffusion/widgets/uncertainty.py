@@ -56,7 +56,9 @@ class Uncertainty(QWidget):
         self._movie: Image | None = None  # of the run
         self._clock = Clock()
         # Between two layers the window answers what waits.
-        self._rest = QTimer(self, singleShot=True, interval=_REST_MS)
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(_REST_MS)
         self._rest.timeout.connect(self._add_next_layer)
         self._build()
         self._connect()

@@ -1,0 +1,59 @@
+"""Batches of frames: tensors whose first axis is the frame."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Self, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+NOWHERE = -100.0
+"""Where an emitter is that there is not, in pixels."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B frames; whatever else they have, they have emitters.
+
+    Attributes
+    ----------
+    y, x, photons : Tensor
+        (B, M) emitters in camera pixels and effective photons; photons 0 is no emitter.
+    """
+
+    y: Tensor
+    x: Tensor
+    photons: Tensor
+
+    def to(self, device: torch.device) -> Self:
+        """Return the batch on a device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Self:
+        """Return the batch in page-locked memory."""
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, function: Callable[[Tensor], Tensor]) -> Self:
+        return type(self)(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
+
+    def __getitem__(self, frames: slice) -> Self:
+        """Return some of the frames."""
+        return self._each(lambda tensor: tensor[frames])
+
+
+AnyBatch = TypeVar("AnyBatch", bound=Batch)
+
+
+def join(parts: Sequence[AnyBatch]) -> AnyBatch:
+    """Put batches together; those with fewer emitters are filled up with none."""
+    most = max(part.photons.shape[1] for part in parts)
+
+    def joined(name: str) -> Tensor:
+        values = [getattr(part, name) for part in parts]
+        if name in ("y", "x", "photons"):
+            nobody = 0.0 if name == "photons" else NOWHERE
+            values = [F.pad(v, (0, most - v.shape[1]), value=nobody) for v in values]
+        return torch.cat(values)
+
+    return type(parts[0])(**{f.name: joined(f.name) for f in fields(parts[0])})
