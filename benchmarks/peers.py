@@ -1,7 +1,9 @@
-"""The general model on movies of other people's simulators, on which it was never trained.
+"""Models on movies of other people's simulators, on which they were never trained.
 
-    SMLM_DATA=/path/to/data python benchmarks/peers.py [--model general] [--out DIR]
+    SMLM_DATA=/path/to/data python benchmarks/peers.py [--models general papers] [--out DIR]
 
+Beside them a classical fit of one Gaussian to each maximum, with its Cramer-Rao bound as the
+uncertainty (`classical.py`). A claimed uncertainty is honest if the pull SD is one.
 The folders are those named below, with each movie's truth beside it. The PSF width is what the
 movie check estimates, as a user would have it. Tolerance 100 nm. With --out a picture of each movie
 is written, also of the real ones that have no truth: a frame with what was found in it, and the
@@ -14,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import classical
 import h5py
 import numpy as np
 import pandas as pd
@@ -164,18 +167,38 @@ def picture(
     figure.savefig(path, dpi=90)
 
 
+def row(name: str, found: pd.DataFrame, truth: pd.DataFrame | None) -> str:
+    """Return the cells of one localizer on one movie."""
+    cells: list[object] = [name, len(found)]
+    claimed = np.hypot(found["uncertainty_x_nm"], found["uncertainty_y_nm"]) / np.sqrt(2)
+    if truth is not None:
+        r = evaluate(found, truth, TOLERANCE_NM, np.random.default_rng(0))
+        cells += [len(truth), r.jaccard, r.precision, r.recall]
+        cells += [f"{r.rmse_lateral_nm.value / np.sqrt(2):.1f}"]
+    else:
+        cells += 5 * ["-"]
+    cells += [f"{claimed.median():.1f}"]
+    sure = "-"
+    if truth is not None:
+        cells += [r.honesty.pull_sd if r.honesty else "-"]
+        sure = str(r.honesty_narrow.pull_sd) if r.honesty_narrow else "-"
+    else:
+        cells += ["-"]
+    return " | ".join(str(c) for c in [*cells, sure])
+
+
 def main() -> None:
-    """Print a row per movie."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="general")
-    parser.add_argument("--out", type=Path)
+    """Print a row per movie and localizer."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=["general", "papers"])
+    parser.add_argument("--out", type=Path, help="for a picture of each movie, by the first model")
     args = parser.parse_args()
-    localizer = PhiLocalizer(load_model(resolve(args.model)))
+    models = {name: load_model(resolve(name)) for name in args.models}
     print(
-        "| movie | PSF sigma, px | found | true | Jaccard | precision | recall "
-        "| claimed probability | RMSE per axis, nm | pull SD | pull SD, sure rows |"
+        "| movie | PSF sigma, px | localizer | found | true | Jaccard | precision | recall "
+        "| RMSE per axis, nm | claimed, median nm | pull SD | pull SD, sure rows |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for peer in PEERS:
         photons = peer.camera.effective(peer.frames())
         sample = np.concatenate([photons[a:b] for a, b in sample_frames(len(photons))])
@@ -183,28 +206,17 @@ def main() -> None:
         microscope = Microscope(
             camera=peer.camera, pixel_size_nm=peer.pixel_nm, psf_sigma_nm=sigma * peer.pixel_nm
         )
-        result = localizer.localize(photons, microscope)
-        cells: list[object] = [peer.name, f"{sigma:.2f}", len(result.table)]
-        if peer.truth is not None:
-            truth = peer.truth()
-            r = evaluate(result.table, truth, TOLERANCE_NM, np.random.default_rng(0))
-            sure = r.honesty_narrow.pull_sd if r.honesty_narrow else ""
-            cells += [
-                len(truth),
-                r.jaccard,
-                r.precision,
-                r.recall,
-                f"{result.table['probability'].mean():.3f}",
-                f"{r.rmse_lateral_nm.value / np.sqrt(2):.1f}",
-                r.honesty.pull_sd,
-                sure,
-            ]
-        print("| " + " | ".join(str(c) for c in cells) + " |", flush=True)
-        if args.out:
-            args.out.mkdir(parents=True, exist_ok=True)
-            first = result.table[result.table["frame"] == 0]
-            name = "".join(c if c.isalnum() else "_" for c in peer.name)
-            picture(args.out / f"{name}.png", photons[0], first, result.density, peer.pixel_nm)
+        truth = peer.truth() if peer.truth is not None else None
+        head = f"| {peer.name} | {sigma:.2f} | "
+        for name, model in models.items():
+            result = PhiLocalizer(model).localize(photons, microscope)
+            print(f"{head}{row(name, result.table, truth)} |", flush=True)
+            if args.out and name == args.models[0]:
+                args.out.mkdir(parents=True, exist_ok=True)
+                first = result.table[result.table["frame"] == 0]
+                file = "".join(c if c.isalnum() else "_" for c in peer.name)
+                picture(args.out / f"{file}.png", photons[0], first, result.density, peer.pixel_nm)
+        print(f"{head}{row('classical', classical.localize(photons, microscope), truth)} |")
 
 
 if __name__ == "__main__":
