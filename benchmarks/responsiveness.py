@@ -1,4 +1,4 @@
-"""How long the window takes to answer while "Localize" and "Uncertainty" work.
+"""How long the window takes to answer while "Localize", "Uncertainty" and "Train" work.
 
     xvfb-run -a python benchmarks/responsiveness.py [--model FILE] [--frames 200] [--size 64]
 
@@ -11,6 +11,8 @@ torch, so that it has a row of its own.
 """
 
 import argparse
+import os
+import tempfile
 import time
 
 import numpy as np
@@ -18,6 +20,7 @@ from qtpy.QtCore import QObject, Qt, QTimer
 from qtpy.QtWidgets import QApplication
 
 DUE_MS = 10.0
+TRAINING_S = 40.0
 
 
 class Probe(QObject):
@@ -68,13 +71,19 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--threads", type=int, help="of torch (default: as the widget chooses)")
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["SMLM_DIFFUSION_MODELS"] = folder  # a training leaves files
+        watch(options)
 
+
+def watch(options: argparse.Namespace) -> None:
+    """Work through the widgets."""
     import napari
 
-    from napari_smlm_diffusion.widgets import localize, samples, uncertainty
+    from napari_smlm_diffusion.widgets import localize, samples, train, training, uncertainty
 
     if options.threads:
-        for module in (localize, uncertainty):
+        for module in (localize, uncertainty, training):
             module.threads_beside_the_window = lambda: options.threads
     settings = samples.DENSE.model_copy(
         update={"frames": options.frames, "shape": (options.size, options.size)}
@@ -142,9 +151,23 @@ def main() -> None:
     sampling.run_form.start.click()
     until(lambda: not sampling.runner.running)
     row("sampling, layers that refine", probe)
+    learning = train.Train(viewer)
+    viewer.window.add_dock_widget(learning)
+    learning.tabs.setCurrentWidget(learning.training)
+    learning.training.form.set_values({"name": "responsiveness", "minutes": 30.0})
+    pause(0.5)
+    learning.training.start.click()
+    until(lambda: learning.training.record.losses)
+    probe.waits()
+    pause(TRAINING_S)
+    row("training, curves and pictures", probe)
+    steps = len(learning.training.record.losses)
+    learning.training.stop.click()
+    until(lambda: not learning.training.runner.running)
     print(
         f"opened in {opened:.2f} s; a preview took {np.median(answers):.2f} s (median); "
-        f"{said} in {seconds:.1f} s; {sampling.run_form.far.text()}"
+        f"{said} in {seconds:.1f} s; {sampling.run_form.far.text()} "
+        f"{steps} steps of training."
     )
     pause(1.0)  # a thread that works when the interpreter ends would bring it down
     viewer.close()
