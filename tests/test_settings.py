@@ -73,7 +73,7 @@ class Span(Settings):
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        ((2, 1), "Span: limits must go from low to high, got "),
+        ((2, 1), "Span: limits must go from low to high$"),
         ((0, "b"), r"Span: limits\.1 must be a valid number.* got 'b' \(lowest and highest\)"),
     ],
 )

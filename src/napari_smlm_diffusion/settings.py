@@ -41,7 +41,9 @@ class Settings(BaseModel):
             else:
                 rule = problem["msg"].replace("Input should be", "must be", 1)
                 rule = rule.removeprefix("Value error, ")
-                lines.append(f"{name} {rule}, got {problem['input']!r}{meaning}".lstrip())
+                # A check of several fields says itself what it got.
+                got = f", got {problem['input']!r}" if path else ""
+                lines.append(f"{name} {rule}{got}{meaning}".lstrip())
         return f"{cls.__name__}: " + "; ".join(lines)
 
 

@@ -43,6 +43,21 @@ def dataset():
     return Dataset(table=table, pixel_size_nm=PIXEL, frame_shape=(10, 14, 16))
 
 
+@pytest.mark.parametrize(
+    ("name", "written"), [("a", "a.csv"), ("a.v2", "a.v2.csv"), ("a.CSV", "a.CSV")]
+)
+def test_the_name_ends_as_its_format(tmp_path, dataset, name, written):
+    done = RULES.apply(dataset.table, SdMap(SD, GRID))
+    assert export(tmp_path / name, dataset, RULES, done).paths[0].name == written
+
+
+def test_an_ending_of_another_format_is_refused_before_anything_is_written(tmp_path, dataset):
+    done = RULES.apply(dataset.table, SdMap(SD, GRID))
+    with pytest.raises(InputError, match=r"a\.hdf5 would be taken for another format.*\*\.csv"):
+        export(tmp_path / "a.hdf5", dataset, RULES, done)
+    assert not list(tmp_path.iterdir())
+
+
 def same_rows(back, table):
     assert len(back) == len(table) > 0
     for name in ("frame", "x_nm", "y_nm", "photons", "probability"):

@@ -236,7 +236,7 @@ def test_filters_that_do_not_fit(rules, maps, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, "is not a saved filter"),
+        (None, "filter.json cannot be read .No such file"),
         ("ranges", "is not a saved filter"),
         ("[]", "holds no ranges"),
         ('{"ranges": [], "format": 2}', "of this version"),

@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.density import kernel_share
+from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.filters import Filter, Filtered
 from napari_smlm_diffusion.results.formats import registry
+from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.results.grid import Grid
 from napari_smlm_diffusion.results.images import write_density
 
@@ -79,7 +81,7 @@ def export(
     Parameters
     ----------
     path : path
-        Of the table; the format's usual suffix is added if the name has none.
+        Of the table; the format's suffix is added if the name does not have it.
     dataset : Dataset
         All rows.
     rules, filtered : Filter, Filtered
@@ -94,7 +96,8 @@ def export(
     Raises
     ------
     InputError
-        If the format does not exist, is only read, or lacks a package; nothing is written then.
+        If the format does not exist, is only read, or lacks a package, or the name ends like
+        that of another one; nothing is written then.
     OutputError
         If a file cannot be written.
     """
@@ -103,9 +106,7 @@ def export(
         judged = dataset.filtered(filtered.kept, settings=settings).only_kept()
     else:
         judged = dataset.filtered(filtered.kept, filtered.reason, settings)
-    path = Path(path)
-    if not path.suffix:
-        path = path.with_name(path.name + registry.by_name(table_format).suffix)
+    path = _named(Path(path), registry.by_name(table_format))
     notes = registry.write(path, judged, table_format)
     beside = [path]
     for image in images:
@@ -124,3 +125,16 @@ def export(
     beside.append(path.with_name(f"{path.stem}.filter.json"))
     rules.save(beside[-1])
     return Exported(tuple(beside), tuple(notes))
+
+
+def _named(path: Path, fmt: TableFormat) -> Path:
+    """Return the path with the suffix of its format; a name may have other dots in it."""
+    suffix = path.suffix.lower()
+    if suffix == fmt.suffix:
+        return path
+    if suffix in {other.suffix for other in registry.FORMATS}:
+        raise InputError(
+            f"{path.name} would be taken for another format: {fmt.title} has files *{fmt.suffix}; "
+            "choose that ending, or the other format"
+        )
+    return path.with_name(path.name + fmt.suffix)

@@ -97,8 +97,13 @@ class Filter(Settings):
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} is not a saved filter ({error})") from error
+        except OSError as error:
+            raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+        except ValueError as error:
+            raise InputError(
+                f"{path} is not a saved filter; those are JSON files, NAME.filter.json beside an "
+                "export"
+            ) from error
         if not isinstance(content, dict) or "ranges" not in content:
             raise InputError(f"{path} is not a saved filter: it holds no ranges")
         try:

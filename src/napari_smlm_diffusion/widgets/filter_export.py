@@ -203,6 +203,8 @@ class FilterExport(QWidget):
         if self.session is None:
             return
         rules = Filter(ranges=self.ranges.ranges, region=self.regions.region)
+        if rules != self.session.rules:
+            self.output.said.setText("")  # what was written is of another filter
         try:
             self.session.judge(rules)
         except SmlmError:

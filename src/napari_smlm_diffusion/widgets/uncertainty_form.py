@@ -75,7 +75,7 @@ class SampleForm(QWidget):
         region.addWidget(self.region, 1)
         region.addWidget(self.draw)
         form = self.settings.layout_
-        form.insertRow(0, "Frames", self.frames)
+        form.insertRow(0, "Sample", self.frames)
         form.insertRow(1, "Range", self.range)
         form.insertRow(2, "Region", region)
         form.insertRow(4, "Sampler", self.sampler)

@@ -83,7 +83,9 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
             own = {str(name): _own_column(item) for name, item in file.get(_GROUP, {}).items()}
             embedded = file["metadata"].asstr()[()] if "metadata" in file else None
     except (OSError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not a table of Picasso ({error})") from error
+        raise InputError(
+            f"{path} is not a table of Picasso: it has no readable table “locs”"
+        ) from error
     names = locs.dtype.names or ()
     if missing := [name for name in ("frame", "x", "y") if name not in names]:
         raise InputError(f"{path} is not a table of Picasso: locs has no column {missing}")
