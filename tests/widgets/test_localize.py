@@ -115,6 +115,21 @@ def test_the_preview_follows_slider_and_settings(viewer, widget_in, movie_file, 
     says("gain must be greater than 0")
 
 
+def test_the_molecules_of_a_run_get_no_rings(viewer, widget_in, movie_file, qtbot):
+    open_movie(viewer, movie_file)
+    widget = widget_in(viewer)
+    assert ends(qtbot, widget, widget.run_form.start.click) == "complete"
+    widget.run_form.preview.setChecked(True)
+    viewer.dims.set_point(0, 5)
+    qtbot.waitUntil(lambda: "Frame 5:" in widget.run_form.said.text(), timeout=PATIENCE)
+    assert not any(layer.name == "preview" and layer.visible for layer in viewer.layers)
+    # Other settings would find others.
+    widget.source.microscope.settings.fields["psf_sigma_nm"].setText("160")
+    widget.source.microscope.settings.fields["psf_sigma_nm"].editingFinished.emit()
+    qtbot.waitUntil(lambda: "PSF sigma 160 nm" in widget.run_form.said.text(), timeout=PATIENCE)
+    assert viewer.layers["preview"].visible
+
+
 def test_cancel_keeps_what_is_done(viewer, widget_in, movie_file, qtbot, monkeypatch):
     from napari_smlm_diffusion.widgets import localize_work
 

@@ -61,7 +61,8 @@ class Localize(QWidget):
         self._grow_after = 0.0
         self._closed = False
         self._place: tuple[Placement, tuple[float, float]] | None = None
-        self._points: Any = None
+        self._points: Any = None  # of the last run
+        self._ran: tuple[Any, range] | None = None  # its plan and its frames
         self._build()
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -125,7 +126,7 @@ class Localize(QWidget):
     def _on_removed(self, event: Any) -> None:
         self.layers.forget(event.value)
         if event.value is self._points:
-            self._points = None
+            self._points = self._ran = None
             self.run_form.shows.setEnabled(False)
 
     def _on_taken(self) -> None:
@@ -196,8 +197,11 @@ class Localize(QWidget):
         stale = found.plan.stack is not self._seen
         if stale or self.runner.running or not self.run_form.preview.isChecked():
             return
-        place = self.source.placement(found.dataset.pixel_size_nm)
-        self.layers.show_preview(found.dataset, place)
+        if self._was_run(found):
+            self.layers.hide_preview()
+        else:
+            place = self.source.placement(found.dataset.pixel_size_nm)
+            self.layers.show_preview(found.dataset, place)
         table, plan = found.dataset.table, found.plan
         said = [f"Frame {found.frame}: {len(table)} molecules"]
         if len(table):
@@ -208,6 +212,14 @@ class Localize(QWidget):
         if not plan.warnings:
             said.append("✓ The movie is within the range that the model was trained for.")
         self.run_form.said.setText("\n".join(said))
+
+    def _was_run(self, found: Preview) -> bool:
+        """Whether the molecules of the last run are these: rings around them would be double."""
+        if self._ran is None:
+            return False
+        plan, frames = self._ran
+        same = plan.stack is found.plan.stack and plan.settings == found.plan.settings
+        return same and found.frame in frames
 
     def _on_no_preview(self, error: Exception) -> None:
         self.layers.hide_preview()
@@ -273,6 +285,8 @@ class Localize(QWidget):
             return
         self.layers.remove_preview()  # the molecules of the run take its place
         _, self._points = self.layers.add_results(gathered, how, *self._place)
+        if (plan := gathered.plan) is not None:
+            self._ran = plan, range(plan.frames[0], plan.frames[0] + gathered.frames)
         self.run_form.shows.setEnabled(True)
         self._on_shows()
         rows = len(self._points.metadata[KEY]["dataset"].table)

@@ -265,8 +265,8 @@ class MovieForm(QWidget):
         size = form.number("pixel_size_nm")
         values: dict[str, float | None] = {}
         if found.camera is not None:
-            # Photon transfer gives one number for all pixels.
-            gain, offset = float(found.camera.gain), float(found.camera.offset)
+            # Photon transfer gives one number for all pixels, to about a hundredth.
+            gain, offset = (float(f"{v:.4g}") for v in (found.camera.gain, found.camera.offset))
             values |= {"gain": gain, "offset": offset}
             form.set_values({"camera": None})
         if found.check is not None and size and np.isfinite(found.check.measured_sigma_px):
