@@ -1,0 +1,365 @@
+"""One step of many reversible-jump chains: birth, death, split, merge, moves, light.
+
+Green 1995 (Biometrika 82, 711), for sets of molecules as Richardson & Green 1997 do it for
+mixtures. R chains stand side by side as rows of arrays; molecules fill the first places of a row.
+The target is a density over *sets*: n! p(n) times the prior of each molecule times the likelihood.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smlm_diffusion.reference.patches import Array, Patches
+
+Rows = NDArray[np.intp]
+Bools = NDArray[np.bool_]
+
+# Share of the births that lie anywhere and not where light is left over.
+_ANYWHERE = 0.1
+# Half the distance of the two that a molecule splits into, and the reach of a merger, PSF widths.
+_SPLIT = 0.8
+# Widths of a random step of a place (px) and of log photons, log-uniform between the two.
+_STEP_PX, _STEP_LOG = (0.02, 1.0), (0.02, 0.6)
+
+
+class State:
+    """Where R chains stand.
+
+    Parameters
+    ----------
+    patches : Patches
+        Chain r is of patch ``r % B``.
+    chains : int
+        C chains a patch, so R = C B.
+    rng : numpy.random.Generator
+
+    Attributes
+    ----------
+    y, x, photons : (R, N) arrays
+        Molecules; only the first `count` of a row are there.
+    count : (R,) int array
+    background, log_likelihood : (R,) arrays
+    mean : (R, Y, X) array
+        Expected photons.
+    """
+
+    def __init__(self, patches: Patches, chains: int, rng: np.random.Generator) -> None:
+        self.patches, self.rng = patches, rng
+        rows = chains * len(patches.frames)
+        self.rows: Rows = np.arange(rows)
+        self.frames = np.tile(patches.frames, (chains, 1, 1))
+        with np.errstate(divide="ignore"):
+            self._log_counts = np.log(patches.counts)
+        self.count = rng.choice(patches.counts.size, size=rows, p=patches.counts)
+        placed = patches.region.positions(rows * patches.most, patches.shape, rng)
+        self.y, self.x = placed.reshape(rows, patches.most, 2).transpose(2, 0, 1).copy()
+        self.photons = patches.draw_photons((rows, patches.most), rng)
+        known = patches.background
+        self.background = (
+            np.full(rows, float(known))
+            if isinstance(known, float | int)
+            else np.exp(rng.uniform(np.log(known.low), np.log(known.high), rows))
+        )
+        self.mean = np.empty_like(self.frames)
+        self.log_likelihood = np.empty(rows)
+        self._births = _Births(patches)
+        self.refresh()
+
+    @property
+    def there(self) -> Bools:
+        """Which of the places of (R, N) hold a molecule."""
+        return np.arange(self.patches.most) < self.count[:, None]
+
+    def refresh(self) -> None:
+        """Compute what is kept up to date by differences anew, against their rounding."""
+        self.mean = np.broadcast_to(self.background[:, None, None], self.frames.shape).copy()
+        for k in range(self.patches.most):
+            rows = np.flatnonzero(self.count > k)
+            if rows.size:
+                self.mean[rows] += self._spots(rows, k)
+        self.log_likelihood = self.patches.log_likelihood(self.frames, self.mean)
+
+    # Moves that keep the number of molecules
+
+    def step_place(self) -> Bools:
+        """Move one molecule of each chain a little; return which did."""
+        rows = np.flatnonzero(self.count > 0)
+        k = self._any(rows)
+        step = self._width(rows.size, _STEP_PX) * self.rng.standard_normal((2, rows.size))
+        y, x = self.y[rows, k] + step[0], self.x[rows, k] + step[1]
+        change = self._spots(rows, k, y, x) - self._spots(rows, k)
+        log_ratio = np.where(self.patches.inside(y, x), 0.0, -np.inf)
+        took, taken = self._accept(rows, change, log_ratio)
+        self.y[took, k[taken]], self.x[took, k[taken]] = y[taken], x[taken]
+        return self._flags(took)
+
+    def step_elsewhere(self) -> Bools:
+        """Take one molecule of each chain to where light is left over without it."""
+        rows = np.flatnonzero(self.count > 0)
+        k = self._any(rows)
+        spot = self._spots(rows, k)
+        left = self.frames[rows] - self.mean[rows] + spot
+        y, x, log_q = self._births.draw(left, self.rng)
+        log_ratio = self._births.log_density(left, self.y[rows, k], self.x[rows, k]) - log_q
+        log_ratio = np.where(self.patches.inside(y, x), log_ratio, -np.inf)
+        took, taken = self._accept(rows, self._spots(rows, k, y, x) - spot, log_ratio)
+        self.y[took, k[taken]], self.x[took, k[taken]] = y[taken], x[taken]
+        return self._flags(took)
+
+    def step_pair(self) -> Bools:
+        """Move two near molecules in opposite directions, so that their middle stays."""
+        rows = np.flatnonzero(self.count > 1)
+        one, other, log_p = self._pair(rows)
+        step = self._width(rows.size, _STEP_PX) * self.rng.standard_normal((2, rows.size))
+        y, x = self.y[rows].copy(), self.x[rows].copy()
+        at = np.arange(rows.size)
+        for k, sign in ((one, 1), (other, -1)):
+            y[at, k] += sign * step[0]
+            x[at, k] += sign * step[1]
+        change = sum(
+            self._spots(rows, k, y[at, k], x[at, k]) - self._spots(rows, k) for k in (one, other)
+        )
+        inside = self.patches.inside(y[at, one], x[at, one])
+        inside &= self.patches.inside(y[at, other], x[at, other])
+        back = self._log_pair(y, x, self.count[rows], one, other)
+        took, taken = self._accept(rows, change, np.where(inside, back - log_p, -np.inf))
+        self.y[took], self.x[took] = y[taken], x[taken]
+        return self._flags(took)
+
+    def step_photons(self) -> Bools:
+        """Make one molecule of each chain brighter or dimmer."""
+        rows = np.flatnonzero(self.count > 0)
+        k = self._any(rows)
+        old = self.photons[rows, k]
+        step = self._width(rows.size, _STEP_LOG) * self.rng.standard_normal(rows.size)
+        new = old * np.exp(step)
+        change = (new / old - 1)[:, None, None] * self._spots(rows, k)
+        # The step is even in log photons, the prior is per photon.
+        log_ratio = self.patches.log_photons(new) - self.patches.log_photons(old) + step
+        took, taken = self._accept(rows, change, log_ratio)
+        self.photons[took, k[taken]] = new[taken]
+        return self._flags(took)
+
+    def step_background(self) -> Bools:
+        """Raise or lower the background of each chain."""
+        rows, old = self.rows, self.background
+        step = self._width(rows.size, _STEP_LOG) * self.rng.standard_normal(rows.size)
+        new = old * np.exp(step)
+        change = np.broadcast_to((new - old)[:, None, None], self.mean.shape)
+        log_ratio = self.patches.log_background(new) - self.patches.log_background(old) + step
+        took, taken = self._accept(rows, change, log_ratio)
+        self.background[took] = new[taken]
+        return self._flags(took)
+
+    # Moves that change it
+
+    def birth_or_death(self) -> Bools:
+        """Add a molecule to about half of the chains, take one from the others."""
+        births = self.rng.random(self.rows.size) < 0.5
+        return self._birth(self.rows[births & (self.count < self.patches.most)]) | self._death(
+            self.rows[~births & (self.count > 0)]
+        )
+
+    def split_or_merge(self) -> Bools:
+        """Split a molecule of about half of the chains, merge two of the others."""
+        splits = self.rng.random(self.rows.size) < 0.5
+        can = (self.count > 0) & (self.count < self.patches.most)
+        return self._split(self.rows[splits & can]) | self._merge(
+            self.rows[~splits & (self.count > 1)]
+        )
+
+    def _birth(self, rows: Rows) -> Bools:
+        y, x, log_q = self._births.draw(self.frames[rows] - self.mean[rows], self.rng)
+        photons = self.patches.draw_photons((rows.size,), self.rng)
+        n = self.count[rows]
+        # Photons come from their prior, which cancels; so do n! and the choice of whom to take.
+        log_ratio = self._log_count(n, 1) - np.log(self.patches.area_px) - log_q
+        log_ratio = np.where(self.patches.inside(y, x), log_ratio, -np.inf)
+        took, taken = self._accept(rows, self.patches.spots(y, x, photons), log_ratio)
+        self._append(took, y[taken], x[taken], photons[taken])
+        return self._flags(took)
+
+    def _death(self, rows: Rows) -> Bools:
+        k = self._any(rows)
+        spot = self._spots(rows, k)
+        y, x = self.y[rows, k], self.x[rows, k]
+        log_q = self._births.log_density(self.frames[rows] - self.mean[rows] + spot, y, x)
+        log_ratio = self._log_count(self.count[rows], -1) + np.log(self.patches.area_px) + log_q
+        took, taken = self._accept(rows, -spot, log_ratio)
+        self._remove(took, k[taken])
+        return self._flags(took)
+
+    def _split(self, rows: Rows) -> Bools:
+        n, k = self.count[rows], self._any(rows)
+        u = self._split_px * self.rng.standard_normal((2, rows.size))
+        old = self.photons[rows, k]
+        share = self.rng.random(rows.size) if self.patches.brightness_varies else None
+        one, other = (old, old) if share is None else (share * old, (1 - share) * old)
+        y, x, at = self.y[rows].copy(), self.x[rows].copy(), np.arange(rows.size)
+        new_y, new_x = y[at, k] - u[0], x[at, k] - u[1]
+        y[at, k], x[at, k] = y[at, k] + u[0], x[at, k] + u[1]
+        y[at, n], x[at, n] = new_y, new_x
+        change = self.patches.spots(y[at, k], x[at, k], one)
+        change += self.patches.spots(new_y, new_x, other) - self._spots(rows, k)
+        log_ratio = self._log_split(n, u, old, one, other)
+        log_ratio += self._log_pair(y, x, n + 1, k, n)
+        inside = self.patches.inside(y[at, k], x[at, k]) & self.patches.inside(new_y, new_x)
+        took, taken = self._accept(rows, change, np.where(inside, log_ratio, -np.inf))
+        self.y[took, k[taken]], self.x[took, k[taken]] = y[at, k][taken], x[at, k][taken]
+        self.photons[took, k[taken]] = one[taken]
+        self._append(took, new_y[taken], new_x[taken], other[taken])
+        return self._flags(took)
+
+    def _merge(self, rows: Rows) -> Bools:
+        one, other, log_p = self._pair(rows)
+        y, x = self.y[rows], self.x[rows]
+        at = np.arange(rows.size)
+        u = 0.5 * np.stack([y[at, one] - y[at, other], x[at, one] - x[at, other]])
+        middle_y, middle_x = y[at, other] + u[0], x[at, other] + u[1]
+        a, b = self.photons[rows, one], self.photons[rows, other]
+        both = a + b if self.patches.brightness_varies else a
+        change = self.patches.spots(middle_y, middle_x, both)
+        change -= self._spots(rows, one) + self._spots(rows, other)
+        log_ratio = -self._log_split(self.count[rows] - 1, u, both, a, b) - log_p
+        # A disc is convex, and so is a rectangle: the middle lies inside.
+        took, taken = self._accept(rows, change, log_ratio)
+        self.y[took, one[taken]], self.x[took, one[taken]] = middle_y[taken], middle_x[taken]
+        self.photons[took, one[taken]] = both[taken]
+        self._remove(took, other[taken])
+        return self._flags(took)
+
+    @property
+    def _split_px(self) -> float:
+        return _SPLIT * self.patches.psf_sigma_px
+
+    def _log_split(self, n: Rows, u: Array, old: Array, one: Array, other: Array) -> Array:
+        """Log of prior ratio, proposal and Jacobian of a split of n molecules into n + 1.
+
+        Without the choice of the pair that undoes it. Of n molecules one is chosen; the two new
+        ones may come as (u, share) or as (-u, 1 - share); (y + u, y - u) has the Jacobian 2 an
+        axis, (share N, (1 - share) N) has N.
+        """
+        scale = self._split_px
+        log_u = -0.5 * (u / scale) ** 2 - np.log(scale * np.sqrt(2 * np.pi))
+        log_ratio = self._log_count(n, 1) + np.log(n + 1) - np.log(self.patches.area_px)
+        log_ratio += np.log(n) - np.log(2.0) - log_u.sum(0) + np.log(4.0)
+        if self.patches.brightness_varies:
+            prior = self.patches.log_photons
+            log_ratio += prior(one) + prior(other) - prior(old) + np.log(old)
+        return log_ratio
+
+    # What all moves share
+
+    def _log_count(self, n: Rows, step: int) -> Array:
+        return self._log_counts[n + step] - self._log_counts[n]
+
+    def _spots(
+        self, rows: Rows, k: Rows | int, y: Array | None = None, x: Array | None = None
+    ) -> Array:
+        """Expected photons of molecule k of each chain, here or at another place."""
+        y = self.y[rows, k] if y is None else y
+        x = self.x[rows, k] if x is None else x
+        return self.patches.spots(y, x, self.photons[rows, k])
+
+    def _any(self, rows: Rows) -> Rows:
+        return np.floor(self.rng.random(rows.size) * self.count[rows]).astype(np.intp)
+
+    def _width(self, n: int, limits: tuple[float, float]) -> Array:
+        return np.exp(self.rng.uniform(*np.log(limits), n))
+
+    def _accept(self, rows: Rows, change: Array, log_ratio: Array) -> tuple[Rows, Bools]:
+        """Add `change` to the mean where chance allows it; return these rows and their flags."""
+        mean = self.mean[rows] + change
+        fits = self.patches.log_likelihood(self.frames[rows], mean)
+        gain = fits - self.log_likelihood[rows] + log_ratio
+        with np.errstate(divide="ignore"):
+            taken = np.log(self.rng.random(rows.size)) < gain
+        took = rows[taken]
+        self.mean[took], self.log_likelihood[took] = mean[taken], fits[taken]
+        return took, taken
+
+    def _append(self, rows: Rows, y: Array, x: Array, photons: Array) -> None:
+        k = self.count[rows]
+        self.y[rows, k], self.x[rows, k], self.photons[rows, k] = y, x, photons
+        self.count[rows] += 1
+
+    def _remove(self, rows: Rows, k: Rows) -> None:
+        """Take molecule k; the last one of the row fills its place."""
+        last = self.count[rows] - 1
+        for values in (self.y, self.x, self.photons):
+            values[rows, k] = values[rows, last]
+        self.count[rows] -= 1
+
+    def _flags(self, rows: Rows) -> Bools:
+        flags = np.zeros(self.rows.size, bool)
+        flags[rows] = True
+        return flags
+
+    def _pair_weights(self, y: Array, x: Array, count: Rows) -> Array:
+        """(R, N, N) weights of pairs, near ones more, each pair once."""
+        near = (y[:, :, None] - y[:, None]) ** 2 + (x[:, :, None] - x[:, None]) ** 2
+        # As wide as the distance of what a split makes.
+        weight = np.exp(-near / (2 * (2 * self._split_px) ** 2)) + 1e-6
+        there = np.arange(y.shape[1]) < count[:, None]
+        return np.triu(weight * (there[:, :, None] & there[:, None]), 1)
+
+    def _pair(self, rows: Rows) -> tuple[Rows, Rows, Array]:
+        """Choose a pair of each chain; return it in any order, and the log probability."""
+        weight = self._pair_weights(self.y[rows], self.x[rows], self.count[rows])
+        flat = np.cumsum(weight.reshape(rows.size, self.patches.most**2), 1)
+        drawn = self.rng.random(rows.size) * flat[:, -1]
+        index = (flat <= drawn[:, None]).sum(1)
+        one, other = np.divmod(index, weight.shape[1])
+        log_p = np.log(weight[np.arange(rows.size), one, other] / flat[:, -1])
+        return one, other, log_p
+
+    def _log_pair(self, y: Array, x: Array, count: Rows, one: Rows, other: Rows) -> Array:
+        weight = self._pair_weights(y, x, count)
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        chosen = weight[np.arange(len(y)), low, high]
+        return np.log(chosen / weight.sum((1, 2)))
+
+
+class _Births:
+    """Where a new molecule is proposed: where the frame has light that the molecules do not."""
+
+    def __init__(self, patches: Patches) -> None:
+        self._low, high = patches.box()
+        self._cells = np.maximum(np.ceil(high - self._low).astype(int), 1)
+        self._size = (high - self._low) / self._cells
+        middles = [
+            low + (np.arange(n) + 0.5) * size
+            for low, n, size in zip(self._low, self._cells, self._size, strict=True)
+        ]
+        # Blurred by the PSF and looked up at the cells, in one product along each axis.
+        self._blur = [
+            np.exp(-0.5 * ((middle[:, None] - np.arange(size)) / patches.psf_sigma_px) ** 2)
+            for middle, size in zip(middles, patches.shape, strict=True)
+        ]
+
+    def _shares(self, left: Array) -> Array:
+        """(R, cells) probabilities from (R, Y, X) frames less what is expected."""
+        light = np.maximum(self._blur[0] @ left @ self._blur[1].T, 0.0) ** 2
+        light = light.reshape(len(left), self._cells.prod())
+        total = light.sum(1, keepdims=True)
+        even = 1 / light.shape[1]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = np.where(total > 0, light / total, even)
+        return _ANYWHERE * even + (1 - _ANYWHERE) * share
+
+    def draw(self, left: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+        """Draw a place for each row; return y, x and the log density, per square pixel."""
+        shares = self._shares(left)
+        sums = np.cumsum(shares, 1)
+        cell = (sums <= (rng.random(len(left)) * sums[:, -1])[:, None]).sum(1)
+        cell = np.minimum(cell, shares.shape[1] - 1)
+        index = np.stack(np.divmod(cell, self._cells[1]))
+        y, x = self._low[:, None] + (index + rng.random((2, len(left)))) * self._size[:, None]
+        return y, x, np.log(shares[np.arange(len(left)), cell] / np.prod(self._size))
+
+    def log_density(self, left: Array, y: Array, x: Array) -> Array:
+        """Log density of `draw` at a place of each row."""
+        shares = self._shares(left)
+        index = np.floor((np.stack([y, x]) - self._low[:, None]) / self._size[:, None]).astype(int)
+        iy, ix = np.clip(index, 0, self._cells[:, None] - 1)
+        cell = iy * self._cells[1] + ix
+        return np.log(shares[np.arange(len(left)), cell] / np.prod(self._size))

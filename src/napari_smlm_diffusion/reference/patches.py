@@ -1,0 +1,181 @@
+"""Many small frames at once, and what is known of their molecules before they are looked at.
+
+What a single `observation.Observation` is to Metropolis-Hastings, a batch of patches is to the
+reversible-jump chains: one numpy call serves all chains of all patches.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.reference.molecules import LogUniform
+from napari_smlm_diffusion.reference.observation import Region
+from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
+from napari_smlm_diffusion.simulation.light import LognormalPhotons
+
+Array = NDArray[np.float64]
+# Known; or each molecule draws its own, as the simulation does.
+PhotonPrior: TypeAlias = float | LogUniform | LognormalPhotons
+BackgroundPrior: TypeAlias = float | LogUniform
+# A mean below this many photons has no logarithm worth having.
+_DARK = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """B frames of one shape, and the prior that they share.
+
+    Parameters
+    ----------
+    frames : (B, Y, X) array
+        Effective photons.
+    psf_sigma_px : float
+        Standard deviation of the spots, camera pixels.
+    counts : (N + 1,) array
+        Prior probability of 0 to N molecules in the region, up to a factor; N is the most that
+        there can be.
+    photons : float, LogUniform or LognormalPhotons
+        Effective photons of a molecule: known, or drawn by each for itself.
+    background : float or LogUniform
+        Effective photons per pixel, the same in a whole patch.
+    read_noise : float
+        Effective photons rms.
+    region : UniformField or Disc
+        Where molecules may be.
+
+    Raises
+    ------
+    InputError
+        If the frames are not (B, Y, X) and finite, or a number is out of range.
+    """
+
+    frames: Array
+    psf_sigma_px: float
+    counts: Array
+    photons: PhotonPrior
+    background: BackgroundPrior = 0.0
+    read_noise: float = 0.0
+    region: Region = field(default_factory=lambda: UniformField(margin_px=0.0))
+
+    def __post_init__(self) -> None:
+        frames = np.array(self.frames, dtype=np.float64)
+        counts = np.array(self.counts, dtype=np.float64)
+        if frames.ndim != 3 or not frames.size or not np.all(np.isfinite(frames)):
+            raise InputError(
+                f"patches are (B, Y, X) frames of finite effective photons, got an array of shape "
+                f"{frames.shape}"
+            )
+        if counts.ndim != 1 or counts.size < 2 or counts.min() < 0 or not counts.sum() > 0:
+            raise InputError(
+                "counts must be the prior probabilities of 0, 1, ... molecules, two or more "
+                f"numbers that are not negative, got {self.counts}"
+            )
+        for name in ("photons", "background"):
+            value = getattr(self, name)
+            if isinstance(value, LogUniform) and value.shared and name == "photons":
+                raise InputError("photons must be drawn by each molecule: LogUniform(shared=False)")
+            if isinstance(value, float | int) and not value >= (
+                0 if name == "background" else 1e-9
+            ):
+                raise InputError(f"{name} must be above 0, got {value}")
+        if not (0 < self.psf_sigma_px < np.inf and 0 <= self.read_noise < np.inf):
+            raise InputError(
+                f"psf_sigma_px must be above 0 and read_noise 0 or more, got {self.psf_sigma_px} "
+                f"and {self.read_noise}"
+            )
+        object.__setattr__(self, "frames", frames)
+        object.__setattr__(self, "counts", counts / counts.sum())
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Y, X) of a patch."""
+        return self.frames.shape[1], self.frames.shape[2]
+
+    @property
+    def most(self) -> int:
+        """N, the most molecules."""
+        return self.counts.size - 1
+
+    @property
+    def area_px(self) -> float:
+        """Area of the region, square pixels."""
+        return float(self.region.area_px(self.shape))
+
+    @property
+    def brightness_varies(self) -> bool:
+        """Whether molecules have photons of their own."""
+        return not isinstance(self.photons, float | int)
+
+    @property
+    def background_varies(self) -> bool:
+        """Whether the background is to be found."""
+        return isinstance(self.background, LogUniform)
+
+    def box(self) -> tuple[Array, Array]:
+        """Lowest and highest (y, x) of the region, camera pixels."""
+        centre = (np.array(self.shape) - 1) / 2
+        if isinstance(self.region, Disc):
+            half = np.full(2, self.region.radius_px)
+        else:
+            half = np.array(self.shape) / 2 + self.region.margin_px
+        return centre - half, centre + half
+
+    def inside(self, y: Array, x: Array) -> NDArray[np.bool_]:
+        """Whether places lie in the region."""
+        (y0, x0), (y1, x1) = self.box()
+        if isinstance(self.region, Disc):
+            return np.hypot(y - (y0 + y1) / 2, x - (x0 + x1) / 2) <= self.region.radius_px
+        return (y >= y0) & (y <= y1) & (x >= x0) & (x <= x1)
+
+    def draw_photons(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        """Draw photons of molecules from their prior."""
+        prior = self.photons
+        if isinstance(prior, LogUniform):
+            return np.exp(rng.uniform(np.log(prior.low), np.log(prior.high), shape))
+        if isinstance(prior, LognormalPhotons):
+            return prior.draw(int(np.prod(shape)), rng).reshape(shape)
+        return np.full(shape, float(prior))
+
+    def log_photons(self, photons: Array) -> Array:
+        """Log prior density of a molecule's photons, per photon; 0 where they are known."""
+        prior = self.photons
+        if isinstance(prior, LogUniform):
+            return _log_uniform(photons, prior)
+        if isinstance(prior, LognormalPhotons):
+            spread = np.log1p(prior.cv**2)
+            scaled = (np.log(photons) - np.log(prior.mean) + spread / 2) ** 2 / spread
+            return -0.5 * scaled - 0.5 * np.log(2 * np.pi * spread) - np.log(photons)
+        return np.zeros_like(photons)
+
+    def log_background(self, background: Array) -> Array:
+        """Log prior density of a background, per photon; 0 where it is known."""
+        prior = self.background
+        return _log_uniform(background, prior) if isinstance(prior, LogUniform) else 0 * background
+
+    def spots(self, y: Array, x: Array, photons: Array) -> Array:
+        """Expected photons (R, Y, X) of one molecule in each of R patches."""
+        along_y, along_x = (
+            np.diff(ndtr((np.arange(size + 1) - 0.5 - place[:, None]) / self.psf_sigma_px))
+            for place, size in ((y, self.shape[0]), (x, self.shape[1]))
+        )
+        return (photons[:, None] * along_y)[:, :, None] * along_x[:, None]
+
+    def log_likelihood(self, frames: Array, mean: Array) -> Array:
+        """Log p(frame | mean) of (R, Y, X) patches, (R,), up to a constant of the frame.
+
+        Poisson, shifted by the variance of the read noise (Huang et al. 2013).
+        """
+        variance = self.read_noise**2
+        seen = np.maximum(frames + variance, 0.0)
+        expected = np.maximum(mean + variance, _DARK)
+        return (seen * np.log(expected) - expected).sum((1, 2))
+
+
+def _log_uniform(values: Array, prior: LogUniform) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_p = -np.log(values) - np.log(np.log(prior.high / prior.low))
+    return np.where((values >= prior.low) & (values <= prior.high), log_p, -np.inf)

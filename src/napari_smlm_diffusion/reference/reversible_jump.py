@@ -1,0 +1,165 @@
+"""The posterior of an unknown number of molecules, by reversible-jump chains over many patches."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smlm_diffusion.density import density_image
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.reference.diagnostics import effective_sample_size, r_hat
+from napari_smlm_diffusion.reference.jumps import State
+from napari_smlm_diffusion.reference.patches import Array, Patches
+
+# Moves of one sweep; those of light only where it is unknown.
+_PLACE, _PAIR, _JUMPS, _SPLITS, _LIGHT = 6, 2, 3, 2, 3
+# Sweeps after which rounding is taken out of what is kept by differences.
+_REFRESH = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """C chains of D draws of each of B patches.
+
+    Attributes
+    ----------
+    count : (B, C, D) int array
+        Molecules in the region.
+    y, x, photons : (B, C, D, N) arrays
+        Of each molecule; NaN beyond `count`.
+    background, log_likelihood : (B, C, D) arrays
+    accepted : dict of str to float
+        Share of the proposals of each kind of move that was taken.
+    """
+
+    count: NDArray[np.int64]
+    y: Array
+    x: Array
+    photons: Array
+    background: Array
+    log_likelihood: Array
+    accepted: dict[str, float]
+
+    def r_hat(self) -> Array:
+        """(B,) the largest R-hat of number, light and fit; below 1.01 the chains have mixed."""
+        return np.array([max(map(r_hat, self._numbers(b))) for b in range(len(self.count))])
+
+    def effective_sample_size(self) -> Array:
+        """(B,) the smallest effective sample size of number, light and fit."""
+        sizes = [min(map(effective_sample_size, self._numbers(b))) for b in range(len(self.count))]
+        return np.array(sizes)
+
+    def _numbers(self, patch: int) -> list[Array]:
+        light = np.nansum(self.photons[patch], axis=-1)
+        numbers = [self.count[patch].astype(float), light, self.log_likelihood[patch]]
+        # A number that is surely known says nothing on mixing.
+        return [one for one in numbers if np.ptp(one) > 0] or [self.log_likelihood[patch]]
+
+    def count_probability(self, most: int) -> Array:
+        """(B, most + 1) posterior probability of 0 to `most` molecules."""
+        return np.stack([(self.count == n).mean((1, 2)) for n in range(most + 1)], 1)
+
+    def density_maps(
+        self, shape: tuple[int, int], upsampling: int, kernel_sigma: float
+    ) -> tuple[Array, Array]:
+        """Posterior mean and SD of the kernel density, (B, sY, sX) each.
+
+        Parameters
+        ----------
+        shape : (Y, X)
+            Of a patch.
+        upsampling, kernel_sigma
+            As `density.density_image`.
+        """
+        patches, chains, length = self.count.shape
+        fine = (shape[0] * upsampling, shape[1] * upsampling)
+        mean, square = np.zeros((patches, *fine)), np.zeros((patches, *fine))
+        for b, c, d in np.ndindex(patches, chains, length):
+            n = self.count[b, c, d]
+            y, x = self.y[b, c, d, :n], self.x[b, c, d, :n]
+            image = density_image(y, x, shape, upsampling, kernel_sigma)
+            mean[b] += image
+            square[b] += image**2
+        total = chains * length
+        mean /= total
+        return mean, np.sqrt(np.maximum(square / total - mean**2, 0.0) * total / (total - 1))
+
+
+def sample_patches(
+    patches: Patches,
+    rng: np.random.Generator,
+    *,
+    chains: int = 4,
+    draws: int = 250,
+    burn_in: int = 400,
+    thin: int = 4,
+) -> Draws:
+    """Sample number, places and light of the molecules of all patches.
+
+    Parameters
+    ----------
+    patches : Patches
+    rng : numpy.random.Generator
+    chains, draws : int
+        C and D, a patch; the chains start from draws of the prior.
+    burn_in : int
+        Sweeps that are thrown away. A sweep is about a dozen moves of each kind of unknown.
+    thin : int
+        Sweeps for each draw that is kept.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range.
+    """
+    for name, value, least in (
+        ("chains", chains, 1), ("draws", draws, 1), ("thin", thin, 1), ("burn_in", burn_in, 0)
+    ):  # fmt: skip
+        if value < least:
+            raise InputError(f"{name} must be {least} or more, got {value}")
+    state = State(patches, chains, rng)
+    tried = dict.fromkeys(dict(_moves(state)), 0)
+    took = dict.fromkeys(tried, 0)
+    kept: list[tuple[Array, ...]] = []
+    for sweep in range(burn_in + draws * thin):
+        for name, move in _moves(state):
+            took[name] += int(move().sum())
+            tried[name] += state.rows.size
+        if sweep % _REFRESH == 0:
+            state.refresh()
+        if sweep >= burn_in and (sweep - burn_in) % thin == thin - 1:
+            there = state.there
+            kept.append(
+                (
+                    state.count.copy(),
+                    *(np.where(there, v, np.nan) for v in (state.y, state.x, state.photons)),
+                    state.background.copy(),
+                    state.log_likelihood.copy(),
+                )
+            )
+
+    def stacked(values: tuple[Array, ...]) -> Array:
+        # (D, C B, ...) to (B, C, D, ...); chain r is of patch r % B.
+        array = np.stack(values)
+        array = array.reshape(draws, chains, len(patches.frames), *array.shape[2:])
+        return np.moveaxis(array, 0, 2).swapaxes(0, 1)
+
+    columns = [stacked(values) for values in zip(*kept, strict=True)]
+    shares = {name: took[name] / tried[name] for name in tried}
+    return Draws(*columns, accepted=shares)  # type: ignore[arg-type]
+
+
+def _moves(state: State) -> Iterator[tuple[str, Callable[[], NDArray[np.bool_]]]]:
+    patches = state.patches
+    for name, move, often in (
+        ("place", state.step_place, _PLACE),
+        ("elsewhere", state.step_elsewhere, 1),
+        ("pair", state.step_pair, _PAIR),
+        ("birth or death", state.birth_or_death, _JUMPS),
+        ("split or merge", state.split_or_merge, _SPLITS),
+        ("photons", state.step_photons, _LIGHT * patches.brightness_varies),
+        ("background", state.step_background, _LIGHT * patches.background_varies),
+    ):
+        for _ in range(often):
+            yield name, move

@@ -1,0 +1,166 @@
+"""Chains over an unknown number of molecules, against the prior, a grid and a known number."""
+
+import numpy as np
+import pytest
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.optics.psf import expected_image
+from napari_smlm_diffusion.reference.evidence import count_posterior
+from napari_smlm_diffusion.reference.grid import grid_posterior
+from napari_smlm_diffusion.reference.metropolis import sample_posterior
+from napari_smlm_diffusion.reference.molecules import LogUniform
+from napari_smlm_diffusion.reference.observation import Observation
+from napari_smlm_diffusion.reference.patches import Patches
+from napari_smlm_diffusion.reference.reversible_jump import sample_patches
+from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
+from napari_smlm_diffusion.simulation.light import LognormalPhotons
+
+SIGMA = 1.0
+
+
+def frames_of(rng, places, photons=400.0, background=2.0, shape=(10, 10), copies=1):
+    y, x = np.array(places, float).reshape(-1, 2).T
+    mean = expected_image(y, x, np.full(len(y), photons), shape, SIGMA, background)
+    return rng.poisson(mean, (copies, *shape)).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("photons", "background", "region"),
+    [
+        (300.0, 5.0, Disc(radius_px=3.0)),
+        (LogUniform(100.0, 800.0, shared=False), LogUniform(1.0, 20.0), UniformField(margin_px=1)),
+        (LognormalPhotons(mean=300.0, cv=0.4), 5.0, UniformField(margin_px=0)),
+    ],
+)
+def test_without_a_frame_the_chains_draw_from_the_prior(
+    rng, monkeypatch, photons, background, region
+):
+    # Every ratio of every move must be right for this; nothing else could make it so.
+    monkeypatch.setattr(Patches, "log_likelihood", lambda self, frames, mean: np.zeros(len(mean)))
+    prior = np.array([1.0, 2.0, 4.0, 3.0, 2.0])
+    patches = Patches(
+        frames=frames_of(rng, [(4, 4)], copies=40),
+        psf_sigma_px=SIGMA,
+        counts=prior,
+        photons=photons,
+        background=background,
+        region=region,
+    )
+    drawn = sample_patches(patches, rng, chains=4, draws=40, burn_in=20, thin=5)
+    # 160 chains whose draws are 5 sweeps apart: about 3,000 independent ones at least.
+    share = drawn.count_probability(4).mean(0)
+    np.testing.assert_allclose(share, prior / prior.sum(), atol=0.02)
+    y, x = drawn.y[~np.isnan(drawn.y)], drawn.x[~np.isnan(drawn.x)]
+    reference = patches.region.positions(len(y), patches.shape, rng)
+    for got, wanted in ((y, reference[:, 0]), (x, reference[:, 1]), (y * x, reference.prod(1))):
+        assert got.mean() == pytest.approx(wanted.mean(), abs=0.1 * wanted.std())
+        assert got.std() == pytest.approx(wanted.std(), rel=0.05)
+    light = np.log(drawn.photons[~np.isnan(drawn.photons)])
+    wanted = np.log(patches.draw_photons((20_000,), rng))
+    assert light.mean() == pytest.approx(wanted.mean(), abs=0.03)
+    assert light.std() == pytest.approx(wanted.std(), abs=0.03)
+    if isinstance(background, LogUniform):
+        level = np.log(drawn.background)
+        assert level.mean() == pytest.approx(np.log(20.0) / 2, abs=0.1)
+        assert level.std() == pytest.approx(np.log(20.0) / 12**0.5, rel=0.1)
+    for name, often in drawn.accepted.items():
+        assert often > 0.02, name
+
+
+def test_one_molecule_has_the_exact_posterior(rng):
+    frames = frames_of(rng, [(4.3, 5.2)], photons=150.0)
+    region = UniformField(margin_px=0.0)
+    patches = Patches(
+        frames=frames,
+        psf_sigma_px=SIGMA,
+        counts=[0, 1],
+        photons=150.0,
+        background=2.0,
+        region=region,
+    )
+    drawn = sample_patches(patches, rng, chains=8, draws=300, burn_in=200)
+    assert drawn.r_hat()[0] < 1.02
+    observation = Observation(
+        frame=frames[0], psf_sigma_px=SIGMA, background=2.0, region=region, exact=False
+    )
+    exact = grid_posterior(observation, 150.0)
+    for got, mean, sd in (
+        (drawn.y, exact.mean[0], exact.sd[0]),
+        (drawn.x, exact.mean[1], exact.sd[1]),
+    ):
+        assert np.nanmean(got) == pytest.approx(mean, abs=0.1 * sd)
+        assert np.nanstd(got) == pytest.approx(sd, rel=0.07)
+
+
+@pytest.mark.slow
+def test_a_known_number_has_the_posterior_of_metropolis(rng):
+    frames = frames_of(rng, [(4.0, 4.0), (4.6, 6.0)], photons=200.0)
+    region = UniformField(margin_px=0.0)
+    patches = Patches(
+        frames=frames, psf_sigma_px=SIGMA, counts=[0, 0, 1], photons=200.0, background=2.0,
+        region=region,
+    )  # fmt: skip
+    drawn = sample_patches(patches, rng, chains=8, draws=300, burn_in=300)
+    observation = Observation(
+        frame=frames[0], psf_sigma_px=SIGMA, background=2.0, region=region, exact=False
+    )
+    known = sample_posterior(observation, 200.0, 2, rng, chains=8, draws=500)
+    # The left one and the right one, whatever their order in the chain.
+    got, wanted = np.sort(drawn.x[0], axis=-1), np.sort(known.positions[..., 1], axis=-1)
+    got, wanted = got.reshape(-1, 2), wanted.reshape(-1, 2)
+    spread = wanted.std(0)
+    np.testing.assert_allclose(got.mean(0), wanted.mean(0), atol=0.15 * spread.max())
+    np.testing.assert_allclose(got.std(0), spread, rtol=0.12)
+
+
+@pytest.mark.slow
+def test_the_number_has_the_probability_of_the_evidence(rng):
+    region = UniformField(margin_px=0.0)
+    for distance in (0.6, 1.0):
+        places = [(4.5, 4.5 - distance / 2), (4.5, 4.5 + distance / 2)]
+        frames = frames_of(rng, places, photons=120.0)
+        bright = LogUniform(60.0, 500.0, shared=False)
+        patches = Patches(
+            frames=frames, psf_sigma_px=SIGMA, counts=[0, 1, 1], photons=bright, background=2.0,
+            region=region,
+        )  # fmt: skip
+        drawn = sample_patches(patches, rng, chains=8, draws=500, burn_in=300)
+        observation = Observation(
+            frame=frames[0], psf_sigma_px=SIGMA, background=2.0, region=region, exact=False
+        )
+        wanted = count_posterior(observation, bright, rng, counts=(1, 2), draws=4000)
+        got = drawn.count_probability(2)[0, 2]
+        assert got == pytest.approx(wanted.probability[1], abs=0.06 + 3 * wanted.error[1])
+
+
+def test_maps_and_diagnostics_are_per_patch(rng):
+    frames = np.concatenate(
+        [frames_of(rng, [(4.0, 4.0)], photons=500.0), frames_of(rng, [], photons=500.0)]
+    )
+    patches = Patches(
+        frames=frames, psf_sigma_px=SIGMA, counts=[1, 1, 1], photons=500.0, background=2.0
+    )
+    drawn = sample_patches(patches, rng, chains=4, draws=40, burn_in=100)
+    assert drawn.y.shape == (2, 4, 40, 2)
+    np.testing.assert_allclose(drawn.count_probability(2), [[0, 1, 0], [1, 0, 0]], atol=0.02)
+    mean, sd = drawn.density_maps((10, 10), 4, 1.25)
+    assert mean.shape == sd.shape == (2, 40, 40)
+    assert np.unravel_index(mean[0].argmax(), (40, 40)) == pytest.approx((17.5, 17.5), abs=1.5)
+    assert mean[1].max() < 0.05 < sd[0].max()
+    assert drawn.effective_sample_size().shape == drawn.r_hat().shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"frames": np.zeros((4, 4))}, "patches are"),
+        ({"counts": [1.0]}, "prior probabilities"),
+        ({"photons": LogUniform(1, 2)}, "shared=False"),
+        ({"photons": -1.0}, "photons must be above 0"),
+        ({"psf_sigma_px": 0.0}, "psf_sigma_px"),
+    ],
+)
+def test_what_is_wrong_is_named(values, words):
+    good = {"frames": np.zeros((1, 4, 4)), "psf_sigma_px": 1.0, "counts": [1, 1], "photons": 10.0}
+    with pytest.raises(InputError, match=words):
+        Patches(**{**good, **values})
