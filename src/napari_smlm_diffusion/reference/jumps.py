@@ -115,9 +115,9 @@ class State:
         for k, sign in ((one, 1), (other, -1)):
             y[at, k] += sign * step[0]
             x[at, k] += sign * step[1]
-        change = sum(
-            self._spots(rows, k, y[at, k], x[at, k]) - self._spots(rows, k) for k in (one, other)
-        )
+        change = np.zeros((rows.size, *self.patches.shape))
+        for k in (one, other):
+            change += self._spots(rows, k, y[at, k], x[at, k]) - self._spots(rows, k)
         inside = self.patches.inside(y[at, one], x[at, one])
         inside &= self.patches.inside(y[at, other], x[at, other])
         back = self._log_pair(y, x, self.count[rows], one, other)
@@ -264,7 +264,8 @@ class State:
         return np.floor(self.rng.random(rows.size) * self.count[rows]).astype(np.intp)
 
     def _width(self, n: int, limits: tuple[float, float]) -> Array:
-        return np.exp(self.rng.uniform(*np.log(limits), n))
+        low, high = np.log(limits)
+        return np.exp(self.rng.uniform(low, high, n))
 
     def _accept(self, rows: Rows, change: Array, log_ratio: Array) -> tuple[Rows, Bools]:
         """Add `change` to the mean where chance allows it; return these rows and their flags."""

@@ -1,7 +1,8 @@
 """The posterior of an unknown number of molecules, by reversible-jump chains over many patches."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +122,7 @@ def sample_patches(
     state = State(patches, chains, rng)
     tried = dict.fromkeys(dict(_moves(state)), 0)
     took = dict.fromkeys(tried, 0)
-    kept: list[tuple[Array, ...]] = []
+    kept: list[tuple[NDArray[Any], ...]] = []
     for sweep in range(burn_in + draws * thin):
         for name, move in _moves(state):
             took[name] += int(move().sum())
@@ -139,15 +140,18 @@ def sample_patches(
                 )
             )
 
-    def stacked(values: tuple[Array, ...]) -> Array:
+    def stacked(values: tuple[NDArray[Any], ...]) -> NDArray[Any]:
         # (D, C B, ...) to (B, C, D, ...); chain r is of patch r % B.
         array = np.stack(values)
         array = array.reshape(draws, chains, len(patches.frames), *array.shape[2:])
         return np.moveaxis(array, 0, 2).swapaxes(0, 1)
 
-    columns = [stacked(values) for values in zip(*kept, strict=True)]
-    shares = {name: took[name] / tried[name] for name in tried}
-    return Draws(*columns, accepted=shares)  # type: ignore[arg-type]
+    names = [one.name for one in fields(Draws) if one.name != "accepted"]
+    columns = map(stacked, zip(*kept, strict=True))
+    return Draws(
+        **dict(zip(names, columns, strict=True)),
+        accepted={name: took[name] / tried[name] for name in tried},
+    )
 
 
 def _moves(state: State) -> Iterator[tuple[str, Callable[[], NDArray[np.bool_]]]]:
