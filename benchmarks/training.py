@@ -17,7 +17,7 @@ from napari_smlm_diffusion.inference.model import load_model
 from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.training.batches import step_frames, step_noise, step_scenes
 from napari_smlm_diffusion.training.distributed import Processes
-from napari_smlm_diffusion.training.hardware import autocast, choose_device, simulates_on
+from napari_smlm_diffusion.training.hardware import autocast, simulates_on, training_device
 from napari_smlm_diffusion.training.learner import Learner
 from napari_smlm_diffusion.training.prior import GENERAL, PAPERS
 from napari_smlm_diffusion.training.psi import PsiStage
@@ -45,7 +45,7 @@ def stage_of(name: str, model_name: str) -> Stage:
 
 def measure(stage: Stage, settings: TrainingSettings, steps: int) -> tuple[float, float, float]:
     """Return seconds of simulating and of the rest of a step, and of a validation with metrics."""
-    device = choose_device(settings)
+    device = training_device(settings)
     stage.move(device)
     learner = Learner(stage, settings)
     wait = partial(torch.cuda.synchronize) if device.type == "cuda" else lambda: None

@@ -11,6 +11,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.calibration import CalibrationData, check
 from napari_smlm_diffusion.evaluation.calibration_report import CalibrationReport
 from napari_smlm_diffusion.evaluation.frame_numbers import CalibrationSettings
+from napari_smlm_diffusion.inference.device import choose_device
 from napari_smlm_diffusion.inference.model import Model, load_model
 from napari_smlm_diffusion.inference.posterior import Posterior, psi_of
 from napari_smlm_diffusion.jobs.adapter import as_job
@@ -21,7 +22,6 @@ from napari_smlm_diffusion.jobs.calibration_frames import (
     simulate_frame,
 )
 from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings, narrowed
-from napari_smlm_diffusion.jobs.device import choose_device
 from napari_smlm_diffusion.networks.card import ModelCard, SamplingSettings
 from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.progress import Progress

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack, parse_frame_range, parse_roi
+from napari_smlm_diffusion.inference.device import choose_device
 from napari_smlm_diffusion.inference.localizer import Localizer
 from napari_smlm_diffusion.inference.model import load_model
 from napari_smlm_diffusion.inference.moviecheck import (
@@ -24,7 +25,6 @@ from napari_smlm_diffusion.inference.phi import PhiLocalizer
 from napari_smlm_diffusion.inference.posterior import Posterior
 from napari_smlm_diffusion.jobs.cameras import known_optics
 from napari_smlm_diffusion.jobs.chunks import chunks
-from napari_smlm_diffusion.jobs.device import choose_device
 from napari_smlm_diffusion.jobs.sampling import check_sampling, choose_posterior, sampled_frames
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
 from napari_smlm_diffusion.networks.card import ModelCard, NetworkSettings, load_card

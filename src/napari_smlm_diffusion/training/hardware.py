@@ -2,11 +2,11 @@
 
 import torch
 
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.inference.device import choose_device
 from napari_smlm_diffusion.training.settings import TrainingSettings
 
 
-def choose_device(settings: TrainingSettings) -> torch.device:
+def training_device(settings: TrainingSettings) -> torch.device:
     """Return the device of the settings; auto is CUDA where there is one, else the CPU.
 
     Raises
@@ -14,21 +14,8 @@ def choose_device(settings: TrainingSettings) -> torch.device:
     InputError
         If the device is not there.
     """
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    name = settings.device
-    if name == "auto":
-        name = "cuda" if there["cuda"] else "cpu"
-    if not there[name]:
-        have = ", ".join(device for device, ok in there.items() if ok)
-        raise InputError(
-            f"TrainingSettings: device is {name}, which this computer, or this build of torch, "
-            f"does not have; there is {have}"
-        )
-    return torch.device(name)
+    wanted = choose_device(settings.device, ("cuda", "cpu"), "TrainingSettings: device")
+    return torch.device(wanted)
 
 
 def simulates_on(device: torch.device) -> torch.device:

@@ -20,7 +20,7 @@ from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.files import disk_errors
 from napari_smlm_diffusion.training.batches import check_processes, draw
 from napari_smlm_diffusion.training.distributed import Processes, Stopped, joined
-from napari_smlm_diffusion.training.hardware import choose_device
+from napari_smlm_diffusion.training.hardware import training_device
 from napari_smlm_diffusion.training.loop import train
 from napari_smlm_diffusion.training.psi import PsiStage, measure_sigma_data
 from napari_smlm_diffusion.training.rows import collect_rows, fit_rows
@@ -98,7 +98,7 @@ def train_model(
     settings = prepared(settings)
     _built_on(settings, out, stages[0])  # before the folder is made
     run = {"phi": _train_phi, "variance": _train_variance, "rows": _train_rows, "psi": _train_psi}
-    with joined(choose_device(settings)) as processes:
+    with joined(training_device(settings)) as processes:
         check_processes(settings, processes)
         try:
             for stage in stages:

@@ -19,7 +19,7 @@ from napari_smlm_diffusion.training.batches import (
     step_scenes,
 )
 from napari_smlm_diffusion.training.distributed import Processes
-from napari_smlm_diffusion.training.hardware import autocast, choose_device, simulates_on
+from napari_smlm_diffusion.training.hardware import autocast, simulates_on, training_device
 from napari_smlm_diffusion.training.learner import Learner
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import Stage
@@ -86,7 +86,7 @@ def train(
         In a process other than the first, when that one was stopped.
     """
     check_processes(settings, processes)
-    device = processes.device(choose_device(settings))
+    device = processes.device(training_device(settings))
     stage.move(device)
     learner = Learner(stage, settings)
     if resume:

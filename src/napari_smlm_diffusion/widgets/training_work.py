@@ -77,10 +77,10 @@ def _run(
     import torch
 
     from napari_smlm_diffusion.training import checkpoints, job
-    from napari_smlm_diffusion.training.hardware import choose_device
+    from napari_smlm_diffusion.training.hardware import training_device
 
     torch.set_num_threads(threads)
-    device = choose_device(plan.settings)
+    device = training_device(plan.settings)
     if not resume:
         plan.begin()
     for stage in plan.left:
