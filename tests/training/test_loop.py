@@ -204,7 +204,7 @@ def test_bfloat16_trains_and_auto_takes_it_only_where_it_is_fast(
 def test_a_device_that_is_not_there_is_named(tmp_path, small, phi_stage, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     settings = small(device="cuda")
-    with pytest.raises(InputError, match=r"device is cuda, which this computer.*there is cpu"):
+    with pytest.raises(InputError, match=r"device cuda: this computer.*there is cpu"):
         next(train(phi_stage(settings), settings, tmp_path))
 
 
