@@ -1,18 +1,15 @@
 """One frame and all that is known of it: the posterior's question, without the molecules."""
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.psf import pixel_integrals
+from napari_smlm_diffusion.reference.region import Region, box_of, lies_inside
 from napari_smlm_diffusion.reference.table import PixelTable
-from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
-
-# The prior of a position: uniform on the frame with a margin, or on a disc in its middle.
-Region: TypeAlias = UniformField | Disc
+from napari_smlm_diffusion.simulation.emitters import UniformField
 
 # Rows and columns that get less light than this (photons) from any emitter are left as they are.
 _NO_LIGHT = 1e-7
@@ -91,20 +88,11 @@ class Observation:
 
     def box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Lowest and highest (y, x) of the region, camera pixels."""
-        centre = (np.array(self.shape) - 1) / 2
-        if isinstance(self.region, Disc):
-            half = np.full(2, self.region.radius_px)
-        else:
-            half = np.array(self.shape) / 2 + self.region.margin_px
-        return centre - half, centre + half
+        return box_of(self.region, self.shape)
 
     def inside(self, positions: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether each of (..., 2) positions lies in the region."""
-        if isinstance(self.region, Disc):
-            centre = (np.array(self.shape) - 1) / 2
-            return np.sum((positions - centre) ** 2, axis=-1) <= self.region.radius_px**2
-        low, high = self.box()
-        return np.all((positions >= low) & (positions <= high), axis=-1)
+        return lies_inside(self.region, self.shape, positions)
 
     def log_likelihood(
         self, positions: NDArray[np.float64], photons: ArrayLike

@@ -9,12 +9,12 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.optics.psf import pixel_integrals
 from napari_smlm_diffusion.reference.molecules import LogUniform
-from napari_smlm_diffusion.reference.observation import Region
-from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
+from napari_smlm_diffusion.reference.region import Region, box_of, lies_inside
+from napari_smlm_diffusion.simulation.emitters import UniformField
 from napari_smlm_diffusion.simulation.light import LognormalPhotons
 
 Array = NDArray[np.float64]
@@ -117,19 +117,11 @@ class Patches:
 
     def box(self) -> tuple[Array, Array]:
         """Lowest and highest (y, x) of the region, camera pixels."""
-        centre = (np.array(self.shape) - 1) / 2
-        if isinstance(self.region, Disc):
-            half = np.full(2, self.region.radius_px)
-        else:
-            half = np.array(self.shape) / 2 + self.region.margin_px
-        return centre - half, centre + half
+        return box_of(self.region, self.shape)
 
     def inside(self, y: Array, x: Array) -> NDArray[np.bool_]:
         """Whether places lie in the region."""
-        (y0, x0), (y1, x1) = self.box()
-        if isinstance(self.region, Disc):
-            return np.hypot(y - (y0 + y1) / 2, x - (x0 + x1) / 2) <= self.region.radius_px
-        return (y >= y0) & (y <= y1) & (x >= x0) & (x <= x1)
+        return lies_inside(self.region, self.shape, np.stack([y, x], axis=-1))
 
     def draw_photons(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Draw photons of molecules from their prior."""
@@ -159,7 +151,7 @@ class Patches:
     def spots(self, y: Array, x: Array, photons: Array) -> Array:
         """Expected photons (R, Y, X) of one molecule in each of R patches."""
         along_y, along_x = (
-            np.diff(ndtr((np.arange(size + 1) - 0.5 - place[:, None]) / self.psf_sigma_px))
+            pixel_integrals(place, size, self.psf_sigma_px)
             for place, size in ((y, self.shape[0]), (x, self.shape[1]))
         )
         return (photons[:, None] * along_y)[:, :, None] * along_x[:, None]

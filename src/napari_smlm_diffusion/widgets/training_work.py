@@ -186,10 +186,17 @@ FEWEST = 20
 
 def _note(model: Path, calibration: dict[str, Any]) -> None:
     """Write a result into the model's card."""
+    _rewrite(model, model, calibration=calibration)
+
+
+def _rewrite(model: Path, to: Path, **changes: Any) -> None:
+    """Write a model with changes of its card; nothing where it would be the same file."""
     from napari_smlm_diffusion.networks import checkpoint
 
     tensors, card = checkpoint.load(model)
-    checkpoint.save(model, tensors, card.model_copy(update={"calibration": calibration}))
+    changed = card.model_copy(update=changes)
+    if to != model or changed != card:
+        checkpoint.save(to, tensors, changed)
 
 
 def describe(model: Path, notes: str, licence: str) -> None:
@@ -202,12 +209,7 @@ def describe(model: Path, notes: str, licence: str) -> None:
     OutputError
         If it cannot be written.
     """
-    from napari_smlm_diffusion.networks import checkpoint
-
-    tensors, card = checkpoint.load(model)
-    if (card.description, card.licence) != (notes, licence):
-        new = card.model_copy(update={"description": notes, "licence": licence})
-        checkpoint.save(model, tensors, new)
+    _rewrite(model, model, description=notes, licence=licence)
 
 
 def keep(model: Path, notes: str, licence: str) -> str:
@@ -250,10 +252,6 @@ def save_as(model: Path, to: Path, notes: str, licence: str) -> Path:
     OutputError
         If it cannot be written.
     """
-    from napari_smlm_diffusion.networks import checkpoint
-
     to = to if to.suffix == ".safetensors" else to.with_name(f"{to.name}.safetensors")
-    tensors, card = checkpoint.load(model)
-    about = {"name": to.stem, "description": notes, "licence": licence}
-    checkpoint.save(to, tensors, card.model_copy(update=about))
+    _rewrite(model, to, name=to.stem, description=notes, licence=licence)
     return to
