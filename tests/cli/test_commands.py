@@ -184,6 +184,7 @@ def test_the_demo_in_small(tmp_path, tiny_model, monkeypatch, command):
         "movie.tif",
         "run.json",
         "settings.json",
+        "store",
         "summary.png",
         "truth.csv",
         "variance.tif",

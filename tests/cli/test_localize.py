@@ -12,10 +12,12 @@ import tifffile
 
 from napari_smlm_diffusion.cli import main
 from napari_smlm_diffusion.jobs import chunks
+from napari_smlm_diffusion.results import run_store
 from napari_smlm_diffusion.results.formats import thunderstorm
 from napari_smlm_diffusion.results.images import read_image
 
 GIVEN = ("--psf-sigma", "130")
+RESULTS = ("localizations.csv", "density.tif", "variance.tif")
 
 
 @pytest.fixture
@@ -43,12 +45,13 @@ def record(folder):
     return json.loads((folder / "run.json").read_text(encoding="utf-8"))
 
 
-def test_a_run_writes_four_files_that_belong_together(localize, capsys):
+def test_a_run_writes_files_that_belong_together(localize, capsys):
     folder = localize("out", *GIVEN)
     assert sorted(os.listdir(folder)) == [
         "density.tif",
         "localizations.csv",
         "run.json",
+        "store",
         "variance.tif",
     ]
     assert "24 frames, written to" in capsys.readouterr().out
@@ -131,8 +134,7 @@ def test_a_region_keeps_the_coordinates_of_the_image(localize):
 def test_the_same_bytes_for_any_batch_and_number_of_threads(arguments, localize):
     once = localize("once", *GIVEN, "--threads", "1")
     again = localize("again", *GIVEN, *arguments)
-    names = ("localizations.csv", "density.tif", "variance.tif")
-    assert all((once / name).read_bytes() == (again / name).read_bytes() for name in names)
+    assert all((once / name).read_bytes() == (again / name).read_bytes() for name in RESULTS)
 
 
 def test_a_map_of_the_camera_is_cut_with_the_region(localize, tmp_path, movie_file):
@@ -175,44 +177,36 @@ def test_overwriting_replaces_results_and_nothing_else(localize, tmp_path):
 
 def full_disk(monkeypatch, after):
     """Let the rows of so many chunks through, and then no more."""
-    from napari_smlm_diffusion.results.files import PartialFile
+    monkeypatch.setattr(run_store, "SECONDS_BETWEEN_COMMITS", 0)
+    monkeypatch.setattr(run_store, "_PAUSE_FOR_A_COMMIT", 0)
+    write, calls = pd.DataFrame.to_parquet, []
 
-    write, calls = PartialFile.write, []
-
-    class Full:
-        def __init__(self, file):
-            self.file = file
-
-        def write(self, data):
-            self.file.write(data[:100])
+    def filling(self, path, **keywords):
+        calls.append(path)
+        if len(calls) > after:
+            path.write_bytes(b"half")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(self, path, **keywords)
 
-        def __getattr__(self, name):
-            return getattr(self.file, name)
-
-    def filling(self, text):
-        calls.append(text)
-        if len(calls) == after + 2:  # the header is the first
-            self._file = Full(self._file)
-        write(self, text)
-
-    monkeypatch.setattr(PartialFile, "write", filling)
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", filling)
 
 
-def test_a_full_disk_keeps_the_finished_frames(localize, small_chunks, monkeypatch, capsys):
-    full_disk(monkeypatch, after=2)
-    folder = localize("out", *GIVEN, code=1)
+def test_a_full_disk_costs_no_finished_frame(localize, small_chunks, monkeypatch, capsys):
+    undisturbed = localize("undisturbed", *GIVEN)
+    with monkeypatch.context() as patch:
+        full_disk(patch, after=2)
+        folder = localize("out", *GIVEN, code=1)
     line = capsys.readouterr().err
     assert "the disk is full" in line.splitlines()[-1]
-    assert "localizations.csv" in line
     assert "Traceback" not in line
-    run, rows = record(folder), table(folder)
+    run = record(folder)
     assert run["status"] == "failed"
     assert "the disk is full" in run["error"]
     assert run["frames_done"] == 8
-    assert len(rows) == run["rows"] > 10
-    assert set(rows["frame"]) <= set(range(1, 9))
-    assert read_image(folder / "density.tif").metadata["extra"]["frames"] == [0, 8]
+    assert main(["localize", "--resume", str(folder)]) == 0
+    assert "8 frames were finished before" in capsys.readouterr().err
+    for name in RESULTS:
+        assert (folder / name).read_bytes() == (undisturbed / name).read_bytes()
 
 
 def test_images_that_cannot_be_written_do_not_take_the_table_along(localize, monkeypatch, capsys):
@@ -222,7 +216,7 @@ def test_images_that_cannot_be_written_do_not_take_the_table_along(localize, mon
     monkeypatch.setattr("napari_smlm_diffusion.results.images.tifffile.imwrite", full)
     folder = localize("out", *GIVEN, code=1)
     assert "density.tif" in capsys.readouterr().err.splitlines()[-1]
-    assert sorted(os.listdir(folder)) == ["localizations.csv", "run.json"]
+    assert sorted(os.listdir(folder)) == ["localizations.csv", "run.json", "store"]
     assert record(folder)["status"] == "failed"
     assert len(table(folder)) == record(folder)["rows"]
 

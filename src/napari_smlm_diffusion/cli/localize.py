@@ -3,60 +3,117 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from napari_smlm_diffusion.cli.parser import add_settings, settings_from
+from napari_smlm_diffusion.cli.parser import add_settings, option, settings_from
 from napari_smlm_diffusion.cli.progress import drive
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.jobs.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.settings import FREE, LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
+
+if TYPE_CHECKING:
+    from napari_smlm_diffusion.jobs.plan import Plan
+    from napari_smlm_diffusion.results.run_store import RunStore
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("movie", metavar="FRAMES", type=Path, help="TIFF stack of camera frames")
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "movie", metavar="FRAMES", type=Path, nargs="?", help="stack of camera frames"
+    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", metavar="DIR", type=Path, help="folder to write")
+    where.add_argument(
+        "--resume",
+        metavar="DIR",
+        type=Path,
+        help="go on with the run in DIR that ended early; FRAMES only if the movie has moved",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the results in DIR")
     add_settings(parser, LocalizeSettings)
 
 
 def run(options: argparse.Namespace) -> int:
     """Check everything, then work; a folder is made only in between."""
+    if options.resume is not None:
+        return _resume(options)
+    if options.movie is None:
+        raise InputError("FRAMES is missing: name the movie to localize, or a run with --resume")
     settings = settings_from(LocalizeSettings, options)
     out = run_folder.check(options.out, options.overwrite)
     _keep_inputs(out, [options.movie, settings.camera, Path(settings.model)])
 
     # After the checks that need no torch: a mistyped option is answered at once.
     from napari_smlm_diffusion.frames import open_stack
-    from napari_smlm_diffusion.jobs.folder import localize_to_folder
     from napari_smlm_diffusion.jobs.plan import prepare
+    from napari_smlm_diffusion.jobs.record import identity
+    from napari_smlm_diffusion.results.run_store import RunStore
 
     with open_stack(options.movie) as stack:
         plan = prepare(stack, settings)
         folder = run_folder.create(out, options.overwrite)
-        for note in plan.notes:
-            print(note, file=sys.stderr)
-        for warning in plan.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
-        last = Progress(0, 0)
+        store = RunStore.create(folder, identity(plan, options.movie))
+        return _work(plan, folder, store, options)
 
-        def watch(progress: Progress) -> str:
-            nonlocal last
-            last = progress
-            said = f"{progress.info['rows']} molecules"
-            if drawn := progress.info.get("drawn"):
-                said += f", {drawn.moments.count} of {settings.samples} samples of the next frame"
-            return said
 
-        try:
-            drive(localize_to_folder(plan, folder), "frames", watch)
-        except KeyboardInterrupt as stop:
-            raise KeyboardInterrupt(
-                f"{stop or 'stopped'}; what is finished is in {folder}"
-            ) from None
-    if not last.info["rows"]:
+def _resume(options: argparse.Namespace) -> int:
+    from napari_smlm_diffusion.frames import open_stack
+    from napari_smlm_diffusion.jobs.plan import prepare
+    from napari_smlm_diffusion.jobs.record import require_same
+    from napari_smlm_diffusion.results.run_store import RunStore, read_journal
+
+    folder = options.resume
+    given = [name for name in LocalizeSettings.model_fields if getattr(options, name) is not None]
+    fixed = [option(name) for name in given if name not in FREE]
+    if fixed or options.overwrite:
+        raise InputError(
+            f"{', '.join([*fixed, *(['--overwrite'] if options.overwrite else [])])} with "
+            "--resume: a run goes on as it was begun; only "
+            f"{', '.join(map(option, FREE))} may change"
+        )
+    before = read_journal(folder)["run"]
+    movie = options.movie or Path(before["movie"])
+    if not movie.exists():
+        raise InputError(
+            f"the movie {movie} is not there any more; say where it is before --resume"
+        )
+    settings = settings_from(LocalizeSettings, options, before["settings"])
+    with open_stack(movie) as stack:
+        plan = prepare(stack, settings)
+        require_same(plan, movie, before, folder)
+        return _work(plan, folder, RunStore.resume(folder), options)
+
+
+def _work(plan: "Plan", folder: Path, store: "RunStore", options: argparse.Namespace) -> int:
+    from napari_smlm_diffusion.jobs.folder import localize_to_folder
+    from napari_smlm_diffusion.jobs.localize import localize
+
+    for note in plan.notes:
+        print(note, file=sys.stderr)
+    for warning in plan.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if done := sum(stop - start for start, stop in store.finished):
+        print(f"{done} frames were finished before", file=sys.stderr)
+
+    def watch(progress: Progress) -> str:
+        said = f"{store.rows} molecules"
+        if drawn := progress.info.get("drawn"):
+            samples = plan.settings.samples
+            said += f", {drawn.moments.count} of {samples} samples of the next frame"
+        return said
+
+    try:
+        drive(localize_to_folder(plan, folder, store, localize), "frames", watch)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(
+            f"{stop or 'stopped'}; what is finished is in {folder}, and "
+            f"`smlm-diffusion localize --resume {folder}` goes on from there"
+        ) from None
+    if not store.rows:
         print("warning: no molecule was found; see --offset, --gain and --em-gain", file=sys.stderr)
-    print(f"{last.info['rows']} molecules in {last.total} frames, written to {folder}")
+    frames = plan.frames[1] - plan.frames[0]
+    print(f"{store.rows} molecules in {frames} frames, written to {folder}")
     return 0
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.inference.candidates import Candidates, find_candidates
 from napari_smlm_diffusion.inference.localizer import Localized
+from napari_smlm_diffusion.inference.memory import is_out_of_memory, release
 from napari_smlm_diffusion.inference.model import Model
 from napari_smlm_diffusion.inference.rows import RowEstimates, estimate, features
 from napari_smlm_diffusion.inference.table import make_table
@@ -29,8 +30,8 @@ class PhiLocalizer:
         Candidates below it give no row. A row that is true with probability p raises the expected
         Jaccard index J when p > J / (1 + J), about 0.4 in dense frames.
     batch : int or None
-        Frames evaluated at once; None chooses by the frame's size. The answer does not depend on it
-        beyond rounding.
+        Frames evaluated at once; None chooses by the frame's size. Halved where memory is short.
+        The answer does not depend on it beyond rounding.
     """
 
     def __init__(
@@ -58,14 +59,25 @@ class PhiLocalizer:
         density = np.zeros((height * scale, width * scale))
         variance = np.zeros_like(density)
         tables = []
-        step = self.batch_size((height, width))
-        for start in range(0, len(effective), step):
-            found = self.candidates(effective[start : start + step], microscope)
+        start, step = 0, self.batch_size((height, width))
+        while start < len(effective):
+            batch = effective[start : start + step]
+            try:
+                found = self.candidates(batch, microscope)
+            except (RuntimeError, MemoryError) as error:
+                if len(batch) == 1 or not is_out_of_memory(error):
+                    raise
+                error.__traceback__ = None  # its frames hold the tensors
+                release()
+                # For the rest of the run: it would be too much the next time too.
+                self.batch = step = len(batch) // 2
+                continue
             # Frame by frame in double precision, so that the sum does not depend on the batch.
             for y_hat, v in zip(found.density.numpy(), found.variance.numpy(), strict=True):
                 density += y_hat
                 variance += v
             tables.append(self._table(found, microscope, first_frame + start, origin))
+            start += len(batch)
         tables = [t for t in tables if len(t)]
         table = sort(pd.concat(tables, ignore_index=True)) if tables else empty()
         return Localized(table, density, variance)

@@ -1,7 +1,7 @@
 """Samples of the posterior p(density | frame), and their moments, one frame at a time."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from napari_smlm_diffusion.diffusion.samplers import by_name, evaluations
 from napari_smlm_diffusion.diffusion.schedule import check_steps
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.fields import Field
+from napari_smlm_diffusion.inference.memory import is_out_of_memory, release
 from napari_smlm_diffusion.inference.model import Model
 from napari_smlm_diffusion.inference.psi import Psi
 from napari_smlm_diffusion.networks.card import SamplingSettings
@@ -172,9 +173,22 @@ class Posterior:
         field = Field(self._psi, network_input(photons, self._read_variance, width))
         noise = NoiseField(self._seed, frame, self._origin)
         first = 0
-        for count in self._batches.sizes(samples, field.padded):
-            yield self._batch(field, noise, range(first, first + count))
-            first += count
+        counts = self._batches.sizes(samples, field.padded)
+        while counts:
+            try:
+                batch = self._batch(field, noise, range(first, first + counts[0]))
+            except (RuntimeError, MemoryError) as error:
+                if counts[0] <= FEWEST_SAMPLES or not is_out_of_memory(error):
+                    raise
+                error.__traceback__ = None  # its frames hold the tensors
+                release()
+                # For the rest of the run: it would be too much the next time too.
+                pixels = counts[0] // 2 * field.padded[0] * field.padded[1]
+                self._batches = replace(self._batches, pixels=pixels)
+                counts = self._batches.sizes(samples - first, field.padded)
+                continue
+            yield batch
+            first += counts.pop(0)
 
     @torch.inference_mode()
     def _batch(self, field: Field, noise: NoiseField, samples: range) -> Tensor:

@@ -10,13 +10,11 @@ from collections.abc import Callable, Generator
 from typing import ParamSpec, TypeVar
 
 from napari_smlm_diffusion.errors import SmlmError
+from napari_smlm_diffusion.inference.memory import is_out_of_memory
 from napari_smlm_diffusion.progress import Progress
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-# "DefaultCPUAllocator: can't allocate memory", "CUDA out of memory", "MPS backend out of memory".
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def as_job(
@@ -41,7 +39,7 @@ def as_job(
 def converted(error: Exception) -> SmlmError:
     """Return the `SmlmError` that says in one sentence what `error` says."""
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or any(what in text for what in _OUT_OF_MEMORY):
+    if is_out_of_memory(error):
         where = next((name for name in ("CUDA", "MPS") if name in text), "")
         other = ", or run on the processor with --device cpu" if where else ""
         return SmlmError(

@@ -13,9 +13,11 @@ from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.folder import localize_to_folder
 from napari_smlm_diffusion.jobs.movie import write_movie
 from napari_smlm_diffusion.jobs.plan import Plan, prepare
+from napari_smlm_diffusion.jobs.record import identity
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.images import read_image
+from napari_smlm_diffusion.results.run_store import RunStore
 from napari_smlm_diffusion.results.summary import Frame, write_summary
 from napari_smlm_diffusion.simulation.examples import DENSE
 from napari_smlm_diffusion.simulation.movie import Movie, MovieSettings, simulate
@@ -52,7 +54,8 @@ def demo(
     with open_stack(folder / "movie.tif") as stack:
         plan = prepare(stack, settings)
         tables = []
-        for progress in localize_to_folder(plan, folder):
+        store = RunStore.create(folder, identity(plan, folder / "movie.tif"))
+        for progress in localize_to_folder(plan, folder, store):
             tables.append(progress.info["found"].table)
             yield progress
         yield Progress(0, 0, "evaluating")

@@ -1,6 +1,6 @@
 """The job that localizes: frames in bounded chunks, partial results as they come."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -11,65 +11,72 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.inference.localizer import Localized
 from napari_smlm_diffusion.inference.sampled import FrameSamples, sample_frame, table_from_samples
 from napari_smlm_diffusion.jobs.adapter import as_job
-from napari_smlm_diffusion.jobs.chunks import chunks
-from napari_smlm_diffusion.jobs.plan import Plan
+from napari_smlm_diffusion.jobs.chunks import Frames, chunks, without
+from napari_smlm_diffusion.jobs.work import Work
 from napari_smlm_diffusion.progress import Progress
 
 
 @as_job
-def localize(plan: Plan) -> Generator[Progress, None, None]:
-    """Localize the frames of a plan; writes nothing.
+def localize(work: Work, finished: Sequence[Frames] = ()) -> Generator[Progress, None, None]:
+    """Localize the frames of a run; writes nothing.
+
+    Parameters
+    ----------
+    work : Work
+    finished : sequence of (start, stop)
+        Ranges of frames that are left out: a run that was interrupted has them.
 
     Yields
     ------
     Progress
-        After each chunk: frames done, and in `info` ``found``, the `Localized` of the chunk. While
-        a frame is sampled also after each batch, with ``drawn``, the `FrameSamples` so far.
+        After each chunk: frames done, those finished before among them, and in `info` ``found``,
+        the `Localized` of the chunk, and ``frames``, its range. While a frame is sampled also after
+        each batch, with ``drawn``, the `FrameSamples` so far.
     """
-    start, stop = plan.frames
-    roi, camera = plan.roi, plan.microscope.camera
-    for first, last in _chunks(plan):
+    todo = list(without(work_chunks(work), finished))
+    total = work.frames[1] - work.frames[0]
+    done = total - sum(stop - start for start, stop in todo)
+    roi, camera = work.roi, work.microscope.camera
+    for first, last in todo:
         # Only around the work and not around the yield: a driver may never come back from that.
-        with _threads(plan.settings.threads):
-            effective = camera.effective(plan.stack.read(first, last, roi))
-            found = plan.localizer.localize(effective, plan.microscope, first, (roi.y0, roi.x0))
-        if plan.sampled[0] <= first < plan.sampled[1]:
-            found = yield from _sample(plan, effective[0], first, found)
-        yield Progress(
-            done=last - start, total=stop - start, message="localizing", info={"found": found}
-        )
+        with _threads(work.settings.threads):
+            effective = camera.effective(work.stack.read(first, last, roi))
+            found = work.localizer.localize(effective, work.microscope, first, (roi.y0, roi.x0))
+        if work.sampled[0] <= first < work.sampled[1]:
+            found = yield from _sample(work, effective[0], first, found, (done, total))
+        done += last - first
+        yield Progress(done, total, "localizing", {"found": found, "frames": (first, last)})
 
 
-def _chunks(plan: Plan) -> Iterator[tuple[int, int]]:
-    """Cut the run into chunks; a frame that is sampled is one of its own."""
-    shape = (plan.roi.y1 - plan.roi.y0, plan.roi.x1 - plan.roi.x0)
-    yield from chunks((plan.frames[0], plan.sampled[0]), shape)
-    yield from ((frame, frame + 1) for frame in range(*plan.sampled))
-    yield from chunks((plan.sampled[1], plan.frames[1]), shape)
+def work_chunks(work: Work) -> Iterator[Frames]:
+    """Cut a run into chunks; a frame that is sampled is one of its own."""
+    shape = (work.roi.y1 - work.roi.y0, work.roi.x1 - work.roi.x0)
+    yield from chunks((work.frames[0], work.sampled[0]), shape)
+    yield from ((frame, frame + 1) for frame in range(*work.sampled))
+    yield from chunks((work.sampled[1], work.frames[1]), shape)
 
 
 def _sample(
-    plan: Plan, effective: NDArray[np.float32], frame: int, found: Localized
+    work: Work,
+    effective: NDArray[np.float32],
+    frame: int,
+    found: Localized,
+    progress: tuple[int, int],
 ) -> Generator[Progress, None, Localized]:
     """Draw a frame's samples; its rows then come from them."""
-    assert plan.posterior is not None  # noqa: S101 - no frame is in `sampled` without
-    batches = sample_frame(plan.posterior, effective, frame, plan.settings.samples)
+    assert work.posterior is not None  # noqa: S101 - no frame is in `sampled` without
+    batches = sample_frame(work.posterior, effective, frame, work.settings.samples)
     kept = []
-    drawn = _next(batches, plan.settings.threads)
+    drawn = _next(batches, work.settings.threads)
     while drawn is not None:
         last = drawn
-        if plan.settings.keep_samples:
+        if work.settings.keep_samples:
             kept.append(drawn.batch)
-        yield Progress(
-            done=frame - plan.frames[0],
-            total=plan.frames[1] - plan.frames[0],
-            message="localizing",
-            info={"drawn": drawn},
-        )
-        drawn = _next(batches, plan.settings.threads)
-    with _threads(plan.settings.threads):
+        yield Progress(*progress, "localizing", {"drawn": drawn})
+        drawn = _next(batches, work.settings.threads)
+    with _threads(work.settings.threads):
         table = table_from_samples(
-            last, effective, plan.microscope, frame, (plan.roi.y0, plan.roi.x0)
+            last, effective, work.microscope, frame, (work.roi.y0, work.roi.x0)
         )
     return replace(
         found,

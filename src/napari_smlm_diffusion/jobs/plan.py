@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack, parse_frame_range, parse_roi
 from napari_smlm_diffusion.inference.device import choose_device
-from napari_smlm_diffusion.inference.localizer import Localizer
 from napari_smlm_diffusion.inference.model import load_model
 from napari_smlm_diffusion.inference.moviecheck import (
     MovieCheck,
@@ -21,12 +20,11 @@ from napari_smlm_diffusion.inference.moviecheck import (
     sample_region,
 )
 from napari_smlm_diffusion.inference.outofrange import compare_with_prior, width_mismatch
-from napari_smlm_diffusion.inference.phi import PhiLocalizer
-from napari_smlm_diffusion.inference.posterior import Posterior
 from napari_smlm_diffusion.jobs.cameras import known_optics
 from napari_smlm_diffusion.jobs.chunks import chunks
 from napari_smlm_diffusion.jobs.sampling import check_sampling, choose_posterior, sampled_frames
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.work import Work, make_localizer
 from napari_smlm_diffusion.networks.card import ModelCard, NetworkSettings, load_card
 from napari_smlm_diffusion.networks.library import resolve, shipped_names
 from napari_smlm_diffusion.optics.camera import Camera
@@ -44,33 +42,16 @@ _NARROWEST_SIGMA_PX = 0.6
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A run that can begin.
+class Plan(Work):
+    """A run that can begin: the work, and what the record of the run says of it.
 
     Attributes
     ----------
-    stack : FrameStack
-        Where the frames come from; it stays open until the run is over.
-    settings : LocalizeSettings
-        As the user gave them.
-    frames : (start, stop)
-        Range of frames, from 0.
-    roi : Roi
-        Part of the camera that is localized.
-    microscope : Microscope
-        With its camera maps cropped to `roi`.
-    localizer : Localizer
-        Does the work.
-    posterior : Posterior or None
-        Draws the samples, if there are to be any.
-    sampled : (start, stop)
-        Range of the frames that are sampled; empty without samples.
     network : NetworkSettings
         Scale of the density.
     has_variance : bool
         Whether the model has a variance head.
-    model_name, model_file, model_hash : str
-        Identity of the model.
+    model_name : str
     device : str
         Where it runs.
     movie_check : dict
@@ -79,19 +60,9 @@ class Plan:
         What the user did not say and what was taken for it; what is likely to be wrong.
     """
 
-    stack: FrameStack
-    settings: LocalizeSettings
-    frames: tuple[int, int]
-    roi: Roi
-    microscope: Microscope
-    localizer: Localizer
-    posterior: Posterior | None
-    sampled: tuple[int, int]
     network: NetworkSettings
     has_variance: bool
     model_name: str
-    model_file: str
-    model_hash: str
     device: str
     movie_check: dict[str, Any]
     notes: tuple[str, ...]
@@ -156,7 +127,7 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
         frames=frames,
         roi=roi,
         microscope=microscope,
-        localizer=PhiLocalizer(model, batch=settings.batch),
+        localizer=make_localizer(model, settings),
         posterior=posterior,
         sampled=sampled,
         network=model.card.network,

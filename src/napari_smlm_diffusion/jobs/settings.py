@@ -7,6 +7,9 @@ from pydantic import Field
 
 from napari_smlm_diffusion.settings import Settings
 
+# Settings that may differ when a run goes on: they change no byte of its results.
+FREE = ("device", "batch", "threads", "strict")
+
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 

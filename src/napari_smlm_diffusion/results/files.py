@@ -52,6 +52,20 @@ def disk_errors(path: str | Path) -> Iterator[None]:
         raise OutputError(message) from error
 
 
+def flush(path: Path) -> None:
+    """Return when a file, or all files of a folder, are on the disk and not only in its cache."""
+    inside = [path, *path.rglob("*")] if path.is_dir() else [path]
+    for one in inside:
+        # Folders too, for the names in them; not all systems can, and those need not.
+        flags = os.O_RDONLY if one.is_dir() else os.O_RDWR
+        with suppress(PermissionError, IsADirectoryError):
+            handle = os.open(one, flags)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
 def _free_space(path: Path) -> str:
     try:
         return f" ({shutil.disk_usage(path.absolute().parent).free / 1e6:.0f} MB free)"

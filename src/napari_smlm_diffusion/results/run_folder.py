@@ -6,6 +6,7 @@
 
 import json
 import math
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from napari_smlm_diffusion.results.files import atomic
 
 # An older result beside newer ones would pass for one of theirs.
 RESULTS = (
+    "store",
     "localizations.csv",
     "localizations.partial.csv",
     "density.tif",
@@ -49,7 +51,8 @@ def check(path: str | Path, overwrite: bool = False) -> Path:
             if not overwrite and any(path.iterdir()):
                 raise InputError(
                     f"the output folder {path} is not empty; name another one, "
-                    "or give --overwrite to replace the results in it"
+                    "give --overwrite to replace the results in it, or --resume in place of --out "
+                    "to go on with the run that was begun in it"
                 )
         elif path.exists():
             raise InputError(f"the output {path} is a file; it must be a folder, or not there yet")
@@ -81,7 +84,10 @@ def create(path: str | Path, overwrite: bool = False) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
         for name in RESULTS:
-            (path / name).unlink(missing_ok=True)
+            if (path / name).is_dir():
+                shutil.rmtree(path / name)
+            else:
+                (path / name).unlink(missing_ok=True)
     except OSError as error:
         raise _cannot_write(path, error) from error
     return path

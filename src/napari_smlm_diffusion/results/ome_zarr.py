@@ -1,0 +1,112 @@
+"""Density and variance images as OME-Zarr (NGFF 0.5), one group an image, finest level first."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.results.files import disk_errors
+
+VERSION = "0.5"
+_TILE = 1024
+
+
+def write_images(
+    path: Path,
+    images: Mapping[str, NDArray[Any]],
+    scale_nm: float,
+    translate_nm: tuple[float, float],
+) -> None:
+    """Write images as groups of the names they have; large ones as pyramids of 2 x 2 means.
+
+    Parameters
+    ----------
+    path : Path
+        Folder to write; an older one is replaced.
+    images : Mapping
+        (sY, sX) arrays, in units of one molecule's peak or its square.
+    scale_nm : float
+        Edge of a fine pixel.
+    translate_nm : (y, x)
+        Centre of the first fine pixel.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or cannot be written.
+    """
+    with disk_errors(path):
+        if path.exists():
+            shutil.rmtree(path)
+        root = zarr.open_group(path, mode="w", zarr_format=3)
+        for name, image in images.items():
+            group = root.create_group(name)
+            levels = pyramid(image)
+            for level, values in enumerate(levels):
+                tile = tuple(min(_TILE, n) for n in values.shape)
+                group.create_array(str(level), data=np.ascontiguousarray(values), chunks=tile)
+            group.attrs["ome"] = _metadata(name, len(levels), scale_nm, translate_nm)
+
+
+def read_level(path: Path, name: str, level: int = 0) -> NDArray[Any]:
+    """Read one level of an image into memory.
+
+    Raises
+    ------
+    InputError
+        If it is not there or damaged.
+    """
+    try:
+        array = zarr.open_array(path / name / str(level), mode="r")
+        return np.asarray(array[:])
+    except Exception as error:  # zarr raises many types on damaged files
+        raise InputError(f"{path / name} cannot be read ({error})") from error
+
+
+def names(path: Path) -> list[str]:
+    """Names of the images in a folder that `write_images` wrote."""
+    return sorted(one.name for one in path.iterdir() if one.is_dir())
+
+
+def pyramid(image: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return the image and its coarser levels, until one fits on a screen."""
+    levels = [image]
+    while min(levels[-1].shape) >= 2 * _TILE:
+        levels.append(_halved(levels[-1]))
+    return levels
+
+
+def _halved(image: NDArray[Any]) -> NDArray[Any]:
+    """Mean of 2 x 2 pixels; the last row or column of an odd image is left out."""
+    height, width = (n // 2 * 2 for n in image.shape)
+    even = image[:height, :width]
+    return (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
+
+
+def _metadata(
+    name: str, levels: int, scale_nm: float, translate_nm: tuple[float, float]
+) -> dict[str, Any]:
+    datasets = []
+    for level in range(levels):
+        factor = 2**level
+        # The first pixel of a coarser level has its centre between those of the finer ones.
+        shift = (factor - 1) / 2 * scale_nm
+        datasets.append(
+            {
+                "path": str(level),
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": [scale_nm * factor] * 2},
+                    {"type": "translation", "translation": [t + shift for t in translate_nm]},
+                ],
+            }
+        )
+    axes = [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "yx"]
+    return {
+        "version": VERSION,
+        "multiscales": [{"name": name, "axes": axes, "datasets": datasets}],
+    }

@@ -1,0 +1,146 @@
+"""``localize --resume``: a run that was killed at any moment ends as if it had not been."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from napari_smlm_diffusion.cli import main
+from napari_smlm_diffusion.jobs import chunks
+from napari_smlm_diffusion.results import run_store
+
+RESULTS = ("localizations.csv", "density.tif", "variance.tif")
+
+
+@pytest.fixture
+def localize(tmp_path, movie_file, tiny_model, monkeypatch):
+    # A chunk of four frames, and a commit after each.
+    monkeypatch.setattr(chunks, "CHUNK_PIXELS", 4 * 28 * 36)
+    monkeypatch.setattr(run_store, "SECONDS_BETWEEN_COMMITS", 0)
+    monkeypatch.setattr(run_store, "_PAUSE_FOR_A_COMMIT", 0)
+
+    def run(out, *arguments, movie=movie_file):
+        argv = ["localize", movie, "--out", tmp_path / out, "--model", tiny_model, *arguments]
+        assert main([*map(str, argv), "--psf-sigma", "130"]) == 0
+        return tmp_path / out
+
+    return run
+
+
+def resume(folder, *arguments, code=0):
+    assert main(["localize", "--resume", str(folder), *map(str, arguments)]) == code
+
+
+def contents(folder, names=RESULTS):
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+@pytest.fixture
+def snapshots(tmp_path, monkeypatch):
+    """Copy a run's folder as it is after each file or folder that gets its final name."""
+    replace, copies = os.replace, []
+
+    def watched(source, target):
+        replace(source, target)
+        folder = tmp_path / "out"
+        if folder.is_dir() and (folder / "store" / "journal.json").exists():
+            copies.append(tmp_path / f"killed-{len(copies)}")
+            shutil.copytree(folder, copies[-1])
+
+    monkeypatch.setattr(os, "replace", watched)
+    return copies
+
+
+def test_a_run_killed_after_any_write_ends_with_the_same_bytes(localize, snapshots):
+    undisturbed = contents(localize("out"))
+    assert len(snapshots) > 12  # rows and journal of six chunks
+    found = []
+    for folder in list(snapshots):
+        found.append(len(json.loads((folder / "store" / "journal.json").read_text())["finished"]))
+        resume(folder)
+        assert contents(folder) == undisturbed, folder
+        assert json.loads((folder / "run.json").read_text())["status"] == "complete"
+    assert found[0] == 0
+    assert found[-1] == 1
+
+
+def test_nothing_finished_is_computed_twice(localize, snapshots, monkeypatch):
+    from napari_smlm_diffusion.inference.phi import PhiLocalizer
+
+    localize("out")
+    answer, asked = PhiLocalizer.localize, []
+
+    def watched(self, effective, microscope, first=0, origin=(0, 0)):
+        asked.extend(range(first, first + len(effective)))
+        return answer(self, effective, microscope, first, origin)
+
+    monkeypatch.setattr(PhiLocalizer, "localize", watched)
+    half = list(snapshots)[len(snapshots) // 2]
+    journal = json.loads((half / "store" / "journal.json").read_text())
+    ((start, stop),) = journal["finished"]
+    assert (start, stop) != (0, 24)
+    resume(half)
+    assert asked == list(range(stop, 24))
+
+
+def test_samples_survive_too(localize, snapshots, tiny_psi_model):
+    names = (*RESULTS, "samples.tif", "density_samples.tif", "variance_samples.tif")
+    given = ("--samples", 2, "--steps", 2, "--sample-frames", "2:4", "--keep-samples")
+    undisturbed = contents(
+        localize("out", *given, "--model", tiny_psi_model, "--frames", "0:6"), names
+    )
+    for folder in list(snapshots)[::3]:
+        resume(folder)
+        assert contents(folder, names) == undisturbed, folder
+        assert not list((folder / "store").glob("samples*"))
+
+
+def test_a_finished_run_stays_as_it_is(localize, capsys):
+    folder = localize("out")
+    before = contents(folder)
+    resume(folder, "--batch", 3)
+    assert contents(folder) == before
+    assert "24 frames were finished before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--gain", "2"), "--gain with --resume: a run goes on as it was begun; only --device"),
+        (("--overwrite",), "--overwrite with --resume"),
+        (("--out", "x"), "not allowed with argument"),
+    ],
+)
+def test_what_would_change_the_results_is_refused(arguments, sentence, localize, capsys):
+    resume(localize("out"), *arguments, code=2)
+    assert sentence in capsys.readouterr().err
+
+
+def test_another_movie_is_refused(localize, tmp_path, movie_file, capsys):
+    movie = tmp_path / "moved.tif"
+    shutil.copy(movie_file, movie)
+    folder = localize("out", movie=movie)
+    os.remove(movie)
+    resume(folder, code=2)
+    assert "moved.tif is not there any more" in capsys.readouterr().err
+    shutil.copy(movie_file, tmp_path / "elsewhere.tif")
+    assert main(["localize", str(tmp_path / "elsewhere.tif"), "--resume", str(folder)]) == 0
+    data = bytearray(movie_file.read_bytes())
+    data[-1] ^= 1
+    movie.write_bytes(data)
+    resume(folder, code=2)
+    assert "cannot go on, because the movie changed" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path, capsys):
+    resume(tmp_path, code=2)
+    assert "holds no run to go on with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', '{"format": 9}'])
+def test_a_damaged_journal_is_refused(text, localize, capsys):
+    folder = localize("out")
+    (folder / "store" / "journal.json").write_text(text)
+    resume(folder, code=2)
+    assert "journal" in capsys.readouterr().err
