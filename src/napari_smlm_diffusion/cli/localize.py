@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
 
 if TYPE_CHECKING:
+    from napari_smlm_diffusion.jobs.folder import Localizing
     from napari_smlm_diffusion.jobs.plan import Plan
     from napari_smlm_diffusion.results.run_store import RunStore
 
@@ -32,6 +35,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the results in DIR")
     add_settings(parser, LocalizeSettings)
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument(
+        "--workers", metavar="N", type=int, help="share the work among N processes of one thread"
+    )
+    who.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="share the work among the workers of the dask scheduler at ADDRESS",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -52,9 +64,10 @@ def run(options: argparse.Namespace) -> int:
 
     with open_stack(options.movie) as stack:
         plan = prepare(stack, settings)
-        folder = run_folder.create(out, options.overwrite)
-        store = RunStore.create(folder, identity(plan, options.movie))
-        return _work(plan, folder, store, options)
+        with _localizing(options, options.movie) as localizing:
+            folder = run_folder.create(out, options.overwrite)
+            store = RunStore.create(folder, identity(plan, options.movie))
+            return _work(plan, folder, store, localizing)
 
 
 def _resume(options: argparse.Namespace) -> int:
@@ -82,12 +95,12 @@ def _resume(options: argparse.Namespace) -> int:
     with open_stack(movie) as stack:
         plan = prepare(stack, settings)
         require_same(plan, movie, before, folder)
-        return _work(plan, folder, RunStore.resume(folder), options)
+        with _localizing(options, movie) as localizing:
+            return _work(plan, folder, RunStore.resume(folder), localizing)
 
 
-def _work(plan: "Plan", folder: Path, store: "RunStore", options: argparse.Namespace) -> int:
+def _work(plan: "Plan", folder: Path, store: "RunStore", localizing: "Localizing") -> int:
     from napari_smlm_diffusion.jobs.folder import localize_to_folder
-    from napari_smlm_diffusion.jobs.localize import localize
 
     for note in plan.notes:
         print(note, file=sys.stderr)
@@ -104,7 +117,7 @@ def _work(plan: "Plan", folder: Path, store: "RunStore", options: argparse.Names
         return said
 
     try:
-        drive(localize_to_folder(plan, folder, store, localize), "frames", watch)
+        drive(localize_to_folder(plan, folder, store, localizing), "frames", watch)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(
             f"{stop or 'stopped'}; what is finished is in {folder}, and "
@@ -115,6 +128,22 @@ def _work(plan: "Plan", folder: Path, store: "RunStore", options: argparse.Names
     frames = plan.frames[1] - plan.frames[0]
     print(f"{store.rows} molecules in {frames} frames, written to {folder}")
     return 0
+
+
+@contextmanager
+def _localizing(options: argparse.Namespace, movie: Path) -> Iterator["Localizing"]:
+    """Give who does the work: this process, or others."""
+    if options.workers is None and options.cluster is None:
+        from napari_smlm_diffusion.jobs.localize import localize
+
+        yield localize
+        return
+    if options.workers is not None and options.workers < 1:
+        raise InputError(f"--workers must be 1 or more, got {options.workers}")
+    from napari_smlm_diffusion.cluster import connect, localize_on
+
+    with connect(options.cluster, options.workers) as client:
+        yield localize_on(client, movie)
 
 
 def _keep_inputs(out: Path, inputs: list[Path | None]) -> None:

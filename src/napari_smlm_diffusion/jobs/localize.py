@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,16 +37,28 @@ def localize(work: Work, finished: Sequence[Frames] = ()) -> Generator[Progress,
     todo = list(without(work_chunks(work), finished))
     total = work.frames[1] - work.frames[0]
     done = total - sum(stop - start for start, stop in todo)
-    roi, camera = work.roi, work.microscope.camera
     for first, last in todo:
-        # Only around the work and not around the yield: a driver may never come back from that.
-        with _threads(work.settings.threads):
-            effective = camera.effective(work.stack.read(first, last, roi))
-            found = work.localizer.localize(effective, work.microscope, first, (roi.y0, roi.x0))
-        if work.sampled[0] <= first < work.sampled[1]:
-            found = yield from _sample(work, effective[0], first, found, (done, total))
-        done += last - first
-        yield Progress(done, total, "localizing", {"found": found, "frames": (first, last)})
+        for info in localize_chunk(work, first, last):
+            done += last - first if "found" in info else 0
+            yield Progress(done, total, "localizing", info)
+
+
+def localize_chunk(work: Work, first: int, last: int) -> Iterator[dict[str, Any]]:
+    """Localize frames `first` to ``last - 1``, one of `work_chunks`.
+
+    Yields
+    ------
+    dict
+        The `info` of the progress of `localize`.
+    """
+    roi, camera = work.roi, work.microscope.camera
+    # Only around the work and not around the yield: a driver may never come back from that.
+    with _threads(work.settings.threads):
+        effective = camera.effective(work.stack.read(first, last, roi))
+        found = work.localizer.localize(effective, work.microscope, first, (roi.y0, roi.x0))
+    if work.sampled[0] <= first < work.sampled[1]:
+        found = yield from _sample(work, effective[0], first, found)
+    yield {"found": found, "frames": (first, last)}
 
 
 def work_chunks(work: Work) -> Iterator[Frames]:
@@ -57,12 +70,8 @@ def work_chunks(work: Work) -> Iterator[Frames]:
 
 
 def _sample(
-    work: Work,
-    effective: NDArray[np.float32],
-    frame: int,
-    found: Localized,
-    progress: tuple[int, int],
-) -> Generator[Progress, None, Localized]:
+    work: Work, effective: NDArray[np.float32], frame: int, found: Localized
+) -> Generator[dict[str, Any], None, Localized]:
     """Draw a frame's samples; its rows then come from them."""
     assert work.posterior is not None  # noqa: S101 - no frame is in `sampled` without
     batches = sample_frame(work.posterior, effective, frame, work.settings.samples)
@@ -72,7 +81,7 @@ def _sample(
         last = drawn
         if work.settings.keep_samples:
             kept.append(drawn.batch)
-        yield Progress(*progress, "localizing", {"drawn": drawn})
+        yield {"drawn": drawn}
         drawn = _next(batches, work.settings.threads)
     with _threads(work.settings.threads):
         table = table_from_samples(

@@ -1,0 +1,218 @@
+"""The localizing job shared among processes, on this machine or on many, by dask.distributed.
+
+The chunks are those of one machine, and the sums of a run are exact in any order, so that the
+results have the same bytes. What a lost worker had in hand is done again by another.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from napari_smlm_diffusion import __version__, localizations
+from napari_smlm_diffusion.errors import InputError, SmlmError
+from napari_smlm_diffusion.frames import open_stack
+from napari_smlm_diffusion.inference.localizer import Localized
+from napari_smlm_diffusion.jobs.adapter import as_job
+from napari_smlm_diffusion.jobs.chunks import Frames, grouped, without
+from napari_smlm_diffusion.jobs.folder import SUMS, Localizing
+from napari_smlm_diffusion.jobs.localize import localize_chunk, work_chunks
+from napari_smlm_diffusion.jobs.work import Parcel, Work, parcel, unpack
+from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.results import sums
+
+try:
+    from distributed import (
+        Client,
+        KilledWorker,
+        LocalCluster,
+        Worker,
+        WorkerPlugin,
+        as_completed,
+        get_worker,
+    )
+except ImportError as error:
+    raise InputError(
+        "--workers and --cluster need dask.distributed: "
+        'pip install "napari-smlm-diffusion[cluster]"'
+    ) from error
+
+# Camera pixels of a task: 64 frames of 256 x 256, some seconds of one core, beside which it costs
+# nothing to send the images back. A frame that is sampled is a task of its own.
+TASK_PIXELS = 2**22
+# Tasks in hand for each worker: one at work, one waiting, so that none is idle.
+_IN_HAND = 2
+_SECONDS_FOR_A_SCHEDULER, _SECONDS_FOR_A_WORKER = 10, 60
+
+
+@contextmanager
+def connect(address: str | None = None, workers: int | None = None) -> Iterator[Client]:
+    """Give a client of the cluster at `address`, or of `workers` new processes of one thread each.
+
+    Raises
+    ------
+    InputError
+        If nobody answers at the address, or there is no worker.
+    """
+    # A worker that is closed says so in ten lines of warnings.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    if address is None:
+        with (
+            LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(address, timeout=_SECONDS_FOR_A_SCHEDULER)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InputError(
+            f"--cluster {address}: no dask scheduler answers there ({error}); "
+            "an address is like tcp://10.0.0.1:8786"
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_SECONDS_FOR_A_WORKER)
+        except TimeoutError as error:
+            raise InputError(
+                f"--cluster {address}: the scheduler has no worker; start some with `dask worker "
+                f"{address} --nthreads 1`"
+            ) from error
+        yield client
+
+
+def localize_on(client: Client, movie: Path) -> Localizing:
+    """Return a job like `jobs.localize.localize` whose work is done by the workers of `client`.
+
+    Parameters
+    ----------
+    client : Client
+    movie : Path
+        Where the workers find the movie, each of which has to see it under this name.
+    """
+
+    @as_job
+    def localize(plan: Work, finished: list[Frames]) -> Generator[Progress, None, None]:
+        plugin = Localizes(parcel(plan), movie.absolute(), plan.stack.fingerprint())
+        client.register_plugin(plugin, name=plugin.name)
+        todo = list(without(work_chunks(plan), finished))
+        total = plan.frames[1] - plan.frames[0]
+        done = total - sum(stop - start for start, stop in todo)
+        tasks = grouped(todo, task_frames(plan))
+        results = as_completed()
+        try:
+            while True:
+                room = _IN_HAND * max(1, len(client.ncores())) - results.count()
+                for task in islice(tasks, max(0, room)):
+                    # Impure: the same frames of another movie are another task.
+                    results.add(client.submit(_do, plugin.name, task, pure=False))
+                if results.is_empty():
+                    return
+                frames, found = _result(next(results))
+                done += frames[1] - frames[0]
+                yield Progress(done, total, "localizing", {"found": found, "frames": frames})
+        finally:
+            client.cancel(list(results.futures))
+            client.unregister_worker_plugin(plugin.name)
+
+    return localize
+
+
+def task_frames(work: Work) -> int:
+    """Return how many frames one task has at most."""
+    pixels = (work.roi.y1 - work.roi.y0) * (work.roi.x1 - work.roi.x0)
+    return 1 if work.settings.samples else max(1, TASK_PIXELS // pixels)
+
+
+class Localizes(WorkerPlugin):
+    """What each worker of a run has, later ones too: its movie and networks, opened at need."""
+
+    def __init__(self, parcel: Parcel, movie: Path, fingerprint: str) -> None:
+        self.name = f"smlm-diffusion-{uuid.uuid4().hex}"
+        self._parcel = parcel
+        self._movie = movie
+        self._fingerprint = fingerprint
+        self._version = __version__
+
+    def setup(self, worker: Worker) -> None:
+        """Begin on a worker; called by dask."""
+        self._lock = threading.Lock()
+        self._work: Work | None = None
+        self._where = worker.address
+        # One task at a time, with all threads of the worker.
+        self._threads = worker.state.nthreads
+
+    def teardown(self, worker: Worker) -> None:
+        """End on a worker; called by dask."""
+        if self._work is not None:
+            self._work.stack.close()
+
+    def do(self, chunks: list[Frames]) -> tuple[Frames, Localized]:
+        """Localize chunks that follow each other."""
+        with self._lock:
+            if self._work is None:
+                self._work = self._open()
+            found: list[Localized] = []
+            for first, last in chunks:
+                steps = localize_chunk(self._work, first, last)
+                found += [step["found"] for step in steps if "found" in step]
+        return (chunks[0][0], chunks[-1][1]), joined(found)
+
+    def _open(self) -> Work:
+        if self._version != __version__:
+            raise InputError(
+                f"the worker {self._where} has version {__version__} of napari-smlm-diffusion, "
+                f"the run {self._version}; install the same version everywhere"
+            )
+        try:
+            stack = open_stack(self._movie)
+        except InputError as error:
+            raise InputError(f"the worker {self._where} cannot read the movie: {error}") from error
+        if stack.fingerprint() != self._fingerprint:
+            raise InputError(f"the worker {self._where} sees another movie at {self._movie}")
+        settings = self._parcel.settings
+        settings = settings.model_copy(update={"threads": settings.threads or self._threads})
+        return unpack(replace(self._parcel, settings=settings), stack)
+
+
+def joined(found: list[Localized]) -> Localized:
+    """Put the answers for ranges that follow each other together."""
+    tables = [f.table for f in found if len(f.table)] or [localizations.empty()]
+    images: dict[str, Any] = {}
+    for one in found:
+        for name in SUMS:
+            if (image := getattr(one, name)) is not None:
+                sums.add(images, name, image)
+    samples = [f.samples for f in found if f.samples is not None]
+    return Localized(
+        table=pd.concat(tables, ignore_index=True),
+        samples=np.concatenate(samples) if samples else None,
+        **images,
+    )
+
+
+def _do(plugin: str, chunks: list[Frames]) -> tuple[Frames, Localized]:
+    localizes: Any = get_worker().plugins[plugin]
+    return localizes.do(chunks)
+
+
+def _result(future: Any) -> tuple[Frames, Localized]:
+    try:
+        return future.result()
+    except KilledWorker as error:
+        raise SmlmError(
+            "a part of the run ended several workers one after the other, probably for want of "
+            f"memory ({error}); give them more, or make --batch smaller"
+        ) from error
