@@ -18,6 +18,7 @@ from napari_smlm_diffusion.frames.metadata import nm_per_unit
 from napari_smlm_diffusion.localizations import BY_NAME
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.images import DensityImage
+from napari_smlm_diffusion.results.pyramid import pyramid
 from napari_smlm_diffusion.results.subset import LARGEST, spread
 
 LayerTuple: TypeAlias = tuple[Any, dict[str, Any], str]
@@ -178,10 +179,13 @@ def image_layer(
 
 
 def density_file_layer(file: DensityImage, name: str | None = None) -> LayerTuple:
-    """Layer of an image that `results.images` wrote; a variance is shown as standard deviation."""
+    """Layer of an image that `results.images` wrote; a variance is shown as standard deviation.
+
+    A large one is a pyramid of levels, of which napari draws what fits on the screen.
+    """
     about = dict(file.metadata)
     variance = str(about["quantity"]).startswith("variance")
-    return image_layer(
+    image, options, kind = image_layer(
         np.sqrt(file.image) if variance else file.image,
         Placement(float(about["pixel_size_nm"])),
         upsampling=int(about["upsampling"]),
@@ -189,6 +193,10 @@ def density_file_layer(file: DensityImage, name: str | None = None) -> LayerTupl
         origin_px=(about["origin_px"][0], about["origin_px"][1]),
         provenance=about,
     )
+    levels = pyramid(image)
+    if len(levels) == 1:
+        return image, options, kind
+    return levels, {**options, "multiscale": True}, kind
 
 
 def points_layer(

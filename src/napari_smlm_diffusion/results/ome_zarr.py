@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.files import disk_errors
+from napari_smlm_diffusion.results.pyramid import SCREEN, pyramid
 
 VERSION = "0.5"
-_TILE = 1024
 
 
 def write_images(
@@ -48,7 +48,7 @@ def write_images(
             group = root.create_group(name)
             levels = pyramid(image)
             for level, values in enumerate(levels):
-                tile = tuple(min(_TILE, n) for n in values.shape)
+                tile = tuple(min(SCREEN, n) for n in values.shape)
                 group.create_array(str(level), data=np.ascontiguousarray(values), chunks=tile)
             group.attrs["ome"] = _metadata(name, len(levels), scale_nm, translate_nm)
 
@@ -71,21 +71,6 @@ def read_level(path: Path, name: str, level: int = 0) -> NDArray[Any]:
 def names(path: Path) -> list[str]:
     """Names of the images in a folder that `write_images` wrote."""
     return sorted(one.name for one in path.iterdir() if one.is_dir())
-
-
-def pyramid(image: NDArray[Any]) -> list[NDArray[Any]]:
-    """Return the image and its coarser levels, until one fits on a screen."""
-    levels = [image]
-    while min(levels[-1].shape) >= 2 * _TILE:
-        levels.append(_halved(levels[-1]))
-    return levels
-
-
-def _halved(image: NDArray[Any]) -> NDArray[Any]:
-    """Mean of 2 x 2 pixels; the last row or column of an odd image is left out."""
-    height, width = (n // 2 * 2 for n in image.shape)
-    even = image[:height, :width]
-    return (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
 
 
 def _metadata(

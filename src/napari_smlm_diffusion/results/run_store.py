@@ -102,10 +102,10 @@ class RunStore:
         InputError
             If there is none, it is damaged, of a newer version, or another process has it.
         """
-        journal = read_journal(folder)
+        read_journal(folder)  # before a lock is left where there is no run
         lock = _lock(folder / FOLDER)
         try:
-            store = cls(folder / FOLDER, journal, lock)
+            store = cls(folder / FOLDER, read_journal(folder), lock)
             store._sweep()
             if store._images is not None:
                 images = store.path / store._images
@@ -322,11 +322,13 @@ def _read_rows(file: Path) -> pd.DataFrame:
 def _lock(path: Path) -> FileLock:
     """Take the lock of a store. The system frees it however the process ends."""
     lock = FileLock(path / "lock")
-    try:
-        with disk_errors(path):
+    with disk_errors(path):
+        try:
             lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InputError(f"another process writes to {path.parent}; wait for its end") from error
+        except Timeout as error:  # an OSError too
+            raise InputError(
+                f"another process writes to {path.parent}; wait for its end"
+            ) from error
     return lock
 
 

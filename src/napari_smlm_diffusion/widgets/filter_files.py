@@ -14,7 +14,7 @@ from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.export import Exported, ExportImage, export
 from napari_smlm_diffusion.results.filters import Filter, Filtered
 from napari_smlm_diffusion.results.session import KERNEL_SIGMA, QUANTITY
-from napari_smlm_diffusion.widgets.filter_layers import about, grid_of
+from napari_smlm_diffusion.widgets.filter_layers import about, grid_of, pixels_of
 from napari_smlm_diffusion.widgets.filter_output import ExportForm
 from napari_smlm_diffusion.widgets.notices import in_background, reported
 
@@ -49,7 +49,7 @@ def export_images(
         if layer is not None:
             sigma = float(about(layer).get("provenance", {}).get("kernel_sigma", KERNEL_SIGMA))
             images.append(
-                ExportImage(name, np.array(layer.data), grid_of(layer), sigma, layer.name)
+                ExportImage(name, pixels_of(layer).copy(), grid_of(layer), sigma, layer.name)
             )
     return images
 

@@ -55,6 +55,11 @@ def grid_of(layer: Image) -> Grid:
     return Grid.of_image(about(layer), shape)
 
 
+def pixels_of(layer: Image) -> NDArray[Any]:
+    """Return the pixels of an image, of its finest level where it has several."""
+    return np.asarray(layer.data[0] if layer.multiscale else layer.data)
+
+
 def maps_of(sd: Image, density: Image | None) -> SdMap:
     """Return the SD image, and its density if given, as a filter takes them.
 
@@ -65,13 +70,13 @@ def maps_of(sd: Image, density: Image | None) -> SdMap:
     """
     grid = grid_of(sd)
     if density is None:
-        return SdMap(np.asarray(sd.data), grid)
+        return SdMap(pixels_of(sd), grid)
     if grid_of(density) != grid:
         raise InputError(
             f"{sd.name} and {density.name} do not cover the same pixels; choose the density that "
             "was made together with this SD"
         )
-    return SdMap(np.asarray(sd.data), grid, np.asarray(density.data))
+    return SdMap(pixels_of(sd), grid, pixels_of(density))
 
 
 def origin_nm(points: Points) -> tuple[float, float]:
