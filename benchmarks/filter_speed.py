@@ -1,6 +1,6 @@
 """How long the picture takes to follow a handle of the filter.
 
-    python benchmarks/filter_speed.py [--threads 2] [--repeats 30]
+    python benchmarks/filter_speed.py [--rows 100000 1000000] [--threads 2] [--repeats 30]
 
 A table of uniform molecules and a filter of three ranges and a threshold on the SD image. One end
 of one range moves to and fro by a part of its column's range, as under the mouse, and each time the
@@ -94,13 +94,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=2, help="for the kernel picture")
     parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     args = parser.parse_args()
     print(
         "| rows | camera pixels | handle moves | mask, ms | histogram, ms | mask + histogram, ms "
         "| mask + kernel, ms | its slowest 5 %, ms | kernel from scratch, ms | ratio |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
-    for rows in (100_000, 1_000_000):
+    for rows in args.rows:
         for size in (256, 512):
             for step in (0.01, 0.1, 0.4):
                 row(rows, size, step, args.threads, args.repeats)

@@ -72,7 +72,8 @@ def at_rest(qtbot):
 
     def wait(widget):
         def idle():
-            return not (widget._soon.isActive() or widget._rest.isActive() or widget._busy)
+            timers = (widget._soon, widget._rest, widget._moved)
+            return not (any(timer.isActive() for timer in timers) or widget._busy)
 
         qtbot.waitUntil(idle, timeout=20_000)
 
@@ -543,3 +544,38 @@ def test_opening_the_widget_loads_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "napari" in loaded and "torch" not in loaded
+
+
+@pytest.mark.parametrize("unit", ["nm", "micrometer"])
+def test_of_too_many_molecules_those_in_view_are_points(viewer, at_rest, monkeypatch, unit):
+    from napari_smlm_diffusion.widgets import filter_layers
+
+    monkeypatch.setattr(filter_layers, "DRAWN", 60)
+    monkeypatch.setattr(filter_layers, "LARGEST", 80)
+    frames = add(viewer, layers.frames_layer(np.zeros((9, *SHAPE)), pixel_size_nm=PIXEL))
+    if unit == "micrometer":
+        frames.scale, frames.units = (1, PIXEL / 1e3, PIXEL / 1e3), ("pixel", unit, unit)
+    dataset = dataset_with()
+    points = add(viewer, layers.points_layer(dataset))
+    widget = opened(viewer)
+    at_rest(widget)
+    assert len(points.data) == 60  # spread over the whole field
+    assert np.ptp(points.data[:, 0]) > 0.9 * (SHAPE[0] - 1) * PIXEL
+    # Down to the molecules around one of them.
+    viewer.scene.camera.zoom *= 6
+    centre = dataset.table[["y_nm", "x_nm"]].to_numpy()[7]
+    viewer.scene.camera.center = points.data_to_world(centre)
+    at_rest(widget)
+    rows = points.metadata[KEY]["rows"]
+    assert 7 in rows
+    half = np.array(viewer.canvas.size) / 2 / viewer.scene.camera.zoom
+    world = [points.data_to_world(place) for place in dataset.table[["y_nm", "x_nm"]].to_numpy()]
+    seen = (np.abs(np.array(world) - viewer.scene.camera.center[-2:]) < half).all(axis=1)
+    assert 1 <= seen.sum() <= 60
+    assert set(np.flatnonzero(seen)) <= set(rows)
+    widget._adopt(Filter(ranges=(Range(column="photons", minimum=50.0),)))
+    at_rest(widget)
+    kept = dataset.table["photons"].to_numpy() >= 50
+    assert set(np.flatnonzero(seen & kept)) <= set(points.metadata[KEY]["rows"])
+    assert kept[points.metadata[KEY]["rows"]].all()
+    assert len(dataset_of(points.metadata).table) == ROWS  # all rows are exported

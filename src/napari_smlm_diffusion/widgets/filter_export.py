@@ -14,6 +14,7 @@ from napari_smlm_diffusion.results.filters import Filter
 from napari_smlm_diffusion.results.layers import dataset_of
 from napari_smlm_diffusion.results.session import QUANTITY, FilterSession, Style
 from napari_smlm_diffusion.widgets import filter_layers
+from napari_smlm_diffusion.widgets.field_in_view import field_in_view
 from napari_smlm_diffusion.widgets.fields import combo
 from napari_smlm_diffusion.widgets.filter_files import FilterFiles, Snapshot, export_images
 from napari_smlm_diffusion.widgets.filter_output import ExportForm, ViewForm
@@ -50,6 +51,8 @@ class FilterExport(QWidget):
         self._build()
         self._soon, self._rest = self._timer(0, self._judge), self._timer(_REST_MS, self._settle)
         self._anew = self._timer(0, self._take_anew)
+        self._moved = self._timer(_REST_MS, self._show_points)
+        self._by_field = False  # there are more points than are drawn at once
         self.files = FilterFiles(self.output, self._snapshot, self._adopt)
         self._connect()
         self._on_layers()
@@ -91,6 +94,8 @@ class FilterExport(QWidget):
         events.inserted.connect(self._on_layers)
         events.removed.connect(self._on_removed)
         self.viewer.events.theme.connect(self._on_theme)
+        self.viewer.scene.camera.events.zoom.connect(self._on_camera)
+        self.viewer.scene.camera.events.center.connect(self._on_camera)
         self.choice.currentIndexChanged.connect(lambda _: self._take(self.choice.currentData()))
         self.ranges.changed.connect(self._soon.start)
         self.ranges.refused.connect(show_error)
@@ -106,6 +111,9 @@ class FilterExport(QWidget):
         events.inserted.disconnect(self._on_layers)
         events.removed.disconnect(self._on_removed)
         self.viewer.events.theme.disconnect(self._on_theme)
+        self.viewer.scene.camera.events.zoom.disconnect(self._on_camera)
+        self.viewer.scene.camera.events.center.disconnect(self._on_camera)
+        self._moved.stop()
         self._soon.stop()
         self._rest.stop()
         self._anew.stop()
@@ -224,12 +232,22 @@ class FilterExport(QWidget):
         self._take_anew()  # before its old rows are written back
         if self.session is None or self.points is None:
             return
-        filtered = self.session.filtered
-        filter_layers.show_points(self.points, self.session.dataset, filtered.kept)
+        self._show_points()
         filter_layers.keep_verdict(self.points, self.session.verdict())
-        self.ranges.show_verdict(filtered)
+        self.ranges.show_verdict(self.session.filtered)
         if self.view.picture.currentData() == "uncertainty":
             self._draw_gaussians(self.session)
+
+    def _on_camera(self, event: Any = None) -> None:
+        if self._by_field:
+            self._moved.start()
+
+    def _show_points(self) -> None:
+        if self.session is None or self.points is None:
+            return
+        field = field_in_view(self.viewer, self.points)
+        kept = self.session.filtered.kept
+        self._by_field = filter_layers.show_points(self.points, self.session.dataset, kept, field)
 
     def _draw(self) -> None:
         style = self.view.picture.currentData()

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from napari.layers import Image, Labels, Layer, Points
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.grid import Grid
 from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
 from napari_smlm_diffusion.results.subset import LARGEST, spread
+from napari_smlm_diffusion.widgets.field_in_view import Field
 from napari_smlm_diffusion.widgets.points import put_points
 
 PICTURE, MASK = "kept molecules", "do not trust"
@@ -182,11 +184,14 @@ class FilterLayers:
         return layer
 
 
-def show_points(layer: Points, dataset: Dataset, kept: NDArray[np.bool_]) -> None:
+def show_points(
+    layer: Points, dataset: Dataset, kept: NDArray[np.bool_], field: Field | None = None
+) -> bool:
     """Let the layer show kept rows only, of those that it was made to show.
 
     A layer with a time axis is masked. In one without, napari (0.9.2) draws all points whatever
-    `Points.shown` says, so that other points are put into it, fewer because that takes longer.
+    `Points.shown` says, so that other points are put into it, fewer because that takes longer: of
+    more than can be drawn, those in the field of view.
 
     Parameters
     ----------
@@ -196,28 +201,44 @@ def show_points(layer: Points, dataset: Dataset, kept: NDArray[np.bool_]) -> Non
         Its table.
     kept : (N,) bool array
         Which rows of the whole table.
+    field : Field, optional
+        What is seen of the layer.
+
+    Returns
+    -------
+    Whether another field would show other points.
     """
     known = about(layer)
     rows = np.asarray(known["rows"])
     if len(rows) != len(layer.data):
-        return  # someone edits the layer; its rows are on their way
+        return False  # someone edits the layer; its rows are on their way
     if layer.ndim > 2:
         shown = kept[rows]
         if not np.array_equal(shown, layer.shown):
             layer.shown = shown
-        return
+        return False
     # What the layer showed before it was filtered; another widget may have changed it since.
     offered = known.get("offered") if known.get("drawn") is known["rows"] else None
     if offered is None:
         every = np.array_equal(rows, spread(np.flatnonzero(dataset.kept_mask), LARGEST))
         offered = np.arange(len(kept)) if every else rows
     among = offered[kept[offered]]
-    new = spread(among, LARGEST if len(among) == len(offered) else DRAWN)
+    most = LARGEST if len(among) == len(offered) else DRAWN
+    too_many = len(among) > most
+    if too_many and field is not None:
+        among, most = among[_within(dataset.table, among, field)], DRAWN
+    new = spread(among, most)
     if np.array_equal(new, rows):
-        return
+        return too_many
     table = dataset.table.iloc[new].reset_index(drop=True)
     layer.metadata[KEY] = {**known, "rows": new, "drawn": new, "offered": offered}
     put_points(layer, table[["y_nm", "x_nm"]].to_numpy(np.float64), table.assign(row=new))
+    return too_many
+
+
+def _within(table: pd.DataFrame, rows: NDArray[np.intp], field: Field) -> NDArray[np.bool_]:
+    y, x = (table[name].to_numpy()[rows] for name in ("y_nm", "x_nm"))
+    return (y >= field.y0) & (y <= field.y1) & (x >= field.x0) & (x <= field.x1)
 
 
 def keep_verdict(layer: Points, dataset: Dataset) -> None:
