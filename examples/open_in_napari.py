@@ -11,7 +11,7 @@ from pathlib import Path
 import napari
 import numpy as np
 
-from napari_smlm_diffusion.frames import open_stack
+from napari_smlm_diffusion.frames import open_movie
 from napari_smlm_diffusion.results.formats import thunderstorm
 from napari_smlm_diffusion.results.images import read_image
 
@@ -30,7 +30,7 @@ def main(movie: str, folder: str) -> None:
         "units": ("nm", "nm"),
     }
     viewer = napari.Viewer()
-    with open_stack(movie) as stack:
+    with open_movie(movie) as stack:
         frames = stack.read(0, min(200, stack.shape[0]))
     viewer.add_image(frames, name="frames", scale=(1, pixel, pixel), units=("pixel", "nm", "nm"))
     viewer.add_image(density.image, name="density", colormap="inferno", **fine)

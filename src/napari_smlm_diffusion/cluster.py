@@ -21,7 +21,7 @@ import pandas as pd
 
 from napari_smlm_diffusion import __version__, localizations
 from napari_smlm_diffusion.errors import InputError, SmlmError
-from napari_smlm_diffusion.frames import open_stack
+from napari_smlm_diffusion.frames import open_movie
 from napari_smlm_diffusion.inference.localizer import Localized
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.chunks import Frames, grouped, without
@@ -177,7 +177,7 @@ class Localizes(WorkerPlugin):
                 f"the run {self._version}; install the same version everywhere"
             )
         try:
-            stack = open_stack(self._movie)
+            stack = open_movie(self._movie, self._parcel.settings.raw_layout)
         except InputError as error:
             raise InputError(f"the worker {self._where} cannot read the movie: {error}") from error
         if stack.fingerprint() != self._fingerprint:

@@ -249,7 +249,13 @@ def test_patterns_of_the_manifest_lead_to_the_reader_that_reads_them(plugin, mov
     for contribution in plugin.get_manifest(NAME).contributions.readers:
         for pattern in contribution.filename_patterns:
             path = tmp_path / pattern.replace("*", "file")
-            if "frames" in contribution.command:
+            if pattern in ("*.dax", "*.raw"):
+                path.write_bytes(bytes(24))
+                said = "frame dimensions = 4 x 3\ndata type = 16 bit integers (binary, big endian)"
+                path.with_suffix(".inf").write_text(f"{said}\nnumber of frames = 1\n")
+                said = "Byte Order: <\nData Type: uint16\nFrames: 1\nHeight: 3\nWidth: 4\n"
+                path.with_suffix(".yaml").write_text(said)
+            elif "frames" in contribution.command:
                 shutil.copy(movie_file, path)
             elif pattern in ("*.hdf5", "*.h5"):
                 h5py = pytest.importorskip("h5py")

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from napari_smlm_diffusion.jobs.plan import Plan
     from napari_smlm_diffusion.results.run_store import RunStore
 
+FRAMES = "movie: TIFF, ND2, CZI, .raw, .dax or .npy; a folder of TIFF files, NDTiff or zarr"
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument(
-        "movie", metavar="FRAMES", type=Path, nargs="?", help="stack of camera frames"
+        "movie", metavar="FRAMES", type=Path, nargs="?", help=FRAMES
     )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", metavar="DIR", type=Path, help="folder to write")
@@ -57,12 +59,12 @@ def run(options: argparse.Namespace) -> int:
     _keep_inputs(out, [options.movie, settings.camera, Path(settings.model)])
 
     # After the checks that need no torch: a mistyped option is answered at once.
-    from napari_smlm_diffusion.frames import open_stack
+    from napari_smlm_diffusion.frames import open_movie
     from napari_smlm_diffusion.jobs.plan import prepare
     from napari_smlm_diffusion.jobs.record import identity
     from napari_smlm_diffusion.results.run_store import RunStore
 
-    with open_stack(options.movie) as stack:
+    with open_movie(options.movie, settings.raw_layout) as stack:
         plan = prepare(stack, settings)
         with _localizing(options, options.movie) as localizing:
             folder = run_folder.create(out, options.overwrite)
@@ -71,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    from napari_smlm_diffusion.frames import open_stack
+    from napari_smlm_diffusion.frames import open_movie
     from napari_smlm_diffusion.jobs.plan import prepare
     from napari_smlm_diffusion.jobs.record import require_same
     from napari_smlm_diffusion.results.run_store import RunStore, read_journal
@@ -92,7 +94,7 @@ def _resume(options: argparse.Namespace) -> int:
             f"the movie {movie} is not there any more; say where it is before --resume"
         )
     settings = settings_from(LocalizeSettings, options, before["settings"])
-    with open_stack(movie) as stack:
+    with open_movie(movie, settings.raw_layout) as stack:
         plan = prepare(stack, settings)
         require_same(plan, movie, before, folder)
         with _localizing(options, movie) as localizing:

@@ -11,6 +11,8 @@ import numpy as np
 import tifffile
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.frames.contiguous import offset_loader, regular_offsets
+from napari_smlm_diffusion.frames.files import one_line, truncated
 from napari_smlm_diffusion.frames.stack import Loader
 from napari_smlm_diffusion.settings import Roi
 
@@ -21,67 +23,26 @@ def raw_loader(
     """Loader for uncompressed frames, from their offsets in one or several files; or None."""
     n_frames, height, width = shape
     dtype = np.dtype(series.keyframe.parent.byteorder + series.dtype.char)
-    frame_bytes = height * width * dtype.itemsize
-    files: list[Path] = []
-    sizes: list[int] = []
+    if series.dataoffset is not None and not series.is_multifile:
+        offsets = regular_offsets(path, series.dataoffset, shape, dtype)
+        return [path], offset_loader([path], np.zeros(n_frames, np.intp), offsets, shape, dtype)
+
+    pages = _pages(series, shape, path)
+    if not all(page.is_final for page in pages):
+        return [], None
+    per_page = n_frames // len(pages)
+    within = height * width * dtype.itemsize * np.arange(per_page)
+    names: dict[str, int] = {}
     which = np.zeros(n_frames, np.intp)
     offsets = np.empty(n_frames, np.int64)
-
-    if series.dataoffset is not None and not series.is_multifile:
-        files, sizes = [path], [path.stat().st_size]
-        offsets[:] = series.dataoffset + frame_bytes * np.arange(n_frames, dtype=np.int64)
-    else:
-        pages = _pages(series, shape, path)
-        if not all(page.is_final for page in pages):
-            return [], None
-        per_page = n_frames // len(pages)
-        within = frame_bytes * np.arange(per_page)
-        for i, page in enumerate(pages):
-            name = Path(page.parent.filehandle.path)
-            if name not in files:
-                files.append(name)
-                sizes.append(name.stat().st_size)
-            which[i * per_page : (i + 1) * per_page] = files.index(name)
-            offsets[i * per_page : (i + 1) * per_page] = page.dataoffsets[0] + within
-
-    ends = offsets + frame_bytes
-    cut = np.flatnonzero((offsets <= 0) | (ends > np.asarray(sizes)[which]))
-    if cut.size:
-        i = int(cut[0])
-        name = files[which[i]]
-        raise InputError(
-            truncated(
-                name,
-                f"frame {i} of {n_frames} (from 0) ends at byte {ends[i]}, "
-                f"but the file has {sizes[which[i]]}",
-            )
-        )
-
-    def load(start: int, stop: int, roi: Roi) -> np.ndarray:
-        rows = roi.y1 - roi.y0
-        pieces = [np.empty((0, rows, roi.x1 - roi.x0), dtype)]
-        i = start
-        while i < stop:
-            n = 1
-            if rows == height:  # one read for a run of frames that lie one after the other
-                while i + n < stop and offsets[i + n] == offsets[i + n - 1] + frame_bytes:
-                    n += 1
-            name, count = files[which[i]], n * rows * width
-            offset = int(offsets[i]) + roi.y0 * width * dtype.itemsize
-            try:
-                flat = np.fromfile(name, dtype, count=count, offset=offset)
-            except OSError as error:
-                raise InputError(f"{name} cannot be read ({error})") from error
-            if flat.size < count:
-                raise InputError(f"{name} became shorter while it was read")
-            pieces.append(flat.reshape(n, rows, width)[:, :, roi.x0 : roi.x1])
-            i += n
-        out = np.ascontiguousarray(pieces[-1]) if len(pieces) <= 2 else np.concatenate(pieces)
-        if not out.dtype.isnative:
-            out = out.byteswap(inplace=True).view(dtype.newbyteorder("="))
-        return out
-
-    return files, load
+    for i, page in enumerate(pages):
+        name = names.setdefault(page.parent.filehandle.path, len(names))
+        first = page.dataoffsets[0]
+        which[i * per_page : (i + 1) * per_page] = name
+        # An offset of zero is how a page without pixels is written.
+        offsets[i * per_page : (i + 1) * per_page] = first + within if first > 0 else -1
+    files = [Path(name) for name in names]
+    return files, offset_loader(files, which, offsets, shape, dtype)
 
 
 def page_loader(
@@ -160,16 +121,6 @@ def _pages(
             truncated(path, f"it promises {shape[0]} frames, {len(pages) * per_page} were found")
         )
     return pages
-
-
-def truncated(path: Path | str, what: str) -> str:
-    """Return the sentence for a file of which a part is missing."""
-    return f"{path} is truncated: {what}; copy it again from where it was acquired"
-
-
-def one_line(error: BaseException) -> str:
-    """Return what a library said, fit for the end of our own sentence."""
-    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import html
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import tifffile
@@ -36,6 +37,10 @@ _NM_PER_UNIT = {
     "meter": 1e9,
     "inch": 2.54e7,
 }
+_MS_PER_UNIT = {"ms": 1.0, "s": 1e3, "\u00b5s": 1e-3, "us": 1e-3, "min": 6e4, "ns": 1e-6}
+# A frame of less than a microsecond or of more than an hour is a placeholder.
+_PLAUSIBLE_EXPOSURE_MS = (1e-3, 3.6e6)
+_OME_EXPOSURE = re.compile(r'\bExposureTime(Unit)?\s*=\s*"([^"]*)"')
 _OME_SIZE = re.compile(r'\b(PhysicalSize[XY](?:Unit)?)\s*=\s*"([^"]*)"')
 _CAMERA_KEYS = ("offset", "gain", "em_gain", "qe", "read_noise")
 
@@ -47,12 +52,32 @@ def pixel_size_nm(tif: tifffile.TiffFile) -> float | None:
     differ by more than one percent count as "does not say".
     """
     for source in (_from_json, _from_ome, _from_micromanager, _from_imagej, _from_tags):
-        x, y = source(tif)
-        low, high = PLAUSIBLE_PIXEL_NM
-        if low <= x <= high and math.isclose(x, y, rel_tol=0.01):
-            # A rational of two integers: 12 digits are all that it holds.
-            return float(f"{x:.12g}")
+        if (size := believable_pixel_nm(*source(tif))) is not None:
+            return size
     return None
+
+
+def believable_pixel_nm(x: float, y: float) -> float | None:
+    """Pixel size from its edges in nm; None if they differ, or are no calibration."""
+    low, high = PLAUSIBLE_PIXEL_NM
+    if low <= x <= high and math.isclose(x, y, rel_tol=0.01):
+        # A rational of two integers: 12 digits are all that it holds.
+        return float(f"{x:.12g}")
+    return None
+
+
+def exposure_ms(tif: tifffile.TiffFile) -> float | None:
+    """Exposure time of a frame, in ms, as Micro-Manager and OME tell it; else None."""
+    first = dict(reversed(_OME_EXPOSURE.findall(tif.ome_metadata or "")))
+    unit = _MS_PER_UNIT.get(html.unescape(first.get("Unit", "s")), math.nan)
+    of_micromanager = to_float(_micromanager(tif).get("Exposure-ms"))
+    return believable_ms(of_micromanager) or believable_ms(to_float(first.get("")) * unit)
+
+
+def believable_ms(exposure: float) -> float | None:
+    """Return an exposure in ms; None if it is none."""
+    low, high = _PLAUSIBLE_EXPOSURE_MS
+    return exposure if low <= exposure <= high else None
 
 
 def camera_hint(tif: tifffile.TiffFile) -> dict[str, float]:
@@ -64,11 +89,16 @@ def camera_hint(tif: tifffile.TiffFile) -> dict[str, float]:
     camera = _json_metadata(tif).get("camera")
     if isinstance(camera, dict):
         return {k: float(camera[k]) for k in _CAMERA_KEYS if _is_number(camera.get(k))}
+    return camera_of_micromanager(_micromanager(tif))
+
+
+def camera_of_micromanager(properties: Mapping[str, Any]) -> dict[str, float]:
+    """Camera parameters among the properties that Micro-Manager keeps of a frame."""
     hint = {}
-    for key, value in _micromanager(tif).items():
+    for key, value in properties.items():
         if isinstance(value, dict):  # Micro-Manager 2.0 gamma nests its properties
             value = value.get("PropVal")
-        number = _to_float(value)
+        number = to_float(value)
         if key.endswith("CONVERSION FACTOR COEFF") and number > 0:
             hint["gain"] = 1.0 / number
         elif key.endswith("CONVERSION FACTOR OFFSET") and math.isfinite(number):
@@ -88,7 +118,7 @@ def promised_pixels(tif: tifffile.TiffFile) -> int:
 
 
 def _from_json(tif: tifffile.TiffFile) -> tuple[float, float]:
-    size = _to_float(_json_metadata(tif).get("pixel_size_nm"))
+    size = to_float(_json_metadata(tif).get("pixel_size_nm"))
     return size, size
 
 
@@ -97,7 +127,7 @@ def _from_ome(tif: tifffile.TiffFile) -> tuple[float, float]:
     attributes = dict(reversed(_OME_SIZE.findall(tif.ome_metadata or "")))
     x, y = (
         # The schema's default unit is the micrometre.
-        _to_float(attributes.get(f"PhysicalSize{axis}"))
+        to_float(attributes.get(f"PhysicalSize{axis}"))
         * nm_per_unit(html.unescape(attributes.get(f"PhysicalSize{axis}Unit", "um")))
         for axis in "XY"
     )
@@ -105,7 +135,7 @@ def _from_ome(tif: tifffile.TiffFile) -> tuple[float, float]:
 
 
 def _from_micromanager(tif: tifffile.TiffFile) -> tuple[float, float]:
-    size = _to_float(_micromanager(tif).get("PixelSizeUm")) * 1e3
+    size = to_float(_micromanager(tif).get("PixelSizeUm")) * 1e3
     return size, size
 
 
@@ -152,10 +182,11 @@ def nm_per_unit(name: Any) -> float:
     return _NM_PER_UNIT.get(str(name).strip().lower(), math.nan)
 
 
-def _to_float(value: Any) -> float:
+def to_float(value: Any) -> float:
+    """Return a number, NaN for what is none."""
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 

@@ -1,10 +1,10 @@
-"""A movie in several TIFF files, one after the other: one file a frame, or a few long ones."""
+"""A movie in several files, one after the other: one file a frame, or a few long ones."""
 
 import hashlib
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,37 +18,45 @@ from napari_smlm_diffusion.settings import Roi
 _KEPT_OPEN = 8
 
 
-def open_series(paths: Sequence[str | Path]) -> FrameStack:
-    """Open TIFF files as one stack, in the natural order of their names (2 before 10).
+def open_series(
+    paths: Sequence[str | Path], open_one: Callable[[Path], FrameStack] = open_stack
+) -> FrameStack:
+    """Open files as one stack, in the natural order of their names (2 before 10).
 
-    Pixel size and camera are those of the first file.
+    Pixel size and camera are those of the first file. A file whose frames another one has
+    brought along already, as the parts of a movie of Micro-Manager do, is not counted twice.
 
     Raises
     ------
     InputError
-        No file, one that `open_stack` refuses, or one whose frames differ in size or type.
+        No file, one that is refused, or one whose frames differ in size or type.
     """
     files = sorted((Path(path) for path in paths), key=_natural)
     if not files:
-        raise InputError("a series of TIFF files needs at least one file")
-    with open_stack(files[0]) as first:
-        shape, dtype = first.shape, first.dtype
-        pixel_size_nm, camera_hint = first.pixel_size_nm, first.camera_hint
-    starts = [0]
+        raise InputError("a movie of several files needs at least one")
+    parts, starts, known = list[Path](), [0], set[Path]()
     for path in files:
-        with open_stack(path) as stack:
+        if path.absolute() in known:
+            continue
+        with open_one(path) as stack:
+            if not parts:
+                shape, dtype = stack.shape, stack.dtype
+                about = stack.pixel_size_nm, stack.camera_hint, stack.exposure_ms
             if stack.shape[1:] != shape[1:] or stack.dtype != dtype:
                 raise InputError(
                     f"{path} has frames of {stack.shape[1:]} {stack.dtype}, but the first file of "
                     f"the series, {files[0]}, has {shape[1:]} {dtype}; one movie has one size"
                 )
             starts.append(starts[-1] + len(stack))
+            parts.append(path)
+            known.update(file.absolute() for file in stack.files)
+    pixel_size_nm, camera_hint, exposure_ms = about
     opened: OrderedDict[int, FrameStack] = OrderedDict()
     lock = threading.Lock()
 
     def part(i: int) -> FrameStack:
         if i not in opened:
-            opened[i] = open_stack(files[i])
+            opened[i] = open_one(parts[i])
             while len(opened) > _KEPT_OPEN:
                 opened.popitem(last=False)[1].close()
         opened.move_to_end(i)
@@ -58,7 +66,7 @@ def open_series(paths: Sequence[str | Path]) -> FrameStack:
         pieces = [np.empty((0, roi.y1 - roi.y0, roi.x1 - roi.x0), dtype)]
         first = int(np.searchsorted(starts, start, side="right")) - 1
         with lock:  # the viewer and a running job read the same movie
-            for i in range(first, len(files)):
+            for i in range(first, len(parts)):
                 if starts[i] >= stop:
                     break
                 begin, end = max(start, starts[i]), min(stop, starts[i + 1])
@@ -67,8 +75,8 @@ def open_series(paths: Sequence[str | Path]) -> FrameStack:
 
     def fingerprint() -> str:
         digest = hashlib.sha256()
-        for path in files:
-            with open_stack(path) as stack:
+        for path in parts:
+            with open_one(path) as stack:
                 digest.update(stack.fingerprint().encode())
         return digest.hexdigest()
 
@@ -85,6 +93,8 @@ def open_series(paths: Sequence[str | Path]) -> FrameStack:
         close=close,
         pixel_size_nm=pixel_size_nm,
         camera_hint=camera_hint,
+        exposure_ms=exposure_ms,
+        files=sorted(known),
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -13,6 +14,9 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.settings import Roi
 
 DTYPES = ("uint8", "uint16", "uint32", "int16", "int32", "float32", "float64")
+# What a damaged or hostile header promises is refused before memory is asked for: no camera has
+# so many pixels, and no movie so many frames.
+MOST_PIXELS, MOST_FRAMES = 2**28, 2**24
 
 # (start, stop, roi) -> (stop - start, roi height, roi width) in native byte order, owned by caller
 Loader = Callable[[int, int, Roi], np.ndarray]
@@ -35,7 +39,7 @@ class ArrayLike(Protocol):
 class FrameStack:
     """Camera frames (T, Y, X) that are read when asked for.
 
-    Made by ``open_stack`` or ``FrameStack.from_array``.
+    Made by ``open_movie`` or ``FrameStack.from_array``.
 
     Attributes
     ----------
@@ -49,6 +53,10 @@ class FrameStack:
         From the metadata; None where they do not say.
     camera_hint
         Camera parameters found in the metadata (offset, gain, ...); empty where there are none.
+    exposure_ms
+        Exposure time of a frame, from the metadata; None where they do not say.
+    files
+        The files that hold the frames; empty for arrays and for folders of chunks.
     """
 
     def __init__(
@@ -62,17 +70,20 @@ class FrameStack:
         close: Callable[[], None] = lambda: None,
         pixel_size_nm: float | None = None,
         camera_hint: Mapping[str, float] | None = None,
+        exposure_ms: float | None = None,
+        files: Sequence[Path] = (),
     ) -> None:
         self.source = source
         self.shape = shape
         self.dtype = check_dtype(dtype, source)
         self.pixel_size_nm = pixel_size_nm
         self.camera_hint = dict(camera_hint or {})
+        self.exposure_ms = exposure_ms
+        self.files = tuple(files)
         self._load = load
         self._fingerprint = fingerprint
         self._close = close
-        if 0 in shape:
-            raise InputError(f"{source} is empty: its frames have the shape {shape} (T, Y, X)")
+        check_size(shape, source)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -181,6 +192,18 @@ class FrameStack:
             fingerprint=fingerprint,
             pixel_size_nm=pixel_size_nm,
             camera_hint=camera_hint,
+        )
+
+
+def check_size(shape: tuple[int, int, int], source: str) -> None:
+    """Raise InputError if frames (T, Y, X) are empty, or more or larger than cameras make them."""
+    n_frames, height, width = shape
+    if min(shape) < 1:
+        raise InputError(f"{source} is empty: its frames have the shape {shape} (T, Y, X)")
+    if height * width > MOST_PIXELS or n_frames > MOST_FRAMES:
+        raise InputError(
+            f"{source} promises {n_frames} frames of {height} x {width} pixels; allowed are "
+            f"{MOST_FRAMES} frames of {MOST_PIXELS} pixels: the file is damaged, or no movie"
         )
 
 

@@ -1,25 +1,22 @@
 """TIFF, BigTIFF, OME-TIFF and ImageJ stacks as a ``FrameStack``.
 
-Nothing is memory-mapped: mapped pages count as resident, so that memory would grow with the
-length of the movie. Uncompressed frames are read from their offsets, all others page by page.
+Uncompressed frames are read from their offsets, all others page by page.
 """
 
-import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import tifffile
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.frames.loaders import (
-    one_line,
-    page_loader,
-    quiet_tifffile,
-    raw_loader,
-    truncated,
+from napari_smlm_diffusion.frames.files import check_file, fingerprint, one_line, truncated
+from napari_smlm_diffusion.frames.loaders import page_loader, quiet_tifffile, raw_loader
+from napari_smlm_diffusion.frames.metadata import (
+    camera_hint,
+    exposure_ms,
+    pixel_size_nm,
+    promised_pixels,
 )
-from napari_smlm_diffusion.frames.metadata import camera_hint, pixel_size_nm, promised_pixels
-from napari_smlm_diffusion.frames.stack import FrameStack, check_dtype, stack_shape
+from napari_smlm_diffusion.frames.stack import FrameStack, check_dtype, check_size, stack_shape
 
 
 def open_stack(path: str | Path) -> FrameStack:
@@ -35,7 +32,7 @@ def open_stack(path: str | Path) -> FrameStack:
         different shape, or pixels of a type that no camera gives. One sentence that names the file.
     """
     path = Path(path)
-    _check_file(path)
+    check_file(path)
     with quiet_tifffile():
         try:
             tif = tifffile.TiffFile(path)
@@ -55,20 +52,6 @@ def open_stack(path: str | Path) -> FrameStack:
             ) from error
 
 
-def _check_file(path: Path) -> None:
-    try:
-        if path.is_dir():
-            raise InputError(f"{path} is a folder; give the TIFF file itself")
-        if not path.exists():
-            raise InputError(f"{path} does not exist")
-        if path.stat().st_size == 0:
-            raise InputError(f"{path} is empty (0 bytes)")
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
-
-
 def _open(tif: tifffile.TiffFile, path: Path) -> FrameStack:
     _check_page_chain(tif, path)
     series = _the_series(tif, path)
@@ -86,7 +69,8 @@ def _open(tif: tifffile.TiffFile, path: Path) -> FrameStack:
         )
     shape, _ = stack_shape(axes, series.shape, str(path))
     dtype = check_dtype(series.dtype, str(path))
-    hint, pixel = camera_hint(tif), pixel_size_nm(tif)
+    check_size(shape, str(path))
+    hint, pixel, exposure = camera_hint(tif), pixel_size_nm(tif), exposure_ms(tif)
 
     files, load = raw_loader(series, shape, path)
     if load is not None:
@@ -99,10 +83,12 @@ def _open(tif: tifffile.TiffFile, path: Path) -> FrameStack:
         shape,
         dtype,
         load,
-        fingerprint=lambda: _fingerprint(files),
+        fingerprint=lambda: fingerprint(files),
         close=tif.close,
         pixel_size_nm=pixel,
         camera_hint=hint,
+        exposure_ms=exposure,
+        files=files,
     )
 
 
@@ -142,15 +128,3 @@ def _the_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
             truncated(path, f"its header promises {promised} pixels, {held} are there")
         )
     return series
-
-
-def _fingerprint(files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        size = path.stat().st_size
-        digest.update(str(size).encode())
-        with path.open("rb") as f:
-            digest.update(f.read(2**20))
-            f.seek(max(0, size - 2**20))
-            digest.update(f.read(2**20))
-    return digest.hexdigest()

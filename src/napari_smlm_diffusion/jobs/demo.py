@@ -8,7 +8,7 @@ import pandas as pd
 
 from napari_smlm_diffusion.evaluation.metrics import evaluate
 from napari_smlm_diffusion.evaluation.report import Evaluation
-from napari_smlm_diffusion.frames import open_stack
+from napari_smlm_diffusion.frames import open_movie
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.folder import localize_to_folder
 from napari_smlm_diffusion.jobs.movie import write_movie
@@ -51,7 +51,7 @@ def demo(
     movie = simulate(movie_settings)
     write_movie(movie, folder)
     settings = settings.model_copy(update={"psf_sigma_nm": movie_settings.psf_sigma_nm})
-    with open_stack(folder / "movie.tif") as stack:
+    with open_movie(folder / "movie.tif") as stack:
         plan = prepare(stack, settings)
         tables = []
         store = RunStore.create(folder, identity(plan, folder / "movie.tif"))

@@ -13,7 +13,7 @@ from napari_smlm_diffusion.simulation.movie import Movie
 def write_movie(movie: Movie, folder: Path) -> None:
     """Write ``movie.tif`` (axes TYX), ``truth.csv`` and ``settings.json``.
 
-    Pixel size and camera are in the TIFF's description, so that `frames.open_stack` knows them;
+    Pixel size and camera are in the TIFF's description, so that `frames.open_movie` knows them;
     maps of an sCMOS camera are in ``settings.json`` only.
 
     Raises

@@ -1,15 +1,18 @@
 """What a user sets to localize a movie: at once the form, the options and the saved JSON."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.frames.raw import RawLayout, raw_dtype
 from napari_smlm_diffusion.settings import Settings
 
 # Settings that may differ when a run goes on: they change no byte of its results.
 FREE = ("device", "batch", "threads", "strict")
 
+_Length = Annotated[int, Field(gt=0)]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -150,3 +153,39 @@ class LocalizeSettings(Settings):
         json_schema_extra={"unit": "N"},
     )
     strict: bool = Field(False, title="Strict", description="take warnings for errors")
+    raw_shape: tuple[_Length, _Length, _Length] | None = Field(
+        None,
+        title="Raw shape",
+        description="frames, rows and columns of a raw binary movie, where no sidecar says them",
+        json_schema_extra={"unit": "TxYxX"},
+    )
+    raw_dtype: str | None = Field(
+        None,
+        title="Raw type",
+        description="type of its pixels as numpy names it; uint16 is little-endian, >u2 big-endian",
+        json_schema_extra={"unit": "TYPE"},
+    )
+    raw_offset: int = Field(
+        0,
+        ge=0,
+        title="Raw offset",
+        description="bytes before its first frame",
+        json_schema_extra={"unit": "BYTES"},
+    )
+
+    @field_validator("raw_dtype")
+    @classmethod
+    def _known_type(cls, name: str | None) -> str | None:
+        try:
+            if name is not None:
+                raw_dtype(name)
+        except InputError as error:
+            raise ValueError(f"is wrong: {error}") from error
+        return name
+
+    @property
+    def raw_layout(self) -> RawLayout | None:
+        """Layout of a raw binary movie, if any of it was given."""
+        if self.raw_shape is None and self.raw_dtype is None and not self.raw_offset:
+            return None
+        return RawLayout(self.raw_shape, self.raw_dtype, self.raw_offset)

@@ -20,6 +20,9 @@ from napari_smlm_diffusion.widgets.notices import reported
 from napari_smlm_diffusion.widgets.preferences import preferences
 from napari_smlm_diffusion.widgets.work import Latest, tell
 
+# A folder is dropped on the window instead.
+MOVIES = ("*.tif", "*.tiff", "*.btf", "*.tf8", "*.nd2", "*.czi", "*.dax", "*.raw", "*.npy")
+
 
 class MovieForm(QWidget):
     """The row that chooses a movie. Its `microscope` is a form of its own, placed by the owner.
@@ -53,7 +56,7 @@ class MovieForm(QWidget):
         self.choice = combo("The layer with the camera frames, (T, Y, X), in counts (ADU).")
         self.choice.setPlaceholderText("open a movie, or choose its layer")
         self.open = QPushButton("Open…")
-        self.open.setToolTip("Open a movie: a TIFF file, or several that follow each other.")
+        self.open.setToolTip("Open a movie: a file, or several that follow each other.")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(QLabel("Frames"))
@@ -149,7 +152,7 @@ class MovieForm(QWidget):
     @reported
     def _on_open(self) -> None:
         paths, _ = QFileDialog.getOpenFileNames(
-            self, "Open a movie", "", "Movie (*.tif *.tiff *.btf *.tf8);;All files (*)"
+            self, "Open a movie", "", f"Movie ({' '.join(MOVIES)});;All files (*)"
         )
         if paths:
             self.open_files(paths)

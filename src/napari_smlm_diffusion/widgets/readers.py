@@ -11,7 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.frames import open_series, open_stack
+from napari_smlm_diffusion.frames import open_movie
+from napari_smlm_diffusion.frames.folder import is_movie_folder, is_zarr
+from napari_smlm_diffusion.frames.movie import kind_by_content, kind_of
+from napari_smlm_diffusion.frames.sidecars import read_sidecar
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.images import is_density, read_image
@@ -26,12 +29,10 @@ from napari_smlm_diffusion.widgets.preferences import preferences
 Paths = str | Sequence[str]
 Reader = Callable[[Paths], list[LayerTuple]]
 
-_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIFF
-
 
 def get_frames_reader(path: Paths) -> Reader | None:
-    """Reader of a movie in a TIFF file, or in several, and of our images of densities."""
-    return read_frames if all(map(_is_tiff, _as_list(path))) else None
+    """Reader of a movie in a file, or in several, and of our images of densities."""
+    return read_frames if all(map(_is_movie, _as_list(path))) else None
 
 
 def get_table_reader(path: Paths) -> Reader | None:
@@ -40,13 +41,13 @@ def get_table_reader(path: Paths) -> Reader | None:
 
 
 def get_folder_reader(path: Paths) -> Reader | None:
-    """Reader of a run's folder, or of a folder with nothing but the TIFF files of one movie."""
+    """Reader of a run's folder, or of a folder with nothing but one movie."""
     folders = [Path(one) for one in _as_list(path)]
     if len(folders) != 1 or not folders[0].is_dir():
         return None
     if (folders[0] / "run.json").is_file():
         return read_run
-    return read_series_folder if _series_in(folders[0]) else None
+    return read_movie_folder if _holds_movie(folders[0]) else None
 
 
 def read_frames(path: Paths) -> list[LayerTuple]:
@@ -60,8 +61,7 @@ def read_frames(path: Paths) -> list[LayerTuple]:
     paths = _as_list(path)
     if len(paths) == 1 and is_density(paths[0]):
         return [density_file_layer(read_image(paths[0]))]
-    stack = open_stack(paths[0]) if len(paths) == 1 else open_series(paths)
-    return [stack_layer(stack, _name(paths[0]))]
+    return [stack_layer(open_movie(paths), _name(paths[0]))]
 
 
 def read_tables(path: Paths) -> list[LayerTuple]:
@@ -98,8 +98,8 @@ def read_run(path: Paths) -> list[LayerTuple]:
     return layers
 
 
-def read_series_folder(path: Paths) -> list[LayerTuple]:
-    """Return the layer of a movie whose frames are the TIFF files of a folder.
+def read_movie_folder(path: Paths) -> list[LayerTuple]:
+    """Return the layer of a movie that is a folder: TIFF files, NDTiff or zarr.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def read_series_folder(path: Paths) -> list[LayerTuple]:
         If a file is damaged or its frames do not fit the others.
     """
     folder = Path(_as_list(path)[0])
-    return [stack_layer(open_series(_series_in(folder)), folder.name)]
+    return [stack_layer(open_movie(folder), _name(str(folder)))]
 
 
 def _dataset(path: Path) -> Dataset:
@@ -142,21 +142,25 @@ def _of_run(dataset: Dataset, path: Path) -> Dataset:
     return replace(dataset, provenance={"run": record}, frame_shape=(frames, height, width))
 
 
-def _series_in(folder: Path) -> list[Path]:
-    """All files of a folder if they are TIFF files, at least two of them, else nothing."""
-    files = [file for file in folder.iterdir() if not file.name.startswith(".")]
-    tiff = [file for file in files if file.suffix.lower() in (".tif", ".tiff")]
-    # A text file with the settings of the acquisition may lie beside them.
-    other = [file for file in files if file not in tiff and file.suffix.lower() != ".txt"]
-    return tiff if len(tiff) > 1 and not other and _is_tiff(tiff[0]) else []
-
-
-def _is_tiff(path: str | Path) -> bool:
-    try:
-        with Path(path).open("rb") as handle:
-            return handle.read(4) in _TIFF_MAGIC
-    except OSError:
+def _holds_movie(folder: Path) -> bool:
+    if not is_zarr(folder):
+        return is_movie_folder(folder)
+    try:  # napari opens every zarr itself: only those that are movies are ours
+        open_movie(folder).close()
+    except InputError:
         return False
+    return True
+
+
+def _is_movie(name: str) -> bool:
+    """Whether a file is a movie; a raw binary is one only with something that says its layout."""
+    path = Path(name)
+    if kind_of(path) != "raw":
+        return kind_by_content(path) is not None
+    try:
+        return read_sidecar(path) is not None
+    except InputError:
+        return True  # a damaged one: reading it says what is wrong
 
 
 def _as_list(path: Paths) -> list[str]:

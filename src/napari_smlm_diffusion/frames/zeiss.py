@@ -1,0 +1,106 @@
+"""Movies of Zeiss's ZEN (.czi), through Zeiss's own library.
+
+pylibCZIrw reads one plane, or a part of it, at a time, and writes files to test it with. (czifile
+reads grown files whole, and needs a newer Python than this package.)
+"""
+
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.frames.extras import extra
+from napari_smlm_diffusion.frames.files import fingerprint, one_line
+from napari_smlm_diffusion.frames.metadata import believable_pixel_nm, to_float
+from napari_smlm_diffusion.frames.stack import FrameStack, check_size, stack_shape
+from napari_smlm_diffusion.settings import Roi
+
+_TYPES = {"Gray8": "u1", "Gray16": "u2", "Gray32Float": "f4"}
+
+
+def open_czi(path: Path) -> FrameStack:
+    """Open a CZI file: grey, with exactly one of its axes (time, z, channel, ...) longer than one.
+
+    Raises
+    ------
+    InputError
+        If pylibCZIrw is not installed, or the file is damaged or no movie of one camera.
+    """
+    library = extra("pylibCZIrw.czi", "czi", path)
+    try:
+        file = library.CziReader(str(path))
+    except Exception as error:  # the library's own, and RuntimeError
+        raise InputError(
+            f"{path} is not a CZI file that can be read ({one_line(error)})"
+        ) from error
+    try:
+        return _open(file, path)
+    except InputError:
+        file.close()
+        raise
+    except Exception as error:
+        file.close()
+        raise InputError(
+            f"{path} is a damaged CZI file or of an unknown kind ({one_line(error)})"
+        ) from error
+
+
+def _open(file: Any, path: Path) -> FrameStack:
+    box = file.total_bounding_box_no_pyramid
+    types = {str(kind) for kind in file.pixel_types.values()}
+    if len(types) != 1 or not types <= set(_TYPES):
+        raise InputError(
+            f"{path} has pixels of type {', '.join(sorted(types)) or 'none'}; camera frames are "
+            f"{', '.join(_TYPES)}: save one grey channel"
+        )
+    scenes = file.scenes_bounding_rectangle_no_pyramid
+    if len(scenes) > 1:
+        raise InputError(f"{path} holds {len(scenes)} scenes; save the one to localize by itself")
+    # Y and X say the place on the stage as well.
+    (y0, y1), (x0, x1) = box["Y"], box["X"]
+    axes = [axis for axis in box if axis not in "YX"]
+    lengths = [box[axis][1] - box[axis][0] for axis in axes]
+    shape, long = stack_shape([*axes, "Y", "X"], (*lengths, y1 - y0, x1 - x0), str(path))
+    check_size(shape, str(path))
+    dtype = np.dtype(_TYPES[types.pop()])
+    first = {axis: box[axis][0] for axis in axes}
+    lock = threading.Lock()
+
+    def load(start: int, stop: int, roi: Roi) -> np.ndarray:
+        size = (roi.y1 - roi.y0, roi.x1 - roi.x0)
+        out = np.empty((stop - start, *size), dtype)
+        for i in range(start, stop):
+            plane = dict(first)
+            if long is not None:
+                plane[axes[long]] += i
+            try:
+                with lock:
+                    image = file.read(roi=(x0 + roi.x0, y0 + roi.y0, size[1], size[0]), plane=plane)
+            except Exception as error:
+                raise InputError(
+                    f"{path}: frame {i} (from 0) cannot be decoded ({one_line(error)})"
+                ) from error
+            out[i - start] = image.reshape(size)
+        return out
+
+    load(0, 1, Roi(0, shape[1], 0, shape[2]))  # found to be damaged before work starts
+    text = file.raw_metadata
+    return FrameStack(
+        str(path),
+        shape,
+        dtype,
+        load,
+        fingerprint=lambda: fingerprint([path]),
+        close=file.close,
+        pixel_size_nm=believable_pixel_nm(*(_distance(text, axis) for axis in "XY")),
+        files=[path],
+    )
+
+
+def _distance(text: str, axis: str) -> float:
+    """Edge of a pixel in nm; the file has metres. Without an XML parser on a file from anywhere."""
+    found = re.search(rf'<Distance\s+Id="{axis}"[^>]*>\s*<Value>([^<]*)</Value>', text)
+    return 1e9 * to_float(found[1] if found else None)
