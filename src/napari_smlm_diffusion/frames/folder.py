@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.frames.ndtiff import ndtiff_index, open_ndtiff
 from napari_smlm_diffusion.frames.series import open_series
 from napari_smlm_diffusion.frames.stack import FrameStack
 
@@ -26,8 +27,6 @@ def open_folder(folder: Path) -> FrameStack:
 
         return open_zarr(folder)
     if (index := ndtiff_index(folder)) is not None:
-        from napari_smlm_diffusion.frames.ndtiff import open_ndtiff
-
         return open_ndtiff(index)
     files = tiff_files(folder)
     if not files:
@@ -57,15 +56,6 @@ def is_movie_folder(folder: Path) -> bool:
 def is_zarr(folder: Path) -> bool:
     """Whether a folder is an array or a group of zarr."""
     return any((folder / name).is_file() for name in _ZARR_FILES)
-
-
-def ndtiff_index(folder: Path) -> Path | None:
-    """Index of the NDTiff dataset in a folder, at full resolution; None where there is none."""
-    # With several resolutions the full one has a folder of its own.
-    for index in (folder / "NDTiff.index", folder / "Full resolution" / "NDTiff.index"):
-        if index.is_file():
-            return index
-    return None
 
 
 def tiff_files(folder: Path) -> list[Path]:

@@ -13,7 +13,8 @@ import tifffile
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames.contiguous import offset_loader, regular_offsets
 from napari_smlm_diffusion.frames.files import one_line, truncated
-from napari_smlm_diffusion.frames.stack import Loader
+from napari_smlm_diffusion.frames.stack import MOST_PIXELS, Loader
+from napari_smlm_diffusion.frames.tiff_strips import check_strips, unpacker
 from napari_smlm_diffusion.settings import Roi
 
 
@@ -65,6 +66,12 @@ def page_loader(
                         f"but the file has {size}",
                     )
                 )
+    if pages[0].size > MOST_PIXELS:
+        raise InputError(
+            f"{path} has pages of {pages[0].size} pixels, but at most {MOST_PIXELS} are read at "
+            "once; save it with one frame to a page"
+        )
+    unpack = unpacker(int(pages[0].compression))
     lock = threading.Lock()  # one file position for all threads
     native = np.dtype(series.dtype).newbyteorder("=")
 
@@ -76,7 +83,11 @@ def page_loader(
             if was_closed:
                 fh.open()  # the other files of a movie in several files
             try:
+                if unpack is not None:
+                    check_strips(page, unpack)
                 return np.asarray(page.asarray(maxworkers=1)).reshape(per_page, height, width)
+            except InputError as error:
+                raise InputError(f"{path}: page {i} (from 0) {error}") from None
             except Exception as error:
                 hint = ""
                 if "imagecodecs" in str(error):

@@ -41,6 +41,15 @@ class _Entry(NamedTuple):
     about_length: int
 
 
+def ndtiff_index(folder: Path) -> Path | None:
+    """Index of the NDTiff dataset in a folder, at full resolution; None where there is none."""
+    # With several resolutions the full one has a folder of its own.
+    for index in (folder / "NDTiff.index", folder / "Full resolution" / "NDTiff.index"):
+        if index.is_file():
+            return index
+    return None
+
+
 def open_ndtiff(index: Path) -> FrameStack:
     """Open the dataset of an ``NDTiff.index``; its frames in the order of time, or of its one axis.
 

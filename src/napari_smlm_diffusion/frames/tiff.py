@@ -4,10 +4,13 @@ Uncompressed frames are read from their offsets, all others page by page.
 """
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import tifffile
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.frames.contiguous import offset_loader
 from napari_smlm_diffusion.frames.files import check_file, fingerprint, one_line, truncated
 from napari_smlm_diffusion.frames.loaders import page_loader, quiet_tifffile, raw_loader
 from napari_smlm_diffusion.frames.metadata import (
@@ -16,7 +19,16 @@ from napari_smlm_diffusion.frames.metadata import (
     pixel_size_nm,
     promised_pixels,
 )
-from napari_smlm_diffusion.frames.stack import FrameStack, check_dtype, check_size, stack_shape
+from napari_smlm_diffusion.frames.ndtiff import ndtiff_index, open_ndtiff
+from napari_smlm_diffusion.frames.stack import (
+    FrameStack,
+    Loader,
+    check_dtype,
+    check_size,
+    stack_shape,
+)
+from napari_smlm_diffusion.frames.tiff_chain import plain_offsets, read_chain
+from napari_smlm_diffusion.frames.tiff_promises import check_promises
 
 
 def open_stack(path: str | Path) -> FrameStack:
@@ -41,6 +53,9 @@ def open_stack(path: str | Path) -> FrameStack:
                 f"{path} is not a TIFF file that can be read ({one_line(error)})"
             ) from error
         try:
+            if tif.is_ndtiff and (index := ndtiff_index(path.parent)) is not None:
+                tif.close()
+                return open_ndtiff(index)
             return _open(tif, path)
         except InputError:
             tif.close()
@@ -53,26 +68,23 @@ def open_stack(path: str | Path) -> FrameStack:
 
 
 def _open(tif: tifffile.TiffFile, path: Path) -> FrameStack:
-    _check_page_chain(tif, path)
-    series = _the_series(tif, path)
-    # The unsqueezed axes carry an S of length one for every grey image, so ask the squeezed ones.
-    axes = list(series.axes)
-    if "S" in axes:
-        raise InputError(
-            f"{path} is a colour image (RGB, axes {series.axes} of {series.shape}); "
-            "camera frames are grey: convert it or save one channel"
-        )
-    if axes[-2:] != ["Y", "X"] and len(axes) >= 2:
-        raise InputError(
-            f"{path} has axes {series.axes} of {series.shape}, which do not end in rows and "
-            "columns (YX); save it with the frames as the last two axes"
-        )
-    shape, _ = stack_shape(axes, series.shape, str(path))
-    dtype = check_dtype(series.dtype, str(path))
-    check_size(shape, str(path))
+    chain = read_chain(tif, path)
+    check_promises(tif, path)
     hint, pixel, exposure = camera_hint(tif), pixel_size_nm(tif), exposure_ms(tif)
-
-    files, load = raw_loader(series, shape, path)
+    offsets = plain_offsets(chain, tif)
+    if offsets is not None:
+        first: Any = tif.pages.first
+        shape = (len(offsets), *first.shape)
+        dtype = np.dtype(tif.byteorder + first.dtype.char)
+        check_dtype(dtype, str(path))
+        files = [path]
+        load: Loader | None = offset_loader(
+            files, np.zeros(len(offsets), np.intp), offsets, shape, dtype
+        )
+    else:
+        series, shape = _movie_series(tif, path)
+        dtype = check_dtype(series.dtype, str(path))
+        files, load = raw_loader(series, shape, path)
     if load is not None:
         # Offsets are all that is needed: the directory of a long movie is large, let it go.
         tif.close()
@@ -92,22 +104,26 @@ def _open(tif: tifffile.TiffFile, path: Path) -> FrameStack:
     )
 
 
-def _check_page_chain(tif: tifffile.TiffFile, path: Path) -> None:
-    """Raise if the list of pages does not end in a zero: tifffile forgives one that breaks off."""
-    n_pages = len(tif.pages)
-    end = tif.pages.next_page_offset
-    if n_pages and end is not None:
-        fh = tif.filehandle
-        fh.seek(end)
-        pointer = fh.read(tif.tiff.offsetsize)
-        if len(pointer) == tif.tiff.offsetsize and not any(pointer):
-            return
+def _movie_series(
+    tif: tifffile.TiffFile, path: Path
+) -> tuple[tifffile.TiffPageSeries, tuple[int, int, int]]:
+    """Return the one image of the file and its shape (T, Y, X)."""
+    series = _the_series(tif, path)
+    # The unsqueezed axes carry an S of length one for every grey image, so ask the squeezed ones.
+    axes = list(series.axes)
+    if "S" in axes:
         raise InputError(
-            f"{path} is truncated or damaged: its list of pages breaks off after {n_pages}; "
-            "copy it again from where it was acquired"
+            f"{path} is a colour image (RGB, axes {series.axes} of {series.shape}); "
+            "camera frames are grey: convert it or save one channel"
         )
-    if n_pages == 0:
-        raise InputError(f"{path} is truncated or empty: it holds no image")
+    if axes[-2:] != ["Y", "X"] and len(axes) >= 2:
+        raise InputError(
+            f"{path} has axes {series.axes} of {series.shape}, which do not end in rows and "
+            "columns (YX); save it with the frames as the last two axes"
+        )
+    shape, _ = stack_shape(axes, series.shape, str(path))
+    check_size(shape, str(path))
+    return series, shape
 
 
 def _the_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
