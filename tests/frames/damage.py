@@ -36,7 +36,19 @@ SECONDS = 20
 MEGABYTES = 768
 _EXTREME = [0, 1, 2, 7, 255, 2**15, 2**16 - 1, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1]
 _TEXT = (".json", ".yaml", ".inf", ".txt", ".zarray", ".zattrs", ".zgroup")
-_WORDS = ["-1", "0", "1e400", "NaN", "null", "[]", "{}", "1000000000000", '"x"', "../..", "9" * 5000]
+_WORDS = [
+    "-1",
+    "0",
+    "1e400",
+    "NaN",
+    "null",
+    "[]",
+    "{}",
+    "1000000000000",
+    '"x"',
+    "../..",
+    "9" * 5000,
+]
 
 
 def damaged(rng: np.random.Generator, data: bytes, text: bool) -> bytes:

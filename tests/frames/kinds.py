@@ -5,7 +5,6 @@ A writer takes an empty folder and frames (T, Y, X), and returns what `open_movi
 
 import json
 import struct
-
 from importlib import import_module
 from unittest import SkipTest
 

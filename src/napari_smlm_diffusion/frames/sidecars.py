@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.frames.files import head, one_line, read_text
+from napari_smlm_diffusion.frames.files import head, read_text
 from napari_smlm_diffusion.frames.metadata import (
     believable_ms,
     believable_pixel_nm,
@@ -29,6 +28,7 @@ from napari_smlm_diffusion.frames.micromanager import first_object
 _LONGEST = 4 * 2**20
 # Micro-Manager tells of every frame, in megabytes; the first frame comes within these bytes.
 _START = 2**18
+_YAML_LINE = re.compile(r"^([A-Za-z][\w. ]*):[ \t]+(\S.*?)[ \t]*$", re.MULTILINE)
 _STORM_TYPE = re.compile(r"^(\d{1,2}) bit (integer|float).*\b(big|little) endian")
 
 
@@ -85,24 +85,13 @@ def _candidates(path: Path) -> list[tuple[str, Callable[[Path], Sidecar]]]:
     return [(f"{path.stem}.yaml", _of_picasso), (f"{bare}_metadata.txt", _of_micromanager)]
 
 
-class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML without merge keys, of which a few lines can make gigabytes."""
-
-    def flatten_mapping(self, node: Any) -> None:
-        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
-            raise yaml.YAMLError("merge keys (<<) are not allowed here")
-
-
 def _of_picasso(path: Path) -> Sidecar:
-    text = read_text(path, _LONGEST)
-    try:
-        info = next(iter(yaml.load_all(text, _PlainLoader)))
-    except Exception as error:  # beside YAMLError: RecursionError, ValueError of huge numbers
-        raise InputError(f"{path} is no YAML that can be read ({one_line(error)})") from error
-    if not isinstance(info, dict):
-        raise InputError(f"{path} holds no description of a movie (keys Frames, Height, Width)")
+    # Of the YAML only the lines at its top level are read: its parser takes hours for a few
+    # kilobytes of brackets, and more than the memory for a few lines that refer to each other.
+    first = read_text(path, _LONGEST).removeprefix("---").partition("\n---")[0]
+    info = {key: value.strip("'\"") for key, value in _YAML_LINE.findall(first)}
     order = info.get("Byte Order")
-    kind = str(info.get("Data Type", ""))
+    kind = info.get("Data Type", "")
     if order not in ("<", ">", None) or not kind:
         raise InputError(
             f"{path}: 'Byte Order' must be '<' or '>' and 'Data Type' that of a pixel, "
