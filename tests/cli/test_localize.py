@@ -11,7 +11,9 @@ import pytest
 import tifffile
 
 from napari_smlm_diffusion.cli import main
+from napari_smlm_diffusion.frames import RawLayout
 from napari_smlm_diffusion.jobs import chunks
+from napari_smlm_diffusion.jobs.settings import LocalizeSettings
 from napari_smlm_diffusion.results import run_store
 from napari_smlm_diffusion.results.formats import thunderstorm
 from napari_smlm_diffusion.results.images import read_image
@@ -291,3 +293,34 @@ def test_other_peoples_movies_run(name, arguments, localize, data_dir):
     folder = localize("out", *arguments.split(), "--frames", "0:10", movie=data_dir / name)
     assert record(folder)["frames_done"] == 10
     assert set(table(folder)["frame"]) <= set(range(1, 11))
+
+
+def test_a_raw_binary_gives_the_same_molecules_as_the_tiff(localize, movie_file, tmp_path):
+    raw = tmp_path / "movie.bin"
+    raw.write_bytes(tifffile.imread(movie_file).astype(">u2").tobytes())
+    shape, camera = "24x28x36", ("--offset", "100", "--gain", "0.5", "--qe", "0.9")
+    camera += ("--read-noise", "1.5", "--pixel-size", "100")
+    layout = ("--raw-shape", shape, "--raw-dtype", ">u2")
+    same = localize("tiff", *GIVEN)
+    folder = localize("raw", *GIVEN, *camera, *layout, movie=raw)
+    assert (folder / "localizations.csv").read_bytes() == (same / "localizations.csv").read_bytes()
+    # The record is enough to do it again.
+    settings = record(folder)["settings"]
+    assert settings["raw_shape"] == [24, 28, 36]
+    assert settings["raw_dtype"] == ">u2"
+    assert LocalizeSettings(**settings).raw_layout == RawLayout((24, 28, 36), ">u2")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--raw-shape", "24x28"), "--raw-shape"),
+        (("--raw-shape", "24x0x36"), "--raw-shape"),
+        (("--raw-dtype", "u3"), "--raw-dtype is wrong: 'u3' is no type of pixels"),
+        (("--raw-offset", "-1"), "--raw-offset must be greater than or equal to 0"),
+        (("--raw-dtype", "u2"), "is a TIFF file, which says its own layout"),
+    ],
+)
+def test_a_raw_layout_that_cannot_be(options, message, localize, capsys):
+    localize("out", *options, code=2)
+    assert message in capsys.readouterr().err

@@ -180,6 +180,62 @@ def czi(folder, frames):
     return folder / "movie.czi"
 
 
+def nd2(folder, frames):
+    """By hand, since there is no free writer: attributes, one channel, a loop over time, frames."""
+    need("nd2")
+    n, height, width = frames.shape
+    attributes = {
+        "uiWidth": width, "uiWidthBytes": width * frames.itemsize, "uiHeight": height, "uiComp": 1,
+        "uiBpcInMemory": 8 * frames.itemsize, "uiBpcSignificant": 8 * frames.itemsize,
+        "uiSequenceCount": n, "uiTileWidth": width, "uiTileHeight": height, "eCompression": 2,
+    }  # fmt: skip
+    plane = {"uiCompCount": 1, "uiSampleIndex": 0, "sDescription": "a", "uiColor": 255}
+    plane["pFluorescentProbe"] = {"m_uiColor": 255}
+    about = {
+        "bCalibrated": 1, "dCalibration": 0.108, "dAspect": 1.0, "ePictureXAxis": 1,
+        "ePictureYAxis": 1, "sPicturePlanes": {"uiCount": 1, "sPlaneNew": {"a0": plane}},
+    }  # fmt: skip
+    times = {"uiCount": n, "dStart": 0.0, "dPeriod": 30.0, "dDuration": 30.0 * n}
+    loop = {"eType": 1, "uLoopPars": times, "uiLoopSize": n}
+    chunks = {
+        "ImageAttributesLV!": _lv({"SLxImageAttributes": attributes}),
+        "ImageMetadataSeqLV|0!": _lv({"SLxPictureMetadata": about}),
+        "ImageMetadataLV!": _lv({"SLxExperiment": loop}),
+    }
+    # A time before the pixels; frames begin at a round place.
+    chunks |= {f"ImageDataSeq|{t}!": bytes(8) + frames[t].tobytes() for t in range(n)}
+    data = _chunk(b"ND2 FILE SIGNATURE CHUNK NAME01!", b"Ver3.0".ljust(64, b"\0"), 32)
+    index = b""
+    for name, content in chunks.items():
+        index += name.encode() + struct.pack("<QQ", len(data), len(content))
+        data += _chunk(name.encode(), content)
+    end = struct.pack("<32sQ", b"ND2 CHUNK MAP SIGNATURE 0000001!", len(data))
+    data += _chunk(b"ND2 FILEMAP SIGNATURE NAME 0001!", index + end)
+    (folder / "movie.nd2").write_bytes(data)
+    return folder / "movie.nd2"
+
+
+def _chunk(name, content, room=4072):
+    return struct.pack("<IIQ", 0x0ABECEDA, room, len(content)) + name.ljust(room, b"\0") + content
+
+
+def _lv(values):
+    """Items of Nikon's "lite variant": type, name, value; levels count and measure theirs."""
+    out = b""
+    for name, value in values.items():
+        kind = {int: 3, float: 6, str: 8, dict: 11}[type(value)]
+        head = struct.pack("BB", kind, len(name) + 1) + (name + "\0").encode("utf-16-le")
+        if kind == 11:
+            inside = _lv(value)
+            size = len(head) + 12 + len(inside)
+            out += head + struct.pack("<IQ", len(value), size) + inside + bytes(8 * len(value))
+        elif kind == 8:
+            out += head + (value + "\0").encode("utf-16-le")
+        else:
+            out += head + struct.pack("<I" if kind == 3 else "<d", value)
+    return out
+
+
 TIFFS = {
     "tiff": tiff(),
     "imagej": tiff(imagej=True),
@@ -201,5 +257,5 @@ ZARRS = {
     "ome-zarr 0.4": ome_zarr(0.4),
     "ome-zarr 0.5": ome_zarr(0.5),
 }
-CAMERAS = {"ndtiff": ndtiff, "czi": czi}
+CAMERAS = {"ndtiff": ndtiff, "czi": czi, "nd2": nd2}
 KINDS = TIFFS | RAWS | ZARRS | CAMERAS

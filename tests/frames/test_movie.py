@@ -37,10 +37,14 @@ def test_pixel_size_from_the_metadata(kind, tmp_path):
         assert stack.exposure_ms == (None if "zarr" in kind else 30)
 
 
-def test_pixel_size_and_exposure_of_picasso_and_zeiss(tmp_path):
+def test_pixel_size_and_exposure_of_picasso(tmp_path):
     with open_movie(picasso(tmp_path, frames_of())) as stack:
         assert (stack.pixel_size_nm, stack.exposure_ms) == (108, 100)
-    with open_movie(KINDS["czi"](tmp_path, frames_of())) as stack:
+
+
+@pytest.mark.parametrize("kind", ["czi", "nd2"])
+def test_pixel_size_of_zeiss_and_nikon(kind, tmp_path):
+    with open_movie(KINDS[kind](tmp_path, frames_of())) as stack:
         assert stack.pixel_size_nm == 108
 
 

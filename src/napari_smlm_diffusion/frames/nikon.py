@@ -77,7 +77,11 @@ def _open(file: Any, path: Path) -> FrameStack:
             out[i - start] = frame(i)[roi.y0 : roi.y1, roi.x0 : roi.x1]
         return out
 
-    size = file.voxel_size()
+    try:
+        size = file.voxel_size()
+        pixel_size_nm = believable_pixel_nm(1e3 * size.x, 1e3 * size.y)
+    except Exception:  # the package stumbles over metadata that it does not know
+        pixel_size_nm = None
     return FrameStack(
         str(path),
         shape,
@@ -85,6 +89,6 @@ def _open(file: Any, path: Path) -> FrameStack:
         load,
         fingerprint=lambda: fingerprint([path]),
         close=file.close,
-        pixel_size_nm=believable_pixel_nm(1e3 * size.x, 1e3 * size.y),
+        pixel_size_nm=pixel_size_nm,
         files=[path],
     )
