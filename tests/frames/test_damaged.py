@@ -1,6 +1,7 @@
 """Hostile movies: what they promise is refused before it costs memory, time or more."""
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -360,10 +361,19 @@ def test_an_index_of_ndtiff_stays_in_its_folder(tmp_path):
         open_movie(folder)
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "mkfifo"), reason="has no pipes")
-def test_a_pipe_is_not_waited_for(tmp_path):
-    import os
+@pytest.mark.parametrize("name", [b"ImageAttributesLV!", b"ND2 FILEMAP SIGNATURE NAME 0001!"])
+def test_a_chunk_of_nikon_that_promises_an_exabyte(name, tmp_path):
+    path = KINDS["nd2"](tmp_path, frames_of())
+    raw = bytearray(path.read_bytes())
+    at = raw.index(name) - 8
+    raw[at : at + 8] = struct.pack("<Q", 2**60)
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"is damaged: its (chunk ImageAtt|map of frames)"):
+        open_movie(path)
 
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "movie.tif")
     with pytest.raises(InputError, match="no regular file"):
         open_movie(tmp_path / "movie.tif")

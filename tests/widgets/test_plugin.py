@@ -98,6 +98,26 @@ def test_files_of_others_are_left_to_others(plugin, tmp_path):
         not_ours(tmp_path / name)
 
 
+def test_movies_that_are_folders(plugin, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    frames = np.arange(3 * 8 * 9, dtype=np.uint16).reshape(3, 8, 9)
+    array = zarr.create_array(tmp_path / "a.zarr", data=frames, chunks=(1, 8, 9))
+    (layer,) = opened(tmp_path / "a.zarr")
+    assert isinstance(layer.data, LazyFrames)
+    np.testing.assert_array_equal(np.asarray(layer.data), array[:])
+    # Two axes of stacks are no movie: napari shows them itself.
+    zarr.create_array(tmp_path / "b.zarr", data=frames.reshape(1, 3, 8, 9).repeat(2, 0))
+    not_ours(tmp_path / "b.zarr")
+
+
+def test_a_raw_binary_without_a_sidecar_is_left_to_others(plugin, tmp_path):
+    (tmp_path / "movie.raw").write_bytes(bytes(24))
+    not_ours(tmp_path / "movie.raw")
+    (tmp_path / "movie.yaml").write_text("Frames: 1\n")
+    with pytest.raises(InputError, match="'Byte Order' must be"):
+        opened(tmp_path / "movie.raw")
+
+
 def test_a_damaged_movie_is_a_sentence(plugin, movie_file, tmp_path):
     (tmp_path / "cut.tif").write_bytes(movie_file.read_bytes()[:-5000])
     with pytest.raises(InputError, match=r"cut\.tif is truncated"):
@@ -248,7 +268,8 @@ def test_a_table_without_pixel_size_takes_that_of_the_preferences(
 def test_patterns_of_the_manifest_lead_to_the_reader_that_reads_them(plugin, movie_file, tmp_path):
     for contribution in plugin.get_manifest(NAME).contributions.readers:
         for pattern in contribution.filename_patterns:
-            path = tmp_path / pattern.replace("*", "file")
+            path = tmp_path / pattern.strip("*.") / pattern.replace("*", "file")
+            path.parent.mkdir()
             if pattern in ("*.dax", "*.raw"):
                 path.write_bytes(bytes(24))
                 said = "frame dimensions = 4 x 3\ndata type = 16 bit integers (binary, big endian)"
@@ -264,7 +285,7 @@ def test_patterns_of_the_manifest_lead_to_the_reader_that_reads_them(plugin, mov
                     file["metadata"] = '[{"Pixelsize": 100}]'
             else:
                 path.write_text('"frame","x [nm]","y [nm]"\n1,50,150\n')
-                (tmp_path / "run.json").write_text('{"pixel_size_nm": 100}')
+                (path.parent / "run.json").write_text('{"pixel_size_nm": 100}')
             assert len(opened(path)) == 1, pattern
 
 

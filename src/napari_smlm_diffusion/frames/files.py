@@ -56,9 +56,9 @@ def read_text(path: Path, limit: int) -> str:
         raise InputError(f"{path} is no text that can be read ({one_line(error)})") from error
 
 
-def fingerprint(files: Iterable[Path]) -> str:
-    """SHA-256 (hex) of size, first and last megabyte of each file."""
-    digest = hashlib.sha256()
+def fingerprint(files: Iterable[Path], more: str = "") -> str:
+    """SHA-256 (hex) of size, first and last megabyte of each file, and of what else matters."""
+    digest = hashlib.sha256(more.encode())
     for path in files:
         try:
             size = path.stat().st_size

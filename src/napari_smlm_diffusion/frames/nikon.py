@@ -11,6 +11,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames.extras import extra
 from napari_smlm_diffusion.frames.files import fingerprint, one_line, truncated
 from napari_smlm_diffusion.frames.metadata import believable_pixel_nm
+from napari_smlm_diffusion.frames.nikon_chunks import check_chunks
 from napari_smlm_diffusion.frames.stack import FrameStack, check_dtype, check_size, stack_shape
 from napari_smlm_diffusion.settings import Roi
 
@@ -24,6 +25,7 @@ def open_nd2(path: Path) -> FrameStack:
         If the package nd2 is not installed, or the file is damaged or no movie of one camera.
     """
     nd2 = extra("nd2", "nd2", path)
+    check_chunks(path)
     try:
         file = nd2.ND2File(path)
     except Exception as error:  # many types on garbage

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.frames.stack import FrameStack
+from napari_smlm_diffusion.frames.files import fingerprint
+from napari_smlm_diffusion.frames.stack import FrameStack, Loader
 from napari_smlm_diffusion.frames.tiff import open_stack
+from napari_smlm_diffusion.frames.twins import load_twins
 from napari_smlm_diffusion.settings import Roi
 
 # Open files are few on every system, and a slider goes back and forth between neighbours.
@@ -34,14 +36,19 @@ def open_series(
     files = sorted((Path(path) for path in paths), key=_natural)
     if not files:
         raise InputError("a movie of several files needs at least one")
+    with open_one(files[0]) as first:
+        if (load_all := load_twins(files, first)) is not None:
+            # Of a movie, too, the beginning and the end stand for the whole.
+            ends = [files[0], files[-1]]
+            return _stack(
+                files, first, len(files), load_all, lambda: fingerprint(ends, str(len(files)))
+            )
+    shape, dtype = first.shape, first.dtype
     parts, starts, known = list[Path](), [0], set[Path]()
     for path in files:
         if path.absolute() in known:
             continue
         with open_one(path) as stack:
-            if not parts:
-                shape, dtype = stack.shape, stack.dtype
-                about = stack.pixel_size_nm, stack.camera_hint, stack.exposure_ms
             if stack.shape[1:] != shape[1:] or stack.dtype != dtype:
                 raise InputError(
                     f"{path} has frames of {stack.shape[1:]} {stack.dtype}, but the first file of "
@@ -50,7 +57,6 @@ def open_series(
             starts.append(starts[-1] + len(stack))
             parts.append(path)
             known.update(file.absolute() for file in stack.files)
-    pixel_size_nm, camera_hint, exposure_ms = about
     opened: OrderedDict[int, FrameStack] = OrderedDict()
     lock = threading.Lock()
 
@@ -73,7 +79,7 @@ def open_series(
                 pieces.append(part(i).read(begin - starts[i], end - starts[i], roi))
         return np.concatenate(pieces)
 
-    def fingerprint() -> str:
+    def identity() -> str:
         digest = hashlib.sha256()
         for path in parts:
             with open_one(path) as stack:
@@ -84,17 +90,29 @@ def open_series(
         while opened:
             opened.popitem()[1].close()
 
+    return _stack(sorted(known), first, starts[-1], load, identity, close)
+
+
+def _stack(
+    files: Sequence[Path],
+    first: FrameStack,
+    n_frames: int,
+    load: Loader,
+    identity: Callable[[], str],
+    close: Callable[[], None] = lambda: None,
+) -> FrameStack:
+    """Return the stack of a series, which is in all but its length as its first file."""
     return FrameStack(
-        f"{files[0]} and {len(files) - 1} more" if len(files) > 1 else str(files[0]),
-        (starts[-1], shape[1], shape[2]),
-        dtype,
+        f"{first.source} and {len(files) - 1} more" if len(files) > 1 else first.source,
+        (n_frames, *first.shape[1:]),
+        first.dtype,
         load,
-        fingerprint=fingerprint,
+        fingerprint=identity,
         close=close,
-        pixel_size_nm=pixel_size_nm,
-        camera_hint=camera_hint,
-        exposure_ms=exposure_ms,
-        files=sorted(known),
+        pixel_size_nm=first.pixel_size_nm,
+        camera_hint=first.camera_hint,
+        exposure_ms=first.exposure_ms,
+        files=files,
     )
 
 

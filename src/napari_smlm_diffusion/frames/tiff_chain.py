@@ -16,10 +16,10 @@ from napari_smlm_diffusion.frames.files import truncated
 from napari_smlm_diffusion.frames.stack import MOST_FRAMES
 
 _MOST_TAGS = 4096
-_STRIP_OFFSETS, _STRIP_BYTES = 273, 279
+STRIP_OFFSETS, STRIP_BYTES = 273, 279
 # What must be the same for pages to be frames of one size: width, length, bits, compression,
 # photometric, fill order, samples, rows to a strip, planes, predictor, tiles, sample format, depth.
-_SHAPE = (256, 257, 258, 259, 262, 266, 277, 278, 284, 317, 322, 323, 324, 325, 339, 32997)
+SHAPE_TAGS = (256, 257, 258, 259, 262, 266, 277, 278, 284, 317, 322, 323, 324, 325, 339, 32997)
 # Kinds of TIFF whose first page says of the others what they do not say themselves.
 _SPECIAL = ("shaped", "lsm", "mmstack", "ome", "imagej", "ndtiff", "fluoview", "stk", "sis", "svs",
             "scn", "qpi", "ndpi", "bif", "avs", "eer", "philips", "scanimage", "nih",
@@ -96,11 +96,11 @@ def plain_offsets(chain: Chain, tif: tifffile.TiffFile) -> NDArray[np.int64] | N
     if (table["tag"] != table["tag"][0]).any():
         return None
     column = {int(tag): i for i, tag in enumerate(table["tag"][0])}
-    for tag in {*_SHAPE, _STRIP_BYTES} & set(column):
+    for tag in {*SHAPE_TAGS, STRIP_BYTES} & set(column):
         same = np.ascontiguousarray(table[:, column[tag]])
         if len(np.unique(same.view(f"V{entry.itemsize}"))) > 1:
             return None
-    strips = np.ascontiguousarray(table[:, column[_STRIP_OFFSETS]])
+    strips = np.ascontiguousarray(table[:, column[STRIP_OFFSETS]])
     kind = _OFFSET_TYPES.get(int(strips["type"][0]))
     if (strips["count"] != 1).any() or (strips["type"] != strips["type"][0]).any() or kind is None:
         return None
