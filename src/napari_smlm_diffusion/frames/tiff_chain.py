@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames.files import truncated
+from napari_smlm_diffusion.frames.ome_order import in_order
 from napari_smlm_diffusion.frames.stack import MOST_FRAMES
 
 _MOST_TAGS = 4096
@@ -76,10 +77,13 @@ def read_chain(tif: tifffile.TiffFile, path: Path) -> Chain:
 
 
 def plain_offsets(chain: Chain, tif: tifffile.TiffFile) -> NDArray[np.int64] | None:
-    """Where the pixels of each page begin; None unless all are alike, grey and in one piece."""
+    """Where the pixels of each frame begin; None unless each is a page, all alike, in one piece."""
     first: Any = tif.pages.first
     n_pages, length = len(chain.directories), len(chain.directories[-1])
-    if n_pages < 2 or any(getattr(tif, f"is_{kind}") for kind in _SPECIAL):
+    special = [kind for kind in _SPECIAL if getattr(tif, f"is_{kind}")]
+    if special == ["ome"] and in_order(str(first.description), n_pages, tif.filename):
+        special = []
+    if n_pages < 2 or special:
         return None
     if first.axes != "YX" or not first.is_final or len(first.dataoffsets) != 1:
         return None
