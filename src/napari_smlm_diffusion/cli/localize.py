@@ -24,9 +24,7 @@ FRAMES = "movie: TIFF, ND2, CZI, .raw, .dax or .npy; a folder of TIFF files, NDT
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument(
-        "movie", metavar="FRAMES", type=Path, nargs="?", help=FRAMES
-    )
+    parser.add_argument("movie", metavar="FRAMES", type=Path, nargs="?", help=FRAMES)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", metavar="DIR", type=Path, help="folder to write")
     where.add_argument(
