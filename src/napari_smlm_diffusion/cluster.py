@@ -26,7 +26,7 @@ from napari_smlm_diffusion.inference.localizer import Localized
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.chunks import Frames, grouped, without
 from napari_smlm_diffusion.jobs.folder import SUMS, Localizing
-from napari_smlm_diffusion.jobs.localize import localize_chunk, work_chunks
+from napari_smlm_diffusion.jobs.localize import localize_chunks, work_chunks
 from napari_smlm_diffusion.jobs.work import Parcel, Work, parcel, unpack
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import sums
@@ -164,10 +164,8 @@ class Localizes(WorkerPlugin):
         with self._lock:
             if self._work is None:
                 self._work = self._open()
-            found: list[Localized] = []
-            for first, last in chunks:
-                steps = localize_chunk(self._work, first, last)
-                found += [step["found"] for step in steps if "found" in step]
+            steps = localize_chunks(self._work, chunks)
+            found = [step["found"] for step in steps if "found" in step]
         return (chunks[0][0], chunks[-1][1]), joined(found)
 
     def _open(self) -> Work:

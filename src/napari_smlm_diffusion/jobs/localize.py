@@ -1,7 +1,7 @@
 """The job that localizes: frames in bounded chunks, partial results as they come."""
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_smlm_diffusion.frames.ahead import read_ahead
 from napari_smlm_diffusion.inference.localizer import Localized
 from napari_smlm_diffusion.inference.sampled import FrameSamples, sample_frame, table_from_samples
 from napari_smlm_diffusion.jobs.adapter import as_job
@@ -37,14 +38,14 @@ def localize(work: Work, finished: Sequence[Frames] = ()) -> Generator[Progress,
     todo = list(without(work_chunks(work), finished))
     total = work.frames[1] - work.frames[0]
     done = total - sum(stop - start for start, stop in todo)
-    for first, last in todo:
-        for info in localize_chunk(work, first, last):
-            done += last - first if "found" in info else 0
-            yield Progress(done, total, "localizing", info)
+    for info in localize_chunks(work, todo):
+        if "found" in info:
+            done += info["frames"][1] - info["frames"][0]
+        yield Progress(done, total, "localizing", info)
 
 
-def localize_chunk(work: Work, first: int, last: int) -> Iterator[dict[str, Any]]:
-    """Localize frames `first` to ``last - 1``, one of `work_chunks`.
+def localize_chunks(work: Work, todo: Sequence[Frames]) -> Iterator[dict[str, Any]]:
+    """Localize chunks of `work_chunks`; the next one is read while one is worked on.
 
     Yields
     ------
@@ -52,13 +53,16 @@ def localize_chunk(work: Work, first: int, last: int) -> Iterator[dict[str, Any]
         The `info` of the progress of `localize`.
     """
     roi, camera = work.roi, work.microscope.camera
-    # Only around the work and not around the yield: a driver may never come back from that.
-    with _threads(work.settings.threads):
-        effective = camera.effective(work.stack.read(first, last, roi))
-        found = work.localizer.localize(effective, work.microscope, first, (roi.y0, roi.x0))
-    if work.sampled[0] <= first < work.sampled[1]:
-        found = yield from _sample(work, effective[0], first, found)
-    yield {"found": found, "frames": (first, last)}
+    with closing(read_ahead(work.stack, todo, roi)) as blocks:
+        for (first, last), adu in zip(todo, blocks, strict=True):
+            # Only around the work and not around the yield: a driver may never come back from that.
+            with _threads(work.settings.threads):
+                effective = camera.effective(adu)
+                origin = (roi.y0, roi.x0)
+                found = work.localizer.localize(effective, work.microscope, first, origin)
+            if work.sampled[0] <= first < work.sampled[1]:
+                found = yield from _sample(work, effective[0], first, found)
+            yield {"found": found, "frames": (first, last)}
 
 
 def work_chunks(work: Work) -> Iterator[Frames]:
