@@ -18,7 +18,7 @@ class TableFormat:
     title : str
         Name for people, as in a file dialog.
     suffix : str
-        Usual ending of its files, with the dot.
+        Usual ending of its files, with the dot or what else comes before it (``_sml.mat``).
     recognises : callable
         (path) -> whether the content of the file is of this format. It only looks at the beginning
         and never raises.
@@ -28,6 +28,10 @@ class TableFormat:
     write : callable or None
         (path, dataset) -> sentences on what the format cannot hold. The file is written whole or
         not at all. None for a format that is only read.
+    convention : str
+        Frame base, origin, axes and units of its files, for people.
+    loses : str
+        What of our table its files have no place for; empty if nothing.
     """
 
     name: str
@@ -36,6 +40,13 @@ class TableFormat:
     recognises: Callable[[Path], bool]
     read: Callable[[Path, float | None], Dataset]
     write: Callable[[Path, Dataset], list[str]] | None
+    convention: str
+    loses: str = ""
+
+    @property
+    def ending(self) -> str:
+        """The last part of `suffix`: ``.mat`` of ``_sml.mat``."""
+        return "." + self.suffix.rpartition(".")[2]
 
 
 def first_line(path: Path) -> str:
@@ -45,3 +56,8 @@ def first_line(path: Path) -> str:
             return handle.readline(4096)
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def cells_of(path: Path, separator: str = ",") -> list[str]:
+    """Return the cells of the first line in lower case, without blanks and quotes around them."""
+    return [cell.strip(' "\r\n\t').lower() for cell in first_line(path).split(separator)]

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.results import run_folder
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats import pixelsize
-from napari_smlm_diffusion.results.formats.base import TableFormat
+from napari_smlm_diffusion.results.files import atomic
+from napari_smlm_diffusion.results.formats import build, pixelsize, text
+from napari_smlm_diffusion.results.formats.base import TableFormat, cells_of
+from napari_smlm_diffusion.results.formats.own_csv import describe
 
 _HEADERLESS = ("frame", "x_nm", "y_nm", "z_nm", "photons")
 _NAMES = {
@@ -25,15 +27,17 @@ _NAMES = {
     "znano": "z_nm",
     "intensity": "photons",
 }
+_LOSES = (
+    "a table of the SMLM challenge holds frame, position and photons; uncertainties, widths, "
+    "background, probability and the filter are not in it"
+)
+_LINE = "%d,%.3f,%.3f,%.3f,%.3f\n"
+_BLOCK = 100_000  # rows turned into text at once
 
 
 def is_challenge(path: str | Path) -> bool:
     """Whether the first line of the file is that of a challenge table, with or without header."""
-    try:
-        with Path(path).open(encoding="utf-8-sig") as handle:
-            cells = [cell.strip(' "').lower() for cell in handle.readline().split(",")]
-    except (OSError, UnicodeDecodeError):
-        return False
+    cells = cells_of(Path(path))
     return "xnano" in cells or (len(cells) == len(_HEADERLESS) and all(map(_is_number, cells)))
 
 
@@ -58,32 +62,58 @@ def read(path: str | Path, *, pixel_size_nm: float) -> pd.DataFrame:
         If the file is missing or is no such table.
     """
     path = Path(path)
-    try:
-        with path.open(encoding="utf-8-sig") as handle:
-            has_header = "xnano" in handle.readline().lower()
-        rows = pd.read_csv(path, header=0 if has_header else None, encoding="utf-8-sig")
-        labels = [str(label).strip(' "').lower() for label in rows.columns]
-        # DECODE notes a trailing blank in "intensity ".
-        names = [_NAMES.get(label, label) for label in labels] if has_header else _HEADERLESS
-        rows = rows.set_axis(names, axis="columns")
-        cells = rows[list(_HEADERLESS)].astype(np.float64)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is not a table of the SMLM challenge ({error})") from error
-    if not np.isfinite(cells.to_numpy()).all():
+    first = text.first_lines(path)
+    has_header = bool(first) and "xnano" in first[0].lower()
+    # DECODE notes a trailing blank in "intensity ".
+    labels = cells_of(path) if has_header else []
+    names = [_NAMES.get(label, "") for label in labels] if has_header else list(_HEADERLESS)
+    if missing := [name for name in _HEADERLESS if name not in names]:
+        raise InputError(f"{path} is not a table of the SMLM challenge: it has no {missing}")
+    wanted = {names.index(name): name for name in _HEADERLESS}
+    columns = text.read_columns(path, len(names), wanted, skip=int(has_header))
+    if not all(np.isfinite(values).all() for values in columns.values()):
         raise InputError(f"{path} has cells without a number")
-    if len(cells) and cells["frame"].min() < 1:
+    frame = columns["frame"]
+    if len(frame) and frame.min() < 1:
         raise InputError(
-            f"{path} has a frame {cells['frame'].min():g}, but the challenge counts them from 1"
+            f"{path} has a frame {frame.min():g}, but the challenge counts them from 1"
         )
-    table = localizations.empty(["z_nm"]).reindex(range(len(cells)))
-    for name in _HEADERLESS:
-        table[name] = cells[name]
-    table["frame"] = (table["frame"] - 1).astype(np.int64)
-    table["x_nm"] -= pixel_size_nm / 2
-    table["y_nm"] -= pixel_size_nm / 2
-    table["multiplicity"] = np.int64(1)
-    table["uncertainty_source"] = ""
-    return localizations.validate(table)
+    frame -= 1
+    columns["x_nm"] -= pixel_size_nm / 2
+    columns["y_nm"] -= pixel_size_nm / 2
+    # The table does not depend on the pixel size, which is 0 for a comparison.
+    return build.dataset(path, columns, pixel_size_nm or 1.0).table
+
+
+def write(path: Path, dataset: Dataset) -> list[str]:
+    """Write all rows without a header, and the pixel size in the JSON file beside them.
+
+    A table without heights gets 0, the focal plane; photons that are not known are 0 too. Without
+    rows there is a header, by which the file is still known.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    table, half = dataset.table, dataset.pixel_size_nm / 2
+    height = table["z_nm"].to_numpy() if "z_nm" in table else np.zeros(len(table))
+    columns = (
+        table["frame"].to_numpy() + 1,
+        table["x_nm"].to_numpy() + half,
+        table["y_nm"].to_numpy() + half,
+        height,
+        np.nan_to_num(table["photons"].to_numpy()),
+    )
+    with atomic(path) as partial, partial.open("w", encoding="utf-8", newline="") as handle:
+        if not len(table):
+            handle.write("frame,xnano,ynano,znano,intensity\n")
+        for start in range(0, len(table), _BLOCK):
+            block = [values[start : start + _BLOCK].tolist() for values in columns]
+            lines = [_LINE % row for row in zip(*block, strict=True)]
+            handle.write("".join(lines))
+    run_folder.write_json(pixelsize.sidecar(path), describe(dataset))
+    return [_LOSES]
 
 
 def _is_number(cell: str) -> bool:
@@ -100,4 +130,13 @@ def _read_dataset(path: Path, pixel_size_nm: float | None) -> Dataset:
     return Dataset(table=table, pixel_size_nm=size, provenance={"file": str(path)})
 
 
-FORMAT = TableFormat("challenge", "SMLM challenge", ".csv", is_challenge, _read_dataset, None)
+FORMAT = TableFormat(
+    "challenge",
+    "SMLM challenge",
+    ".csv",
+    is_challenge,
+    _read_dataset,
+    write,
+    "frame from 1; nm from the corner of the first pixel; x runs along a row",
+    _LOSES,
+)

@@ -23,8 +23,8 @@ from napari_smlm_diffusion.results.formats.base import TableFormat, first_line
 
 FORMAT_VERSION = 1
 CONVENTION = (
-    "frame counts from 1; x and y in nm from the corner of the first pixel "
-    "(subtract half a pixel for the distance from its centre); x runs along a row"
+    "frame from 1; nm from the corner of the first pixel (subtract half a pixel for the distance "
+    "from its centre); x runs along a row"
 )
 _FILTER_CELLS = (
     thunderstorm.Cell("kept", "kept", "%d"),
@@ -149,4 +149,4 @@ def _filter_columns(path: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
     return kept, cells["reason"].to_numpy(object) if "reason" in cells else None
 
 
-FORMAT = TableFormat("csv", "Localizations (ours)", ".csv", recognises, read, write)
+FORMAT = TableFormat("csv", "Localizations (ours)", ".csv", recognises, read, write, CONVENTION)

@@ -23,12 +23,12 @@ from napari_smlm_diffusion import __version__, localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.files import atomic
+from napari_smlm_diffusion.results.formats import hdf5
 from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.results.formats.own_csv import describe
 from napari_smlm_diffusion.results.formats.pixelsize import PixelSizeUnknown
 
 _GROUP = "napari-smlm-diffusion"
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 # Picasso's column, ours, and whether Picasso's is in pixels.
 _SHARED = (
@@ -53,12 +53,13 @@ def recognises(path: Path) -> bool:
     """Whether the file is HDF5 and, where h5py is there to look, has ``locs``."""
     try:
         with path.open("rb") as handle:
-            if handle.read(len(_SIGNATURE)) != _SIGNATURE:
+            if handle.read(len(hdf5.SIGNATURE)) != hdf5.SIGNATURE:
                 return False
-        h5py = _h5py()
+        h5py = hdf5.h5py()
         with h5py.File(path, "r") as file:
-            return "locs" in file
-    except OSError:
+            # Not a group, which is what SMAPpy calls so.
+            return isinstance(file.get("locs"), h5py.Dataset)
+    except hdf5.DAMAGE:
         return False
     except InputError:
         return True  # reading it says which package is missing
@@ -76,16 +77,13 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
     PixelSizeUnknown
         If neither the YAML file nor the table says the pixel size, and none is given.
     """
-    h5py = _h5py()
-    try:
-        with h5py.File(path, "r") as file:
-            locs = file["locs"][()]
-            own = {str(name): _own_column(item) for name, item in file.get(_GROUP, {}).items()}
-            embedded = file["metadata"].asstr()[()] if "metadata" in file else None
-    except (OSError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path} is not a table of Picasso: it has no readable table “locs”"
-        ) from error
+    with hdf5.opened(path, "a table of Picasso") as file:
+        if "locs" not in file:
+            raise InputError(f"{path} is not a table of Picasso: it has no readable table “locs”")
+        locs = hdf5.load(path, file, "locs")
+        group = file.get(_GROUP, {})
+        own = {str(name): _own_column(path, group[name]) for name in group}
+        embedded = file["metadata"].asstr()[()] if "metadata" in file else None
     names = locs.dtype.names or ()
     if missing := [name for name in ("frame", "x", "y") if name not in names]:
         raise InputError(f"{path} is not a table of Picasso: locs has no column {missing}")
@@ -135,7 +133,7 @@ def write(path: Path, dataset: Dataset) -> list[str]:
     OutputError
         If a file cannot be written.
     """
-    h5py, yaml = _h5py(), _yaml()
+    h5py, yaml = hdf5.h5py(), _yaml()
     shape = _shape(dataset)
     columns, beside, notes = _columns(dataset, shape)
     locs = np.empty(len(dataset.table), [(name, v.dtype) for name, v in columns.items()])
@@ -233,11 +231,16 @@ def _table(locs: NDArray[Any], own: dict[str, Any], size: float) -> pd.DataFrame
     return pd.DataFrame(ordered, index=range(len(locs)))
 
 
-def _own_column(item: Any) -> NDArray[Any]:
+def _own_column(path: Path, item: Any) -> NDArray[Any]:
+    values = hdf5.load(path, item, "values")
     if "texts" not in item:
-        return np.asarray(item["values"][()], np.float64)
-    texts = np.asarray(item["texts"].asstr()[()], dtype=object)
-    return texts[item["values"][()]]
+        return np.asarray(values, np.float64)
+    texts = hdf5.load(path, item, "texts")
+    return np.array([_decoded(text) for text in texts], dtype=object)[values]
+
+
+def _decoded(text: Any) -> str:
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
 
 
 def _put_own_column(group: Any, name: str, values: NDArray[Any]) -> None:
@@ -246,7 +249,7 @@ def _put_own_column(group: Any, name: str, values: NDArray[Any]) -> None:
         # Few different texts in many rows: a number for each, and the texts once.
         codes, texts = pd.factorize(values)
         values = codes.astype(np.uint32)
-        text_type = _h5py().string_dtype()
+        text_type = hdf5.h5py().string_dtype()
         column.create_dataset("texts", data=[str(text) for text in texts], dtype=text_type)
     column.create_dataset("values", data=values)
 
@@ -301,21 +304,19 @@ def _newest(documents: list[dict[str, Any]], key: str) -> Any:
     return next((d[key] for d in reversed(documents) if d.get(key) is not None), None)
 
 
-def _h5py() -> Any:
-    try:
-        import h5py
-    except ImportError as error:
-        raise InputError(
-            "Picasso's tables are HDF5 files, for which the package h5py is needed; install it "
-            'with: pip install "napari-smlm-diffusion[hdf5]"'
-        ) from error
-    return h5py
-
-
 def _yaml() -> Any:
     import yaml  # only here: its import is not free, and most runs need none
 
     return yaml
 
 
-FORMAT = TableFormat("picasso", "Picasso", ".hdf5", recognises, read, write)
+FORMAT = TableFormat(
+    "picasso",
+    "Picasso",
+    ".hdf5",
+    recognises,
+    read,
+    write,
+    "frame from 0; x and y in camera pixels, an integer is the centre of a pixel; z in nm; x runs "
+    "along a row",
+)

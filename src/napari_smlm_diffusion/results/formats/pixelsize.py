@@ -52,8 +52,8 @@ def require(path: Path, given: float | None) -> float:
     size = find(path) if given is None else given
     if size is None:
         raise PixelSizeUnknown(
-            f"the pixel size of {path} is not known (ThunderSTORM's origin is half a pixel away "
-            "from the centre of the first pixel); give it with --pixel-size, in nm"
+            f"the pixel size of {path} is not known, without which its molecules cannot be placed "
+            "over the frames; give it with --pixel-size, in nm"
         )
     return size
 

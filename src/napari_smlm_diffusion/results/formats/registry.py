@@ -7,20 +7,59 @@ from pathlib import Path
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats import challenge, own_csv, picasso, thunderstorm_only
+from napari_smlm_diffusion.results.formats import (
+    challenge,
+    decode,
+    decode_csv,
+    deeploc,
+    elyra,
+    insight3,
+    nanoimager,
+    own_csv,
+    parquet,
+    picasso,
+    rapidstorm,
+    smap,
+    smappy,
+    smlm,
+    storm_analysis,
+    thunderstorm_only,
+)
 from napari_smlm_diffusion.results.formats.base import TableFormat, first_line
 from napari_smlm_diffusion.results.formats.pixelsize import PixelSizeUnknown
 
-# In the order in which a file is tried: what has more of its own comes first.
+# In the order in which a file is tried: what has more of its own comes first. The first of those
+# that share an ending is the one that the ending stands for.
 FORMATS: tuple[TableFormat, ...] = (
     own_csv.FORMAT,
     thunderstorm_only.FORMAT,
     challenge.FORMAT,
     picasso.FORMAT,
+    decode.FORMAT,
+    smap.FORMAT,
+    smlm.FORMAT,
+    parquet.FORMAT,
+    decode_csv.FORMAT,
+    deeploc.FORMAT,
+    nanoimager.FORMAT,
+    elyra.FORMAT,
+    rapidstorm.FORMAT,
+    storm_analysis.FORMAT,
+    smappy.FORMAT,
+    insight3.FORMAT,
 )
 WRITABLE = tuple(fmt for fmt in FORMATS if fmt.write is not None)
 
-__all__ = ["FORMATS", "WRITABLE", "PixelSizeUnknown", "by_name", "read", "recognise", "write"]
+__all__ = [
+    "FORMATS",
+    "WRITABLE",
+    "PixelSizeUnknown",
+    "by_ending",
+    "by_name",
+    "read",
+    "recognise",
+    "write",
+]
 
 
 def by_name(name: str) -> TableFormat:
@@ -37,21 +76,29 @@ def by_name(name: str) -> TableFormat:
     raise InputError(f"there is no format {name!r}; the formats are {_names(FORMATS)}")
 
 
+def by_ending(path: str | Path) -> TableFormat | None:
+    """Return the format that is written to a file of that name; ours for ``.csv``."""
+    ending = Path(path).suffix.lower()
+    return next((fmt for fmt in WRITABLE if fmt.ending == ending), None)
+
+
 def recognise(path: str | Path) -> TableFormat | None:
-    """Return the format of a file by its content, None if it is none of ours."""
+    """Return the format of a file or a folder by its content, None if it is none of ours."""
     path = Path(path)
-    return next((fmt for fmt in FORMATS if path.is_file() and fmt.recognises(path)), None)
+    return next((fmt for fmt in FORMATS if path.exists() and fmt.recognises(path)), None)
 
 
-def read(path: str | Path, pixel_size_nm: float | None = None) -> Dataset:
+def read(path: str | Path, pixel_size_nm: float | None = None, name: str | None = None) -> Dataset:
     """Read a table in whichever format it is.
 
     Parameters
     ----------
     path : path
-        File to read.
+        File to read, or a folder of Parquet parts.
     pixel_size_nm : float, optional
         Edge of a camera pixel; wins over what the file says.
+    name : str, optional
+        Of the format, instead of what the content says.
 
     Raises
     ------
@@ -61,13 +108,13 @@ def read(path: str | Path, pixel_size_nm: float | None = None) -> Dataset:
         If the pixel size is needed and not known.
     """
     path = Path(path)
-    fmt = recognise(path)
-    if fmt is not None:
-        return fmt.read(path, pixel_size_nm)
     try:
         size = path.stat().st_size
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+    fmt = recognise(path) if name is None else by_name(name)
+    if fmt is not None and (size or path.is_dir() or name is not None):
+        return fmt.read(path, pixel_size_nm)
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the file with the table")
     if size == 0:

@@ -23,7 +23,7 @@ import pandas as pd
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.files import PartialFile
-from napari_smlm_diffusion.results.formats import pixelsize
+from napari_smlm_diffusion.results.formats import pixelsize, text
 
 
 class Cell(NamedTuple):
@@ -96,8 +96,8 @@ def format_rows(
         columns.append(values.tolist())
     # One format for the whole row: several times as fast as pandas, which formats cell by cell.
     line = ",".join(cell.print for cell in cells) + "\n"
-    text = "".join([line % row for row in zip(*columns, strict=True)])
-    return _NAN.sub(",NaN", text)
+    rows = "".join([line % row for row in zip(*columns, strict=True)])
+    return _NAN.sub(",NaN", rows)
 
 
 def write(path: str | Path, table: pd.DataFrame, pixel_size_nm: float) -> None:
@@ -207,42 +207,22 @@ def read(
 
 def _read_cells(path: Path) -> pd.DataFrame:
     """Read the columns that are known, under their names in the table, as they are in the file."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            labels = _header(handle.readline())
-            names = [_column(label, path) for label in labels]
-            wanted = [i for i, name in enumerate(names) if name is not None]
-            # One column more than the header has, to see cells too many: a decimal comma, say.
-            columns = range(len(names) + 1)
-            rows = pd.read_csv(handle, header=None, names=columns, index_col=False)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a text file, but a table must be CSV") from error
-    except pd.errors.EmptyDataError:
-        rows = pd.DataFrame({i: [] for i in columns})
-    except (pd.errors.ParserError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} has rows that do not fit its header ({reason})") from error
-    if rows.iloc[:, -1].notna().any():
-        raise InputError(f"{path} has rows with more cells than its header")
-    rows = rows.iloc[:, wanted]
-    rows.columns = pd.Index([str(names[i]) for i in wanted])
-    if twice := sorted(set(rows.columns[rows.columns.duplicated()])):
+    labels = _header(text.first_lines(path))
+    named = {i: name for i, label in enumerate(labels) if (name := _column(label, path))}
+    names = list(named.values())
+    if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"{path} has the columns {twice} more than once")
-    for name in rows.columns:
-        if name != "uncertainty_source":
-            try:
-                rows[name] = pd.to_numeric(rows[name]).astype(np.float64)
-            except (TypeError, ValueError) as error:
-                raise InputError(f"{path} has text in the column of {name} ({error})") from error
-    return rows
+    columns = text.read_columns(path, len(labels), named, texts=["uncertainty_source"])
+    return pd.DataFrame(columns, copy=False)
 
 
-def _header(line: str) -> list[str]:
-    labels = next(csv.reader([line]), [])
-    # Some tools quote the header line as a whole, and double the quotes within.
-    return next(csv.reader(labels)) if len(labels) == 1 and "," in labels[0] else labels
+def _header(lines: list[str]) -> list[str]:
+    try:
+        labels = next(csv.reader(lines), [])
+        # Some tools quote the header line as a whole, and double the quotes within.
+        return next(csv.reader(labels)) if len(labels) == 1 and "," in labels[0] else labels
+    except csv.Error:
+        return []
 
 
 def _column(label: str, path: Path) -> str | None:

@@ -26,6 +26,10 @@ _COLUMNS = (
     "background_sd",
     "uncertainty_xy_nm",
 )
+_LOSES = (
+    "a ThunderSTORM table holds one uncertainty per row; probability, its bounds and where the "
+    "uncertainty comes from are not in it"
+)
 _WIDTHS = (Cell("sigma1 [nm]", "sigma_nm", "%.3f"), Cell("sigma2 [nm]", "sigma_nm", "%.3f"))
 
 
@@ -71,10 +75,16 @@ def write(path: Path, dataset: Dataset) -> list[str]:
     write_rows(path, table, dataset.pixel_size_nm, cells)
     # Beside the table, where no other program stumbles over it: else nobody could place it again.
     run_folder.write_json(pixelsize.sidecar(path), describe(dataset))
-    return [
-        "a ThunderSTORM table holds one uncertainty per row; probability, its bounds and where the "
-        "uncertainty comes from are not in it"
-    ]
+    return [_LOSES]
 
 
-FORMAT = TableFormat("thunderstorm", "ThunderSTORM", ".csv", recognises, read, write)
+FORMAT = TableFormat(
+    "thunderstorm",
+    "ThunderSTORM",
+    ".csv",
+    recognises,
+    read,
+    write,
+    "frame from 1; nm from the corner of the first pixel; x runs along a row",
+    _LOSES,
+)

@@ -1,0 +1,97 @@
+"""HDF5 files of other programs, opened without trust: no other file, no table beyond belief."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.results.formats import limits
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# What h5py raises for damage of one kind or another.
+DAMAGE = (
+    OSError,
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    IndexError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+)
+
+
+def h5py() -> Any:
+    """Return the package h5py.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise InputError(
+            "tables of Picasso, DECODE, SMAP and storm-analysis are HDF5 files, for which the "
+            'package h5py is needed; install it with: pip install "napari-smlm-diffusion[hdf5]"'
+        ) from error
+    return h5py
+
+
+def looks_like(path: Path, has: str, kind: str = "Dataset") -> bool:
+    """Whether the file is HDF5 and has a dataset (or "Group") of that name; never raises."""
+    try:
+        with path.open("rb") as file:
+            if file.read(len(SIGNATURE)) != SIGNATURE:
+                return False
+        package = h5py()
+        with package.File(path, "r") as file:
+            return isinstance(_item(path, file, has), getattr(package, kind))
+    except (InputError, *DAMAGE):
+        return False
+
+
+@contextmanager
+def opened(path: Path, what: str) -> Iterator[Any]:
+    """Open a file to read; whatever is wrong with it is an `InputError`: it is not `what`."""
+    try:
+        with h5py().File(path, "r") as file:
+            yield file
+    except DAMAGE as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} is not {what}, or is damaged ({reason})") from error
+
+
+def load(path: Path, group: Any, name: str) -> Any:
+    """Return the values of a dataset; None where it is declared to be empty.
+
+    Raises
+    ------
+    InputError
+        If it lies in another file, or declares more than the file can hold.
+    KeyError
+        If there is none.
+    """
+    item = _item(path, group, name)
+    if item is None:
+        raise KeyError(f"it has no {name}")
+    if item.shape is None:
+        return None
+    if item.is_virtual or item.external:
+        raise InputError(f"{path} has its {name} in another file; that is not read")
+    limits.check_declared(path, int(item.size) * int(item.dtype.itemsize))
+    return item[()]
+
+
+def _item(path: Path, group: Any, name: str) -> Any:
+    """Return what `name` is, step by step, without following a link out of the file."""
+    for step in name.split("/"):
+        if isinstance(group.get(step, getlink=True), h5py().ExternalLink):
+            raise InputError(f"{path} has its {name} in another file; that is not read")
+        group = group.get(step)
+        if group is None:
+            return None
+    return group
