@@ -19,6 +19,7 @@ COMMANDS = {
     "localize": "find the molecules of a movie, each with its uncertainty",
     "simulate": "make a movie of which the molecules are known",
     "evaluate": "compare localizations with the truth",
+    "convert": "turn a table of localizations into another program's format",
     "calibrate": "simulate, sample, and say whether a model's uncertainties are true",
     "demo": "simulate, localize and evaluate a dense movie",
     "models": "list, show, import and export models",

@@ -129,10 +129,10 @@ def export(
 
 def _named(path: Path, fmt: TableFormat) -> Path:
     """Return the path with the suffix of its format; a name may have other dots in it."""
-    suffix = path.suffix.lower()
-    if suffix == fmt.suffix:
+    ending = path.suffix.lower()
+    if ending == fmt.ending:
         return path
-    if suffix in {other.suffix for other in registry.FORMATS}:
+    if ending in {other.ending for other in registry.FORMATS}:
         raise InputError(
             f"{path.name} would be taken for another format: {fmt.title} has files *{fmt.suffix}; "
             "choose that ending, or the other format"

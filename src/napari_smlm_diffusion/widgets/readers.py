@@ -47,6 +47,8 @@ def get_folder_reader(path: Paths) -> Reader | None:
         return None
     if (folders[0] / "run.json").is_file():
         return read_run
+    if registry.recognise(folders[0]) is not None:  # the parts of one table
+        return read_tables
     return read_movie_folder if _holds_movie(folders[0]) else None
 
 

@@ -35,6 +35,26 @@ def write_picasso(path: str, data: Any, attributes: Mapping[str, Any]) -> list[s
     return _write(path, attributes, "picasso")
 
 
+def write_decode(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
+    """Write DECODE's HDF5; raises as `write_csv`, and where h5py is missing."""
+    return _write(path, attributes, "decode")
+
+
+def write_smap(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
+    """Write SMAP's table, which is MATLAB's; raises as `write_csv`."""
+    return _write(path, attributes, "smap")
+
+
+def write_smlm(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
+    """Write a .smlm container; raises as `write_csv`."""
+    return _write(path, attributes, "smlm")
+
+
+def write_parquet(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
+    """Write Parquet; raises as `write_csv`, and where pyarrow is missing."""
+    return _write(path, attributes, "parquet")
+
+
 def _write(path: str, attributes: Mapping[str, Any], name: str) -> list[str]:
     layer = f"the layer {attributes.get('name', '')!r}"
     dataset = dataset_of(attributes.get("metadata") or {}, layer)

@@ -32,6 +32,8 @@ class TableFormat:
         Frame base, origin, axes and units of its files, for people.
     loses : str
         What of our table its files have no place for; empty if nothing.
+    beside : tuple of str
+        What files written beside the table are called: these, after the name without its ending.
     """
 
     name: str
@@ -42,6 +44,7 @@ class TableFormat:
     write: Callable[[Path, Dataset], list[str]] | None
     convention: str
     loses: str = ""
+    beside: tuple[str, ...] = ()
 
     @property
     def ending(self) -> str:

@@ -149,4 +149,13 @@ def _filter_columns(path: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
     return kept, cells["reason"].to_numpy(object) if "reason" in cells else None
 
 
-FORMAT = TableFormat("csv", "Localizations (ours)", ".csv", recognises, read, write, CONVENTION)
+FORMAT = TableFormat(
+    "csv",
+    "Localizations (ours)",
+    ".csv",
+    recognises,
+    read,
+    write,
+    CONVENTION,
+    beside=(pixelsize.SIDECAR,),
+)

@@ -28,6 +28,7 @@ PARTS = "localizations-*.parquet"
 METADATA = b"napari-smlm-diffusion"
 _MAGIC = b"PAR1"
 _BLOCK = 2**18  # rows read or written at once
+_TEXTS = ("uncertainty_source", "reason")
 _NEEDED = ("frame", "x_nm", "y_nm")
 
 
@@ -160,7 +161,7 @@ def _empty(path: Path, arrow: Any, names: list[str], rows: int) -> dict[str, Any
     is_, columns = pyarrow.types, {}
     for name in names:
         kind = arrow.field(name).type
-        text = name in ("reason", "uncertainty_source")
+        text = name in _TEXTS
         fits = is_.is_integer(kind) or is_.is_floating(kind) or is_.is_boolean(kind)
         if is_.is_dictionary(kind):
             kind = kind.value_type
@@ -177,7 +178,8 @@ def _opened(path: Path) -> Iterator[Any]:
     pyarrow, parquet = _pyarrow()
     try:
         # Texts are few and many times the same: each once in memory.
-        with parquet.ParquetFile(path, read_dictionary=["uncertainty_source", "reason"]) as file:
+        texts = [name for name in parquet.read_schema(path).names if name in _TEXTS]
+        with parquet.ParquetFile(path, read_dictionary=texts) as file:
             yield file
     except (OSError, pyarrow.ArrowException, ValueError, TypeError, MemoryError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -228,7 +228,8 @@ def _table(locs: NDArray[Any], own: dict[str, Any], size: float) -> pd.DataFrame
         for c in localizations.COLUMNS
         if c.required or c.name in values
     }
-    return pd.DataFrame(ordered, index=range(len(locs)))
+    table = pd.DataFrame(ordered, index=range(len(locs)))
+    return table.astype({"uncertainty_source": "str"})
 
 
 def _own_column(path: Path, item: Any) -> NDArray[Any]:
@@ -319,4 +320,5 @@ FORMAT = TableFormat(
     write,
     "frame from 0; x and y in camera pixels, an integer is the centre of a pixel; z in nm; x runs "
     "along a row",
+    beside=(".yaml",),
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 from napari_smlm_diffusion.errors import InputError
 
+SIDECAR = ".smlm.json"
 # ThunderSTORM saves "NAME-protocol.txt" beside "NAME.csv": several JSON objects with headings.
 _PROTOCOL = re.compile(r'"pixelSize"\s*:\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)')
 
@@ -21,7 +22,7 @@ class PixelSizeUnknown(InputError):
 
 def sidecar(path: Path) -> Path:
     """Name of the JSON file that accompanies the table at `path`."""
-    return path.with_name(f"{path.stem}.smlm.json")
+    return path.with_name(path.stem + SIDECAR)
 
 
 def find(path: Path) -> float | None:

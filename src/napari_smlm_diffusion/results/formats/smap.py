@@ -98,7 +98,7 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
         columns["uncertainty_xy_nm"] = loc["locprecnm"]
         for name in ("uncertainty_x_nm", "uncertainty_y_nm"):
             columns.setdefault(name, loc["locprecnm"])
-    columns |= extras.decode(loc, record)
+    columns |= extras.decode({n: v for n, v in loc.items() if n not in _NAMES}, record)
     return build.dataset(path, columns, size, record=record, frame_shape=_shape(info), notes=notes)
 
 

@@ -102,7 +102,8 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
     columns, notes = _columns(path, rows, layout, float(size), bool(record))
     if len(tables) > 1:
         notes.append(f"{len(tables) - 1} other tables of {path} left out")
-    columns |= extras.decode({name: rows[name] for name in rows.dtype.names or ()}, record)
+    others = [name for name in rows.dtype.names or () if name.lower() not in _NAMES]
+    columns |= extras.decode({name: rows[name] for name in others}, record)
     return build.dataset(path, columns, float(size), record=record, notes=notes)
 
 

@@ -87,4 +87,5 @@ FORMAT = TableFormat(
     write,
     "frame from 1; nm from the corner of the first pixel; x runs along a row",
     _LOSES,
+    (pixelsize.SIDECAR,),
 )
