@@ -107,7 +107,7 @@ def test_what_is_no_file(dataset_of, tmp_path):
     with pytest.raises(InputError, match="no format 'excel'; the formats are csv"):
         registry.write(tmp_path / "a", dataset_of(), "excel")
     with pytest.raises(InputError, match="only read"):
-        registry.write(tmp_path / "a", dataset_of(), "challenge")
+        registry.write(tmp_path / "a", dataset_of(), "nanoimager")
     with pytest.raises(OutputError, match="could not be written"):
         registry.write(tmp_path / "no" / "a.csv", dataset_of(), "csv")
 

@@ -71,7 +71,7 @@ def write(path: Path, dataset: Dataset) -> list[str]:
     rest, record = extras.encode(dataset, _HELD, CONVENTION)
     with atomic(path) as partial, h5py.File(partial, "w") as file:
         meta = file.create_group("meta")
-        meta.attrs.update({"xy_unit": "px", "px_size": np.array([size, size], np.float32)})
+        meta.attrs.update({"xy_unit": "px", "px_size": np.array([size, size])})
         file.create_group("decode").attrs["version"] = record["written_by"]
         data = file.create_group("data")
         for name, values in _fields(table, size).items():

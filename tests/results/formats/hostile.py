@@ -1,0 +1,43 @@
+"""Reads the files of a folder under limits, and prints what each of them came to.
+
+Run by `test_hostile_files` in a process of its own: what takes too much memory or time, or ends the
+process, must not take the tests with it.
+"""
+
+import resource
+import sys
+import time
+import warnings
+from pathlib import Path
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.results.formats import registry
+
+SECONDS, BYTES = 120, 6 * 2**30
+
+
+def main(folder: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+    warnings.simplefilter("ignore")
+    for path in sorted(folder.iterdir()):
+        print(path.name, end="\t", flush=True)  # known even if the next line ends all
+        before, start = peak(), time.process_time()
+        try:
+            rows = len(registry.read(path, 100.0).table)
+            said = f"{rows} rows"
+        except InputError as error:
+            said = f"InputError: {' '.join(str(error).split())}"
+        except BaseException as error:
+            said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        grown, took = peak() - before, time.process_time() - start
+        print(f"{grown / 1e6:.0f}\t{took:.2f}\t{said}", flush=True)
+
+
+def peak() -> float:
+    """Most memory that this process has had, bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
