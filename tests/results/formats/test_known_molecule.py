@@ -210,6 +210,13 @@ def test_formats_that_are_only_read(name, tmp_path):
         assert (row["uncertainty_x_nm"], row["uncertainty_y_nm"]) == pytest.approx((SD_X, SD_Y))
 
 
+def test_a_long_table_of_elyra_is_not_thunderstorms(tmp_path):
+    text = READ_ONLY["elyra"][1]().decode("latin-1").splitlines(keepends=True)
+    (tmp_path / "a.txt").write_text("".join([text[0], *[text[1]] * 2000]))
+    assert [fmt.name for fmt in registry.FORMATS if fmt.recognises(tmp_path / "a.txt")] == ["elyra"]
+    assert len(registry.read(tmp_path / "a.txt", PIXEL).table) == 2000
+
+
 def test_every_format_that_is_only_read_is_tested_here():
     assert set(READ_ONLY) == {fmt.name for fmt in registry.FORMATS if fmt.write is None}
 

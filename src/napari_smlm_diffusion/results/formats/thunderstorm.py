@@ -57,6 +57,7 @@ Z_CELLS = (
     Cell("z [nm]", "z_nm", "%.3f"),
     Cell("uncertainty_z [nm]", "uncertainty_z_nm", "%.3f"),
 )
+_LAST_FRAME = 2.0**53
 _NAN = re.compile(",nan(?=[,\n])")
 
 # Names in ThunderSTORM's own versions; the first is of version 1.2 and older.
@@ -196,6 +197,8 @@ def read(
         raise InputError(
             f"{path} has a frame {frame.min():g}, but ThunderSTORM counts frames from 1"
         )
+    if frame.size and frame.max() > _LAST_FRAME:
+        raise InputError(f"{path} has a frame {frame.max():g}, which no movie has")
     cells["frame"] = frame - 1
     cells["x_nm"] -= half
     cells["y_nm"] -= half

@@ -36,7 +36,9 @@ _WIDTHS = (Cell("sigma1 [nm]", "sigma_nm", "%.3f"), Cell("sigma2 [nm]", "sigma_n
 def recognises(path: Path) -> bool:
     """Whether the header has a frame, an x and a y with their unit in brackets."""
     header = first_line(path).lower().replace(" ", "").replace('"', "")
-    return "frame" in header and "x[" in header and "y[" in header
+    cells = [cell.strip().partition("[") for cell in header.split(",")]
+    with_unit = {name for name, bracket, _ in cells if bracket}
+    return {"x", "y"} <= with_unit and "frame" in {name for name, _, _ in cells}
 
 
 def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
