@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.formats import limits
 
@@ -83,7 +85,17 @@ def load(path: Path, group: Any, name: str) -> Any:
     if item.is_virtual or item.external:
         raise InputError(f"{path} has its {name} in another file; that is not read")
     limits.check_declared(path, int(item.size) * int(item.dtype.itemsize))
+    if item.dtype.names:
+        _check_fields(path, name, item.dtype)
     return item[()]
+
+
+def _check_fields(path: Path, name: str, kind: np.dtype[Any]) -> None:
+    """Refuse a row whose fields lie in each other: HDF5 would write beyond its memory."""
+    fields = sorted((offset, part.itemsize) for part, offset, *_ in (kind.fields or {}).values())
+    starts = [offset for offset, _ in fields[1:]] + [kind.itemsize]
+    if any(o + size > start for (o, size), start in zip(fields, starts, strict=True)):
+        raise InputError(f"{path} has columns in its {name} that lie in each other; it is damaged")
 
 
 def _item(path: Path, group: Any, name: str) -> Any:
