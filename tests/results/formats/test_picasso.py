@@ -113,7 +113,7 @@ def test_a_broken_yaml_is_a_sentence(dataset_of, tmp_path):
 
 def test_other_hdf5_files_are_not_taken_for_picassos(tmp_path, data_dir):
     for name in ("locan-tables/decode_dstorm_data.h5", "storm-analysis/test_sim.hdf5"):
-        assert registry.recognise(data_dir / name) is None
+        assert not picasso.recognises(data_dir / name)
     with h5py.File(tmp_path / "a.hdf5", "w") as file:
         file["locs"] = np.zeros(3, [("a", "f4")])
     with pytest.raises(InputError, match="locs has no column"):
