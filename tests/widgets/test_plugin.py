@@ -159,9 +159,19 @@ def test_the_folder_of_a_run(plugin, movie_file, tiny_model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("ending", "name"), [(".csv", "csv"), (".smlm.csv", "csv"), (".hdf5", "picasso")]
+    ("ending", "name"),
+    [
+        (".csv", "csv"),
+        (".smlm.csv", "csv"),
+        (".hdf5", "picasso"),
+        (".h5", "decode"),
+        (".mat", "smap"),
+        (".smlm", "smlm"),
+        (".parquet", "parquet"),
+    ],
 )
 @pytest.mark.filterwarnings("ignore:.*rows have no uncertainty")
+@pytest.mark.filterwarnings("ignore:.*SMAP leaves such rows out", "ignore:SMAP knows its tables")
 def test_all_rows_are_saved_and_opened_again(plugin, dataset_of, ending, name, tmp_path):
     dataset = dataset_of(filtered=True)
     rows = np.arange(0, 60, 7)
@@ -184,13 +194,24 @@ def test_every_writer_can_be_chosen(plugin, dataset_of, tmp_path):
     written = {}
     for writer in plugin.get_manifest(NAME).contributions.writers:
         path = tmp_path / f"{len(written)}{writer.filename_extensions[0]}"
-        if "thunderstorm" in writer.command:
-            with pytest.warns(UserWarning, match="one uncertainty per row"):
+        notes = {"thunderstorm": "one uncertainty per row", "smap": "SMAP"}
+        name = writer.command.partition(".write_")[2]
+        if name in notes:
+            with pytest.warns(UserWarning, match=notes[name]):
                 assert writer.exec(args=(str(path), data, options)) == [str(path)]
         else:
             assert writer.exec(args=(str(path), data, options)) == [str(path)]
-        written[writer.command.partition(".write_")[2]] = registry.recognise(path).name
-    assert written == {"csv": "csv", "thunderstorm": "thunderstorm", "picasso": "picasso"}
+        written[name] = registry.recognise(path).name
+    names = ["csv", "thunderstorm", "picasso", "decode", "smap", "smlm", "parquet"]
+    assert written == {name: name for name in names}
+
+
+def test_a_folder_of_parts_is_one_table(plugin, dataset_of, tmp_path):
+    pytest.importorskip("pyarrow")
+    for part in (1, 2):
+        registry.write(tmp_path / f"localizations-{part}.parquet", dataset_of(), "parquet")
+    (layer,) = opened(tmp_path)
+    assert len(layer.metadata[KEY]["dataset"].table) == 120
 
 
 def test_a_foreign_layer_is_refused_and_nothing_is_written(plugin, tmp_path):
@@ -265,7 +286,9 @@ def test_a_table_without_pixel_size_takes_that_of_the_preferences(
     np.testing.assert_allclose(layer.data, [[100, 0]])
 
 
-def test_patterns_of_the_manifest_lead_to_the_reader_that_reads_them(plugin, movie_file, tmp_path):
+def test_patterns_of_the_manifest_lead_to_the_reader_that_reads_them(
+    plugin, movie_file, dataset_of, tmp_path
+):
     for contribution in plugin.get_manifest(NAME).contributions.readers:
         for pattern in contribution.filename_patterns:
             path = tmp_path / pattern.strip("*.") / pattern.replace("*", "file")
@@ -283,6 +306,11 @@ def test_patterns_of_the_manifest_lead_to_the_reader_that_reads_them(plugin, mov
                 with h5py.File(path, "w") as file:
                     file["locs"] = np.zeros(0, [("frame", "u4"), ("x", "f4"), ("y", "f4")])
                     file["metadata"] = '[{"Pixelsize": 100}]'
+            elif (fmt := registry.by_ending(path)) is not None and fmt.name != "csv":
+                registry.write(path, dataset_of(gaps=False), fmt.name)
+            elif pattern == "*.bin":
+                path.write_bytes(b"M425" + np.array([1, 6, 0], "<i4").tobytes())
+                (tmp_path / "run.json").write_text('{"pixel_size_nm": 100}')
             else:
                 path.write_text('"frame","x [nm]","y [nm]"\n1,50,150\n')
                 (path.parent / "run.json").write_text('{"pixel_size_nm": 100}')

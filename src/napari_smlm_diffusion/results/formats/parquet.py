@@ -149,11 +149,19 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[bytes, bytes]]:
         for batch in file.iter_batches(_BLOCK, columns=names):
             for name in names:
                 values = batch.column(batch.schema.get_field_index(name))
-                columns[name][at : at + len(values)] = values.to_numpy(zero_copy_only=False)
+                columns[name][at : at + len(values)] = _array(values, name in _TEXTS)
             at += len(batch)
         if at != rows:
             raise InputError(f"{path} declares {rows} rows and has {at}")
         return columns, dict(file.schema_arrow.metadata or {})
+
+
+def _array(values: Any, text: bool) -> Any:
+    if not text:
+        return values.to_numpy(zero_copy_only=False)
+    # Each different text is there once, however many rows have it; what is missing is empty.
+    different = np.array([*values.dictionary.to_pylist(), ""], dtype=object)
+    return different[values.indices.fill_null(len(different) - 1).to_numpy(zero_copy_only=False)]
 
 
 def _empty(path: Path, arrow: Any, names: list[str], rows: int) -> dict[str, Any]:
