@@ -79,5 +79,9 @@ def _describe(fmt: "TableFormat") -> str:
     access = "read only" if fmt.write is None else "read, written"
     head = f"  {fmt.name:15} {fmt.title}, *{fmt.suffix}, {access}"
     blank = " " * 18
-    lines = textwrap.wrap(fmt.convention, 78, initial_indent=blank, subsequent_indent=blank)
+    lines = [
+        line
+        for part in (fmt.convention, fmt.loses)
+        for line in textwrap.wrap(part, 78, initial_indent=blank, subsequent_indent=blank)
+    ]
     return "\n".join([head, *lines])

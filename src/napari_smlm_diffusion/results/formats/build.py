@@ -107,9 +107,9 @@ def _table(columns: Mapping[str, Any], frame: NDArray[np.int64]) -> pd.DataFrame
         if column.dtype == "str":
             table[column.name] = pd.Series(values, dtype="str").fillna("")
         elif column.dtype == "int64":
-            table[column.name] = pd.Series(_whole(values))
+            table[column.name] = pd.Series(_whole(values), copy=False)
         else:
-            table[column.name] = pd.Series(np.asarray(values, np.float64))
+            table[column.name] = pd.Series(np.asarray(values, np.float64), copy=False)
     return pd.DataFrame(table, index=range(rows), copy=False)
 
 
@@ -123,7 +123,7 @@ def _per_axis(columns: Mapping[str, Any]) -> Any:
 def _whole(values: Any) -> NDArray[np.int64]:
     array = np.asarray(values)
     if array.dtype.kind in "iub":
-        return array.astype(np.int64)
+        return array.astype(np.int64, copy=False)
     # A number that is not there, in a file that keeps counts as floats.
     return np.rint(np.nan_to_num(array.astype(np.float64))).astype(np.int64)
 

@@ -67,8 +67,8 @@ def read(path: str | Path, *, pixel_size_nm: float) -> pd.DataFrame:
     # DECODE notes a trailing blank in "intensity ".
     labels = cells_of(path) if has_header else []
     names = [_NAMES.get(label, "") for label in labels] if has_header else list(_HEADERLESS)
-    if missing := [name for name in _HEADERLESS if name not in names]:
-        raise InputError(f"{path} is not a table of the SMLM challenge: it has no {missing}")
+    if missing := [name for name in _HEADERLESS if names.count(name) != 1]:
+        raise InputError(f"{path} is not a table of the SMLM challenge: it has not one {missing}")
     wanted = {names.index(name): name for name in _HEADERLESS}
     columns = text.read_columns(path, len(names), wanted, skip=int(has_header))
     if not all(np.isfinite(values).all() for values in columns.values()):

@@ -46,6 +46,8 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
     wanted = {i: label for i, label in enumerate(labels) if label in known}
     if missing := [name for name in ("frame_ix", "x", "y", "z", "phot") if name not in labels]:
         raise InputError(f"{path} is not a table of DECODE: it has no {missing}")
+    if len(set(wanted.values())) < len(wanted):
+        raise InputError(f"{path} has columns more than once in its header: {lines[3][:200]!r}")
     cells = text.read_columns(path, len(labels), wanted, skip=4)
     fields: dict[str, Any] = {name: cells[name] for name in _NUMBERS if name in cells}
     for kind in ("", "_sig", "_cr"):

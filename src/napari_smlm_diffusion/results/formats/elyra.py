@@ -44,7 +44,7 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
     """
     size = pixelsize.require(path, pixel_size_nm)
     labels = _labels(path)
-    wanted = {i: _NAMES[label] for i, label in enumerate(labels) if label in _NAMES}
+    wanted = text.wanted(path, labels, _NAMES, "an Elyra")
     columns = text.read_columns(
         path,
         len(labels),

@@ -41,7 +41,7 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
     """
     size = pixelsize.require(path, pixel_size_nm)
     labels = cells_of(path)
-    wanted = {i: _NAMES[label] for i, label in enumerate(labels) if label in _NAMES}
+    wanted = text.wanted(path, labels, _NAMES, "a Nanoimager")
     columns = text.read_columns(path, len(labels), wanted)
     for axis in ("x_nm", "y_nm"):
         columns[axis] -= size / 2

@@ -55,6 +55,8 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
         If the pixel size is neither in the metadata nor given nor beside the file.
     """
     files = parts(path) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"{path} has no parts of a table, {PARTS}")
     read = [_read(file) for file in files]
     record = extras.parse(read[0][1].get(METADATA))
     names = list(read[0][0])

@@ -57,13 +57,12 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
             "from rapidSTORM without tracking"
         )
     fields = fields[1:]
-    names = [_NAMES.get(field.get("identifier", "")) for field in fields]
-    for name, field in zip(names, fields, strict=True):
-        if name not in (None, "frame") and field.get("unit") != "nanometer":
-            raise InputError(f"{path} has {field['identifier']} in {field.get('unit')}, not in nm")
-    if missing := [name for name in ("frame", "x_nm", "y_nm") if name not in names]:
-        raise InputError(f"{path} describes no column for {' and '.join(missing)}")
-    wanted = {i: name for i, name in enumerate(names) if name is not None}
+    labels = [field.get("identifier", "") for field in fields]
+    wanted = text.wanted(path, labels, _NAMES, "rapidSTORM")
+    for position, name in wanted.items():
+        unit = fields[position].get("unit")
+        if name != "frame" and unit != "nanometer":
+            raise InputError(f"{path} has {labels[position]} in {unit}, not in nm")
     columns = text.read_columns(path, len(fields), wanted, separator=" ")
     widths = [columns.pop(name) for name in ("fwhm_x", "fwhm_y") if name in columns]
     if widths:

@@ -1,6 +1,7 @@
 """Numbers out of text in columns, block by block: ten million rows never lie there as text."""
 
-from collections.abc import Collection, Mapping
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +13,7 @@ from napari_smlm_diffusion.results.formats import limits
 
 _BLOCK = 500_000  # rows parsed at once
 _LONGEST_HEADER = 2**16
+_NEEDED = ("frame", "x_nm", "y_nm")
 
 
 def first_lines(path: Path, count: int = 1, encoding: str = "utf-8-sig") -> list[str]:
@@ -29,6 +31,26 @@ def first_lines(path: Path, count: int = 1, encoding: str = "utf-8-sig") -> list
         raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a text file, but a table must be CSV") from error
+
+
+def wanted(
+    path: Path, labels: Sequence[str], names: Mapping[str, str], program: str
+) -> dict[int, str]:
+    """Return the position of each known column in a table, and its name in ours.
+
+    Raises
+    ------
+    InputError
+        If a frame, x or y is not among them, or a column is there twice.
+    """
+    found = {i: names[label] for i, label in enumerate(labels) if label in names}
+    if missing := [name for name in _NEEDED if name not in found.values()]:
+        theirs = [next(t for t, ours in names.items() if ours == name) for name in missing]
+        raise InputError(f"{path} is not a table of {program}: it has no column {theirs}")
+    known = list(found.values())
+    if twice := sorted({name for name in known if known.count(name) > 1}):
+        raise InputError(f"{path} has the columns {twice} more than once")
+    return found
 
 
 def read_columns(
@@ -75,7 +97,9 @@ def read_columns(
     limits.check_text(path, nul=bool(stop))
     parts: dict[str, list[Any]] = {name: [] for name in wanted.values()}
     try:
-        with path.open(encoding=encoding, newline="") as handle:
+        with path.open(encoding=encoding, newline="") as handle, warnings.catch_warnings():
+            # pandas would go on without the cells that are too many.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
             for _ in range(skip):
                 handle.readline(_LONGEST_HEADER)
             source: Any = _Until(handle, stop) if stop else handle
@@ -87,6 +111,8 @@ def read_columns(
                     parts[name].append(cells if name in texts else _numbers(path, name, cells))
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a text file, but a table must be CSV") from error
+    except pd.errors.ParserWarning as error:
+        raise InputError(f"{path} has rows with more cells than its header") from error
     except (pd.errors.ParserError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} has rows that do not fit its header ({reason})") from error

@@ -261,4 +261,4 @@ def _as_localizations(cells: pd.DataFrame) -> pd.DataFrame:
         if column.dtype == "str":
             values = values.fillna("")
         table[column.name] = values.astype(cast(Any, column.dtype))
-    return localizations.validate(pd.DataFrame(table))
+    return localizations.validate(pd.DataFrame(table, copy=False))
