@@ -63,7 +63,10 @@ def read(path: str | Path, *, pixel_size_nm: float) -> pd.DataFrame:
     """
     path = Path(path)
     first = text.first_lines(path)
-    has_header = bool(first) and "xnano" in first[0].lower()
+    if not is_challenge(path):
+        begin = first[0].strip()[:60] if first else ""
+        raise InputError(f"{path} is not a table of the SMLM challenge: it begins with {begin!r}")
+    has_header = "xnano" in first[0].lower()
     # DECODE notes a trailing blank in "intensity ".
     labels = cells_of(path) if has_header else []
     names = [_NAMES.get(label, "") for label in labels] if has_header else list(_HEADERLESS)

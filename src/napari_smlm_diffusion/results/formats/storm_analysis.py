@@ -49,6 +49,8 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
     parts: dict[str, list[Any]] = {name: [] for name in ("frame", *_FIELDS)}
     total = 0
     with hdf5.opened(path, "a table of storm-analysis") as file:
+        if "sa_type" not in file.attrs:
+            raise InputError(f"{path} is not a table of storm-analysis: it has no sa_type")
         said = file.attrs.get("pixel_size")
         sides = [file.attrs.get(name) for name in ("movie_l", "movie_y", "movie_x")]
         frames = sorted(int(m[1]) for name in file if (m := _FRAME.fullmatch(name)))
