@@ -32,7 +32,6 @@ def table(dataset_of, tmp_path):
 
 def test_from_one_ending_to_the_next_and_back(convert, table, dataset_of, tmp_path):
     pytest.importorskip("h5py")
-    pytest.importorskip("pyarrow")
     names = ["a.hdf5", "b.h5", "c_sml.mat", "d.smlm", "e.parquet", "f.csv"]
     at = table
     for name, fmt in zip(

@@ -207,7 +207,6 @@ def test_every_writer_can_be_chosen(plugin, dataset_of, tmp_path):
 
 
 def test_a_folder_of_parts_is_one_table(plugin, dataset_of, tmp_path):
-    pytest.importorskip("pyarrow")
     for part in (1, 2):
         registry.write(tmp_path / f"localizations-{part}.parquet", dataset_of(), "parquet")
     (layer,) = opened(tmp_path)

@@ -51,7 +51,7 @@ def write_smlm(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]
 
 
 def write_parquet(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
-    """Write Parquet; raises as `write_csv`, and where pyarrow is missing."""
+    """Write Parquet; raises as `write_csv`."""
     return _write(path, attributes, "parquet")
 
 

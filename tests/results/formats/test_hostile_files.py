@@ -11,6 +11,8 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet as pq
 import pytest
 
 from napari_smlm_diffusion.results.formats import registry
@@ -129,14 +131,12 @@ def manifest(rows=1, name="t.bin", headers=("x", "y"), kind="float64", shape=1):
 
 
 def parquet(**columns):
-    pyarrow, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     buffer = io.BytesIO()
     pq.write_table(pyarrow.table(columns), buffer, compression="zstd")
     return buffer.getvalue()
 
 
 def constant_parquet(rows):
-    pyarrow = pytest.importorskip("pyarrow")
     zeros = pyarrow.array(np.zeros(rows))
     return parquet(frame=zeros, x_nm=zeros, y_nm=zeros)
 

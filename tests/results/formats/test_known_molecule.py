@@ -109,7 +109,6 @@ def test_smlm(molecule, tmp_path):
 
 
 def test_parquet(molecule, tmp_path):
-    pytest.importorskip("pyarrow")
     registry.write(tmp_path / "a.parquet", molecule, "parquet")
     row = pd.read_parquet(tmp_path / "a.parquet").iloc[0]
     assert (row["frame"], row["x_nm"], row["y_nm"], row["z_nm"]) == (2, 900, 500, Z)

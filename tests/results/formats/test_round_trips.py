@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -66,8 +67,6 @@ def datasets(draw):
 def test_what_is_written_is_read_again(name, dataset, tmp_path):
     if name in ("picasso", "decode"):
         pytest.importorskip("h5py")
-    if name == "parquet":
-        pytest.importorskip("pyarrow")
     fmt, (tolerance, held) = registry.by_name(name), FORMATS[name]
     path = tmp_path / f"table{fmt.suffix}"
     with warnings.catch_warnings():
@@ -117,7 +116,6 @@ def test_a_table_too_large_for_matlab_5_is_written_as_7(dataset_of, tmp_path, mo
 
 
 def test_parts_of_a_run_are_one_table_in_the_order_of_their_numbers(dataset_of, tmp_path):
-    pytest.importorskip("pyarrow")
     whole = dataset_of()
     for start, part in ((0, 0), (20, 2), (40, 10)):
         rows = whole.table[start : start + 20].reset_index(drop=True)
@@ -127,6 +125,11 @@ def test_parts_of_a_run_are_one_table_in_the_order_of_their_numbers(dataset_of, 
     back = registry.read(tmp_path)
     pd.testing.assert_frame_equal(back.table, whole.table, check_exact=True)
     assert back.pixel_size_nm == 108
+    # As a run leaves them: without metadata, in a folder beside its record.
+    (tmp_path / "run" / "store").mkdir(parents=True)
+    (tmp_path / "run" / "run.json").write_text('{"pixel_size_nm": 90}')
+    whole.table.to_parquet(tmp_path / "run" / "store" / "localizations-000-050.parquet")
+    assert registry.read(tmp_path / "run" / "store").pixel_size_nm == 90
     other = dataset_of(z=True)
     registry.write(tmp_path / "localizations-12.parquet", other, "parquet")
     with pytest.raises(registry.InputError, match=r"localizations-12\.parquet has other columns"):
@@ -134,7 +137,6 @@ def test_parts_of_a_run_are_one_table_in_the_order_of_their_numbers(dataset_of, 
 
 
 def test_units_are_in_the_schema_of_parquet(dataset_of, tmp_path):
-    pq = pytest.importorskip("pyarrow.parquet")
     registry.write(tmp_path / "a.parquet", dataset_of(), "parquet")
     schema = pq.read_schema(tmp_path / "a.parquet")
     assert schema.field("x_nm").metadata[b"unit"] == b"nm"

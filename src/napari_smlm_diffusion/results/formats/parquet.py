@@ -49,8 +49,7 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
     Raises
     ------
     InputError
-        If a file is damaged, has no columns of ours or other ones than the part before it, or
-        pyarrow is not installed.
+        If a file is damaged, has no columns of ours, or other ones than the part before it.
     PixelSizeUnknown
         If the pixel size is neither in the metadata nor given nor beside the file.
     """
@@ -64,7 +63,9 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
         if list(columns) != names:
             odd = sorted(set(columns) ^ set(names))
             raise InputError(f"{file} has other columns than {files[0].name}: {odd}")
-    size = pixel_size_nm or record.get("pixel_size_nm") or pixelsize.require(files[0], None)
+    # The parts of a run lie in a folder beside its record.
+    known = pixel_size_nm or record.get("pixel_size_nm") or pixelsize.find(files[0])
+    size = known or pixelsize.require(path, None)
     columns = {}
     for name in names:
         pieces = [part.pop(name) for part, _ in read]
@@ -77,8 +78,6 @@ def write(path: Path, dataset: Dataset) -> list[str]:
 
     Raises
     ------
-    InputError
-        If pyarrow is not installed.
     OutputError
         If the file cannot be written.
     """
@@ -105,13 +104,7 @@ def write(path: Path, dataset: Dataset) -> list[str]:
 
 
 def schema(names: list[str], record: Mapping[str, Any]) -> Any:
-    """Return the schema of a table with these columns: types, units, and the record as metadata.
-
-    Raises
-    ------
-    InputError
-        If pyarrow is not installed.
-    """
+    """Return the schema of a table with these columns: types, units, and the record as metadata."""
     pyarrow, _ = _pyarrow()
     kinds = {"int64": pyarrow.int64(), "float64": pyarrow.float64(), "str": pyarrow.string()}
     fields = []
@@ -197,14 +190,9 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise InputError(
-            "Parquet files need the package pyarrow; install it with: "
-            'pip install "napari-smlm-diffusion[parquet]"'
-        ) from error
+    import pyarrow  # only here: its import is not free, and most runs need none
+    import pyarrow.parquet
+
     return pyarrow, pyarrow.parquet
 
 
