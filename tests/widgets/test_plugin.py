@@ -309,7 +309,7 @@ def test_patterns_of_the_manifest_lead_to_the_reader_that_reads_them(
                 registry.write(path, dataset_of(gaps=False), fmt.name)
             elif pattern == "*.bin":
                 path.write_bytes(b"M425" + np.array([1, 6, 0], "<i4").tobytes())
-                (tmp_path / "run.json").write_text('{"pixel_size_nm": 100}')
+                (path.parent / "run.json").write_text('{"pixel_size_nm": 100}')
             else:
                 path.write_text('"frame","x [nm]","y [nm]"\n1,50,150\n')
                 (path.parent / "run.json").write_text('{"pixel_size_nm": 100}')
