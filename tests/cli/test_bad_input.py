@@ -68,7 +68,7 @@ def test_frames_that_are_none(content, options, says, refused, tmp_path):
     ("write", "says"),
     [
         (lambda path, movie: None, "does not exist"),
-        (lambda path, movie: path.mkdir(), "is a folder"),
+        (lambda path, movie: path.mkdir(), "holds no movie: neither TIFF files"),
         (lambda path, movie: path.write_bytes(b""), "is empty"),
         (lambda path, movie: path.write_text("x, y\n1, 2\n"), "not a TIFF"),
         (lambda path, movie: path.write_bytes(movie[: len(movie) // 2]), "truncated"),
