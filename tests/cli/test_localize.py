@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -181,16 +182,16 @@ def full_disk(monkeypatch, after):
     """Let the rows of so many chunks through, and then no more."""
     monkeypatch.setattr(run_store, "SECONDS_BETWEEN_COMMITS", 0)
     monkeypatch.setattr(run_store, "_PAUSE_FOR_A_COMMIT", 0)
-    write, calls = pd.DataFrame.to_parquet, []
+    replace, calls = os.replace, []
 
-    def filling(self, path, **keywords):
-        calls.append(path)
-        if len(calls) > after:
-            path.write_bytes(b"half")
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(self, path, **keywords)
+    def filling(source, target):
+        if Path(target).suffix == ".parquet":
+            calls.append(target)
+            if len(calls) > after:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
 
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", filling)
+    monkeypatch.setattr(os, "replace", filling)
 
 
 def test_a_full_disk_costs_no_finished_frame(localize, small_chunks, monkeypatch, capsys):

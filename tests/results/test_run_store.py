@@ -10,7 +10,7 @@ from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.run_store import JOURNAL, RunStore, merged
 
-RUN = {"scale_nm": 25.0, "translate_nm": [0.0, 0.0]}
+RUN = {"pixel_size_nm": 100.0, "scale_nm": 25.0, "translate_nm": [0.0, 0.0]}
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_part_that_is_gone_is_said(rows, tmp_path):
         RunStore.resume(tmp_path)
     part.write_bytes(b"PAR1")
     store = RunStore.resume(tmp_path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is not a Parquet file, or is damaged"):
         list(store.tables())
     store.close()
 

@@ -206,6 +206,31 @@ def test_every_writer_can_be_chosen(plugin, dataset_of, tmp_path):
     assert written == {name: name for name in names}
 
 
+def test_a_run_that_was_killed_shows_what_it_had(plugin, movie_file, tiny_model, tmp_path):
+    from napari_smlm_diffusion.cli import main
+
+    run = tmp_path / "run"
+    command = ["localize", movie_file, "--out", run, "--model", tiny_model, "--psf-sigma", "130"]
+    assert main([*map(str, command), "--roi", "4:28,8:36"]) == 0
+    whole = opened(run)
+    for name in ("run.json", "localizations.csv", "density.tif", "variance.tif"):
+        (run / name).unlink()
+    layers = opened(run)
+    assert [layer.name for layer in layers[:2]] == ["density", "density SD"]
+    assert layers[2].name == "localizations (24 of 24 frames)"
+    for then, now in zip(layers, whole, strict=True):
+        np.testing.assert_allclose(then.data, now.data, atol=1e-3)  # a csv has three decimals
+        np.testing.assert_allclose(then.scale, now.scale)
+        np.testing.assert_allclose(then.translate, now.translate)
+        assert then.units == now.units
+    assert dataset_of(layers[2].metadata).frame_shape == dataset_of(whole[2].metadata).frame_shape
+    journal = run / "store" / "journal.json"
+    content = json.loads(journal.read_text())
+    journal.write_text(json.dumps(content | {"finished": []}))
+    with pytest.raises(InputError, match="has not finished a frame yet"):
+        opened(run)
+
+
 def test_a_folder_of_parts_is_one_table(plugin, dataset_of, tmp_path):
     for part in (1, 2):
         registry.write(tmp_path / f"localizations-{part}.parquet", dataset_of(), "parquet")

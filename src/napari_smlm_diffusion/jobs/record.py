@@ -47,6 +47,7 @@ def identity(plan: Plan, movie: Path) -> dict[str, Any]:
     return {
         "movie": str(movie.absolute()),
         "settings": _anchored(plan.settings).model_dump(mode="json"),
+        "pixel_size_nm": size,
         # Where the images are, see `ome_zarr`.
         "scale_nm": size / network.upsampling,
         "translate_nm": [(start + shift) * size for start in (roi.y0, roi.x0)],

@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results import ome_zarr, sums
+from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.files import atomic, disk_errors, flush
+from napari_smlm_diffusion.results.formats import parquet
 from napari_smlm_diffusion.results.run_folder import write_json
 
 FOLDER = "store"
@@ -77,8 +79,8 @@ class RunStore:
         folder : Path
             Of the run; it exists.
         run : Mapping
-            What the run is, in JSON types, with ``scale_nm`` (edge of a fine pixel) and
-            ``translate_nm`` (y, x of the first one's centre) of its images.
+            What the run is, in JSON types, with ``pixel_size_nm``, and of its images ``scale_nm``
+            (edge of a fine pixel) and ``translate_nm`` (y, x of the first one's centre).
 
         Raises
         ------
@@ -199,7 +201,7 @@ class RunStore:
             If a part is gone or damaged.
         """
         for part in self._parts:
-            yield _read_rows(self.path / part["file"])
+            yield parquet.read(self.path / part["file"]).table
 
     def samples(self) -> Iterator[NDArray[np.float32]]:
         """Kept samples (K, sY, sX) of the committed frames that have them, in order of frame."""
@@ -226,9 +228,8 @@ class RunStore:
         tables = [t for f in within if len(t := self._pending[f])] or [localizations.empty()]
         table = pd.concat(tables, ignore_index=True)
         file = self.path / f"localizations-{frames[0]:09d}-{frames[1]:09d}.parquet"
-        with atomic(file) as partial:
-            table.to_parquet(partial, engine="pyarrow", index=False)
-            flush(partial)
+        parquet.write(file, Dataset(table=table, pixel_size_nm=self.run["pixel_size_nm"]))
+        flush(file)
         return {"file": file.name, "frames": list(frames), "rows": len(table)}
 
     def _write_images(self, number: int) -> str | None:
@@ -301,6 +302,20 @@ def read_journal(folder: Path) -> dict[str, Any]:
     return journal
 
 
+def images_of(folder: Path, journal: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+    """Read the sums by name that a journal names, without taking the run over.
+
+    Raises
+    ------
+    InputError
+        If they are damaged, or the run has gone on meanwhile.
+    """
+    if journal["images"] is None:
+        return {}
+    path = folder / FOLDER / journal["images"]
+    return {name: ome_zarr.read_level(path, name) for name in ("density", "variance")}
+
+
 def merged(ranges: Iterable[Frames]) -> list[Frames]:
     """Ranges (start, stop) in order, those that follow each other joined."""
     out: list[Frames] = []
@@ -310,13 +325,6 @@ def merged(ranges: Iterable[Frames]) -> list[Frames]:
         else:
             out.append((start, stop))
     return out
-
-
-def _read_rows(file: Path) -> pd.DataFrame:
-    try:
-        return localizations.validate(pd.read_parquet(file, engine="pyarrow"))
-    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
-        raise InputError(f"{file} cannot be read ({error})") from error
 
 
 def _lock(path: Path) -> FileLock:

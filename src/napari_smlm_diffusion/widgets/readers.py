@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import open_movie
 from napari_smlm_diffusion.frames.folder import is_movie_folder, is_zarr
@@ -20,7 +22,9 @@ from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.images import is_density, read_image
 from napari_smlm_diffusion.results.layers import (
     LayerTuple,
+    Placement,
     density_file_layer,
+    image_layer,
     points_layer,
     stack_layer,
 )
@@ -47,6 +51,8 @@ def get_folder_reader(path: Paths) -> Reader | None:
         return None
     if (folders[0] / "run.json").is_file():
         return read_run
+    if (folders[0] / "store" / "journal.json").is_file():
+        return read_unfinished_run
     if registry.recognise(folders[0]) is not None:  # the parts of one table
         return read_tables
     return read_movie_folder if _holds_movie(folders[0]) else None
@@ -91,13 +97,47 @@ def read_run(path: Paths) -> list[LayerTuple]:
         for name in ("density", "variance")
         if (image := folder / f"{name}.tif").is_file()
     ]
-    for table in (folder / "localizations.csv", folder / "localizations.partial.csv"):
-        if table.is_file():
-            layers.append(points_layer(_of_run(_dataset(table), folder / "run.json")))
-            break
+    table = folder / "localizations.csv"
+    if table.is_file():
+        layers.append(points_layer(_of_run(_dataset(table), folder / "run.json")))
     if not layers:
         raise InputError(f"{folder} has a run.json but no result; the run may have failed at once")
     return layers
+
+
+def read_unfinished_run(path: Paths) -> list[LayerTuple]:
+    """Return what a run has finished that goes on, or that was killed.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or has not finished anything yet.
+    """
+    from napari_smlm_diffusion.results import run_store
+
+    folder = Path(_as_list(path)[0])
+    journal = run_store.read_journal(folder)
+    run = journal["run"]
+    size, of = run["pixel_size_nm"], run["depends_on"]
+    done = sum(stop - start for start, stop in journal["finished"])
+    if not done:
+        raise InputError(f"the run in {folder} has not finished a frame yet")
+    words = f"{done} of {of['frames'][1] - of['frames'][0]} frames"
+    images = run_store.images_of(folder, journal)
+    named = {"density": images.get("density"), "density SD": images.get("variance")}
+    layers = [
+        image_layer(
+            (np.sqrt(image) if name == "density SD" else image).astype(np.float32),
+            Placement(size),
+            upsampling=round(size / run["scale_nm"]),
+            name=name,
+            origin_px=(of["roi"][0], of["roi"][2]),
+        )
+        for name, image in named.items()
+        if image is not None
+    ]
+    dataset = replace(_dataset(folder / "store"), frame_shape=tuple(of["shape"]))
+    return [*layers, points_layer(dataset, name=f"localizations ({words})")]
 
 
 def read_movie_folder(path: Paths) -> list[LayerTuple]:
