@@ -46,6 +46,7 @@ COLUMNS = (
     Column("id", "int64", "", "number of the row or, in a simulation, of the molecule", False),
     Column("z_nm", "float64", "nm", "height above the focal plane", False),
     Column("uncertainty_z_nm", "float64", "nm", "standard deviation of the error of z", False),
+    Column("detections", "int64", "", "frames that were linked into this row", False),
 )
 
 BY_NAME = {column.name: column for column in COLUMNS}

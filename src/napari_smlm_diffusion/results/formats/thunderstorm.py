@@ -56,12 +56,14 @@ CELLS = (
 Z_CELLS = (
     Cell("z [nm]", "z_nm", "%.3f"),
     Cell("uncertainty_z [nm]", "uncertainty_z_nm", "%.3f"),
+    Cell("detections", "detections", "%d"),
 )
 _LAST_FRAME = 2.0**53
 _NAN = re.compile(",nan(?=[,\n])")
 
 # Names in ThunderSTORM's own versions; the first is of version 1.2 and older.
 _ALIASES = {"uncertainty": "uncertainty_xy_nm", "z": "z_nm", "uncertainty_z": "uncertainty_z_nm"}
+_ALIASES["detections"] = "detections"  # what the merging of its rows writes
 _NAMES = {cell.header.partition(" ")[0]: cell.column for cell in CELLS} | _ALIASES
 _UNITS = {"nm": "nm", "photon": "photon", "photons": "photon", "": ""}
 _LABEL = re.compile(r"\s*([^\[\]]+?)\s*(?:\[\s*([^\[\]]*?)\s*\])?\s*")
@@ -189,7 +191,9 @@ def read(
         raise InputError(
             f"{path} is not a table of ThunderSTORM: it has no column {' and '.join(labels)}"
         )
-    for name in cells.columns.intersection(["frame", "x_nm", "y_nm", "id", "multiplicity"]):
+    for name in cells.columns.intersection(
+        ["frame", "x_nm", "y_nm", "id", "multiplicity", "detections"]
+    ):
         if not np.isfinite(cells[name].to_numpy()).all():
             raise InputError(f"{path} has rows without a number in the column of {name}")
     frame = cells["frame"].to_numpy(np.float64)

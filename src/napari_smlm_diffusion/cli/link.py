@@ -1,0 +1,28 @@
+"""``smlm-diffusion link``: one row for each molecule's time on."""
+
+import argparse
+
+from napari_smlm_diffusion.cli import tables
+from napari_smlm_diffusion.cli.parser import add_settings, settings_from
+from napari_smlm_diffusion.cli.progress import drive
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    from napari_smlm_diffusion.postprocessing.linking import LinkSettings
+
+    tables.add_table(parser)
+    tables.add_out(parser, "the table of linked molecules")
+    add_settings(parser, LinkSettings)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Link, write, and hold the uncertainties against the scatter between frames."""
+    from napari_smlm_diffusion.postprocessing.linking import LinkSettings, link
+
+    settings = settings_from(LinkSettings, options)
+    fmt = tables.check_table_out(options)
+    linked = drive(link(tables.read_table(options), settings), "rows")
+    tables.write_table(options.out, linked.dataset, fmt)
+    print(f"{linked.text()}\nwritten to {options.out}")
+    return 0
