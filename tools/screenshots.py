@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import napari
+import numpy as np
 from napari.layers import Layer
 from qtpy.QtWidgets import QApplication, QWidget
 
@@ -135,11 +136,34 @@ def train(stage: Stage) -> None:
     stage.shoot("train", widget)
 
 
+def after(stage: Stage) -> None:
+    """The drift of blinking filaments, found and taken out."""
+    from napari_smlm_diffusion.results.dataset import Dataset
+    from napari_smlm_diffusion.results.layers import points_layer
+    from napari_smlm_diffusion.simulation.observed import ObservedSettings, observe
+    from napari_smlm_diffusion.widgets.after import AfterLocalization
+
+    settings = ObservedSettings(frames=6000, rows_per_frame=12, shape=(80, 80))
+    t = np.arange(settings.frames)[:, None] / settings.frames
+    drift = 200 * (t * [0.8, -0.5] + 0.3 * np.sin(2 * np.pi * (t * [0.7, 1.3] + 0.2)))
+    table = observe(settings, drift)
+    dataset = Dataset(table=table, pixel_size_nm=100.0, frame_shape=(6000, 80, 80))
+    data, options, _ = points_layer(dataset, name="filaments")
+    stage.show_only(stage.viewer.add_points(data, **options))
+    widget = stage.dock(AfterLocalization(stage.viewer), "Drift & resolution")
+    widget.drift.start.click()
+    stage.wait(lambda: not widget.runner.running)
+    stage.show_only(stage.viewer.layers["filaments · drift corrected, picture"])
+    stage.viewer.reset_view()
+    stage.shoot("after", widget)
+
+
 SCENES = {
     "localize": localize,
     "uncertainty": uncertainty,
     "filter": filter_export,
     "train": train,
+    "after": after,
 }
 
 

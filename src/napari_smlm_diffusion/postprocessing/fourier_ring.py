@@ -65,10 +65,10 @@ class RingSettings(Settings):
         title="Blocks",
         description="blocks of frames that go into one half or the other",
     )
-    link: bool = Field(
-        default=True,
-        title="Linked rows together",
-        description="rows of one molecule in neighbouring frames go into the same half",
+    unlinked: bool = Field(
+        default=False,
+        title="Rows not linked",
+        description="let rows of one molecule in neighbouring frames go into different halves",
     )
     seed: int = Field(default=0, ge=0, title="Seed", description="of the choice of halves")
 
@@ -157,7 +157,7 @@ def ring_correlation(
             f"{settings.blocks} blocks of frames; the resolution needs {_FEWEST_ROWS} rows and two "
             "frames a block or more: take fewer blocks, or a longer movie"
         )
-    if settings.link:
+    if not settings.unlinked:
         track = (yield from link(dataset, LinkSettings())).track
         first = np.full(track.max() + 1, np.iinfo(np.int64).max)
         np.minimum.at(first, track, frame)
