@@ -65,13 +65,15 @@ def test_link_says_whether_the_uncertainties_are_true(command, table_file, tmp_p
 
 
 def test_frc_prints_and_writes_the_curve(command, table_file, tmp_path):
-    said = command("frc", table_file, "--out", tmp_path / "frc.csv", "--json", "--pixel", "10")
+    said = command("frc", table_file, "--out", tmp_path / "frc.csv", "--json", "--fine-pixel", "10")
     found = json.loads(said)
     assert 20 < found["resolution_nm"] < 400
     assert found["resolution_error_nm"] > 0
     curve = np.genfromtxt(tmp_path / "frc.csv", delimiter=",", skip_header=1)
-    assert curve[0, 0] == pytest.approx(1000 / found["side_nm"] / 1000)
-    assert command("frc", table_file, "--unlinked", "--pixel", "10").startswith("FRC resolution")
+    assert curve[0, 0] == pytest.approx(1 / found["side_nm"], rel=1e-4)
+    assert command("frc", table_file, "--unlinked", "--fine-pixel", "10").startswith(
+        "FRC resolution"
+    )
 
 
 def test_render_draws_every_molecule(command, table_file, tmp_path):

@@ -89,7 +89,7 @@ def test_rows_of_one_time_on_are_not_two_observations(table_of, dataset_of, run)
 
 
 def test_a_coarse_pixel_is_said(points, run):
-    found = run(ring_correlation(points(), RingSettings(unlinked=True, pixel_nm=25.0)))
+    found = run(ring_correlation(points(), RingSettings(unlinked=True, fine_pixel_nm=25.0)))
     assert np.isnan(found.resolution_nm)
     assert "take finer pixels" in found.text()
     assert found.to_dict()["resolution_nm"] is None

@@ -51,7 +51,7 @@ _FEWEST_ROWS = 100
 class RingSettings(Settings):
     """How the resolution is measured."""
 
-    pixel_nm: float | None = Field(
+    fine_pixel_nm: float | None = Field(
         default=None,
         gt=0,
         allow_inf_nan=False,
@@ -165,7 +165,7 @@ def ring_correlation(
     # As many rows in each block, borders between frames.
     rank = np.searchsorted(np.sort(frame), frame)
     block = rank * settings.blocks // len(frame)
-    pixel = settings.pixel_nm or _pixel_nm(table)
+    pixel = settings.fine_pixel_nm or _pixel_nm(table)
     xy, side = _square(table[["x_nm", "y_nm"]].to_numpy(np.float64), pixel)
     inside = ((xy >= 0) & (xy < side)).all(axis=1)
     pictures = _Pictures(xy[inside], block[inside], settings.blocks, side)

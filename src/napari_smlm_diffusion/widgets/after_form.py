@@ -90,10 +90,10 @@ def resolution_form() -> TaskForm:
     """The tab "Resolution"."""
     return TaskForm(
         RingSettings,
-        ("pixel_nm", "blocks"),
+        ("fine_pixel_nm", "blocks"),
         "Measure resolution",
         "Fourier ring correlation of two halves of the movie, with an error bar.",
-        {"pixel_nm": "half an uncertainty"},
+        {"fine_pixel_nm": "half an uncertainty"},
         ("unlinked",),
     )
 
