@@ -40,6 +40,9 @@ def test_package_import_loads_nothing_heavy():
         "frames",
         "cli",
         "jobs.settings",
+        "postprocessing.drift",
+        "postprocessing.fourier_ring",
+        "postprocessing.picture",
     ],
 )
 def test_module_loads_neither_torch_nor_napari(module):

@@ -1,6 +1,7 @@
 """Fourier ring correlation: held against what theory says of points of known precision."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from napari_smlm_diffusion.errors import InputError
@@ -48,6 +49,7 @@ def test_the_resolution_is_what_precision_and_labels_allow(mean, sigma, points, 
     assert found.side_nm >= 0.99 * FIELD
 
 
+@pytest.mark.slow
 def test_the_error_is_the_spread(points, run):
     found = [run(ring_correlation(points(8, 20.0, seed=s), ALONE)) for s in range(10)]
     spread = np.std([each.resolution_nm for each in found], ddof=1)
@@ -99,8 +101,6 @@ def test_a_large_field_is_judged_by_its_fullest_part(points, table_of, dataset_o
     dataset = points(sigma=10.0)
     moved = dataset.table.assign(x_nm=dataset.table["x_nm"] + 30_000)
     stray = table_of([[0, 0]] * 3, 10.0, [0, 1, 2])
-    import pandas as pd
-
     both = pd.concat([stray, moved], ignore_index=True)
     found = run(ring_correlation(dataset_of(both, FRAMES), ALONE))
     assert found.side_nm < 11_000

@@ -14,7 +14,7 @@ from napari_smlm_diffusion.simulation.observed import ObservedSettings, observe
 
 def blinking(scale=1.0, seed=3, rows_per_frame=12.0):
     return ObservedSettings(
-        frames=1500,
+        frames=1000,
         rows_per_frame=rows_per_frame,
         structure=UniformField(),
         blinking=Blinking(on_frames=4, duty=0.01),
@@ -111,6 +111,7 @@ def test_the_scatter_between_frames_tells_whether_the_claims_are_true(scale):
     assert found.by_chance < 0.2
 
 
+@pytest.mark.slow
 def test_the_scatters_error_is_its_spread():
     found = [scatter(observe(blinking(seed=seed, rows_per_frame=3.0))) for seed in range(10)]
     spread = np.std([each.ratio for each in found], ddof=1)
