@@ -2,8 +2,6 @@
 
 import gc
 
-import torch
-
 # "DefaultCPUAllocator: can't allocate memory", "CUDA out of memory", "MPS backend out of memory".
 _SAYINGS = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -17,6 +15,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def release() -> None:
     """Give back what a failed batch still holds, so that a smaller one finds room."""
+    import torch  # not with the module: a widget asks whether an error is of memory
+
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
