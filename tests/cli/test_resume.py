@@ -98,10 +98,10 @@ def test_samples_survive_too(localize, snapshots, tiny_psi_model):
 
 def test_a_finished_run_stays_as_it_is(localize, capsys):
     folder = localize("out")
-    before = contents(folder)
-    resume(folder, "--batch", 3)
-    assert contents(folder) == before
-    assert "24 frames were finished before" in capsys.readouterr().err
+    before = contents(folder, (*RESULTS, "run.json"))
+    resume(folder)
+    assert contents(folder, (*RESULTS, "run.json")) == before
+    assert "is complete: there is nothing left to do" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -121,16 +121,18 @@ def test_another_movie_is_refused(localize, tmp_path, movie_file, capsys):
     movie = tmp_path / "moved.tif"
     shutil.copy(movie_file, movie)
     folder = localize("out", movie=movie)
+    (folder / "run.json").unlink()  # as if it had been killed
     os.remove(movie)
     resume(folder, code=2)
     assert "moved.tif is not there any more" in capsys.readouterr().err
     shutil.copy(movie_file, tmp_path / "elsewhere.tif")
     assert main(["localize", str(tmp_path / "elsewhere.tif"), "--resume", str(folder)]) == 0
+    (folder / "run.json").unlink()
     data = bytearray(movie_file.read_bytes())
     data[-1] ^= 1
     movie.write_bytes(data)
     resume(folder, code=2)
-    assert "cannot go on, because the movie changed" in capsys.readouterr().err
+    assert "moved.tif is another movie than the one it began with" in capsys.readouterr().err
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path, capsys):

@@ -41,9 +41,21 @@ def test_a_known_drift_is_found_as_well_as_it_says(settings, dataset_of, run):
 
 def test_a_still_table_stays(settings, dataset_of, run):
     table = observe(settings)
-    found = run(find_drift(dataset_of(table, FRAMES)))
+    dataset = dataset_of(table, FRAMES)
+    found = run(find_drift(dataset))
     assert np.sqrt(np.mean(found.xy_nm**2)) < 3.0
     assert np.sqrt(np.mean(found.sd_nm**2)) < 4.0
+    assert "may not have drifted at all" in module.warning(found, dataset)
+
+
+def test_frames_after_the_last_row_have_no_drift(settings, dataset_of, run):
+    """Of a run that was stopped there is less than its movie."""
+    table = observe(settings, curve())
+    part = table[table["frame"] < 1000].reset_index(drop=True)
+    of_movie, alone = (run(find_drift(dataset_of(part, n))) for n in (FRAMES, 1000))
+    assert len(of_movie.xy_nm) == 1000
+    np.testing.assert_array_equal(of_movie.xy_nm, alone.xy_nm)
+    assert module.warning(alone, dataset_of(part, 1000)) == ""
 
 
 def test_a_shifted_copy_of_the_drift_is_the_same_drift(settings, dataset_of, run):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from napari_smlm_diffusion import localizations
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, OutputError
 from napari_smlm_diffusion.results.run_store import JOURNAL, RunStore, merged
 
 RUN = {"pixel_size_nm": 100.0, "scale_nm": 25.0, "translate_nm": [0.0, 0.0]}
@@ -66,6 +66,19 @@ def test_what_was_not_committed_is_gone_and_swept_away(rows, tmp_path):
         "localizations-000000000-000000004.parquet",
         *[f"samples-{frame:09d}.npy" for frame in range(4)],
     ]
+
+
+def test_a_commit_that_fails_counts_nothing_twice(rows, tmp_path, monkeypatch):
+    store = RunStore.create(tmp_path, RUN)
+    store.add((0, 4), rows(0, 4), images(1))
+    with monkeypatch.context() as patch, pytest.raises(OutputError, match="no space"):
+        patch.setattr(
+            RunStore, "_write_images", lambda *_: (_ for _ in ()).throw(OutputError("no space"))
+        )
+        store.commit()
+    assert (store.rows, store.finished) == (len(rows(0, 4)), [])
+    store.commit()
+    assert (store.rows, store.finished) == (len(rows(0, 4)), [(0, 4)])
 
 
 def test_two_processes_do_not_share_a_store(tmp_path):

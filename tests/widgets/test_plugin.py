@@ -213,9 +213,11 @@ def test_a_run_that_was_killed_shows_what_it_had(plugin, movie_file, tiny_model,
     command = ["localize", movie_file, "--out", run, "--model", tiny_model, "--psf-sigma", "130"]
     assert main([*map(str, command), "--roi", "4:28,8:36"]) == 0
     whole = opened(run)
+    assert registry.read(run).frame_shape == (24, 28, 36)
     for name in ("run.json", "localizations.csv", "density.tif", "variance.tif"):
         (run / name).unlink()
     layers = opened(run)
+    assert len(registry.read(run).table) == len(layers[2].data)
     assert [layer.name for layer in layers[:2]] == ["density", "density SD"]
     assert layers[2].name == "localizations (24 of 24 frames)"
     for then, now in zip(layers, whole, strict=True):
@@ -226,6 +228,11 @@ def test_a_run_that_was_killed_shows_what_it_had(plugin, movie_file, tiny_model,
     assert dataset_of(layers[2].metadata).frame_shape == dataset_of(whole[2].metadata).frame_shape
     journal = run / "store" / "journal.json"
     content = json.loads(journal.read_text())
+    journal.write_text(json.dumps(content | {"finished": [[0, 20]]}))
+    with pytest.warns(UserWarning, match="the run is not finished: 20 of 24 frames"):
+        opened(run)
+    with pytest.warns(UserWarning, match="the run is not finished"):
+        opened(run / "store")
     journal.write_text(json.dumps(content | {"finished": []}))
     with pytest.raises(InputError, match="has not finished a frame yet"):
         opened(run)

@@ -1,6 +1,7 @@
 """``smlm-diffusion localize``: a movie in, a folder of results out."""
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_smlm_diffusion.cli.parser import add_settings, option, settings_from
 from napari_smlm_diffusion.cli.progress import drive
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, OutputError
 from napari_smlm_diffusion.jobs.settings import FREE, LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
@@ -89,8 +90,12 @@ def _resume(options: argparse.Namespace) -> int:
     movie = options.movie or Path(before["movie"])
     if not movie.exists():
         raise InputError(
-            f"the movie {movie} is not there any more; say where it is before --resume"
+            f"the movie {movie} is not there any more; say where it is: "
+            f"smlm-diffusion localize MOVIE --resume {folder}"
         )
+    if _is_complete(folder):
+        print(f"the run in {folder} is complete: there is nothing left to do")
+        return 0
     settings = settings_from(LocalizeSettings, options, before["settings"])
     with open_movie(movie, settings.raw_layout) as stack:
         plan = prepare(stack, settings)
@@ -116,18 +121,28 @@ def _work(plan: "Plan", folder: Path, store: "RunStore", localizing: "Localizing
             said += f", {drawn.moments.count} of {samples} samples of the next frame"
         return said
 
+    go_on = f"`smlm-diffusion localize --resume {folder}` goes on from there"
     try:
         drive(localize_to_folder(plan, folder, store, localizing), "frames", watch)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(
-            f"{stop or 'stopped'}; what is finished is in {folder}, and "
-            f"`smlm-diffusion localize --resume {folder}` goes on from there"
+            f"{stop or 'stopped'}; what is finished is in {folder}, and {go_on}"
         ) from None
+    except OutputError as error:
+        raise OutputError(f"{error}; {go_on}") from error
     if not store.rows:
         print("warning: no molecule was found; see --offset, --gain and --em-gain", file=sys.stderr)
     frames = plan.frames[1] - plan.frames[0]
     print(f"{store.rows} molecules in {frames} frames, written to {folder}")
     return 0
+
+
+def _is_complete(folder: Path) -> bool:
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return bool(record["status"] == "complete")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 @contextmanager

@@ -23,8 +23,6 @@ Status = Literal["complete", "cancelled", "failed"]
 _LIBRARIES = ("numpy", "pandas", "scipy", "tifffile", "torch")
 _WORDS = {
     "package": "the version of napari-smlm-diffusion",
-    "fingerprint": "the movie",
-    "shape": "the size of the movie",
     "model_sha256": "the model",
     "camera": "the camera",
     "psf_sigma_nm": "the width of the PSF",
@@ -78,6 +76,11 @@ def require_same(plan: Plan, movie: Path, before: dict[str, Any], folder: Path) 
     now = identity(plan, movie)["depends_on"]
     then = before["depends_on"]
     if changed := [name for name in now if now[name] != then.get(name)]:
+        if "fingerprint" in changed:  # the rest follows from that
+            raise InputError(
+                f"the run in {folder} cannot go on, because {movie} is another movie than the one "
+                "it began with"
+            )
         what = " and ".join(_WORDS.get(name, name) for name in changed)
         values = ", ".join(f"{name}: {then.get(name)} then, {now[name]} now" for name in changed)
         raise InputError(

@@ -9,7 +9,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames.raw import RawLayout, raw_dtype
 from napari_smlm_diffusion.settings import Settings
 
-# Settings that may differ when a run goes on: they change no byte of its results.
+# Settings that may differ when a run goes on: they change rounding at most.
 FREE = ("device", "batch", "threads", "strict")
 
 _Length = Annotated[int, Field(gt=0)]
@@ -142,7 +142,7 @@ class LocalizeSettings(Settings):
         None,
         ge=1,
         title="Batch",
-        description="frames evaluated at once; changes memory and speed only",
+        description="frames evaluated at once; changes memory and speed, and rounding",
         json_schema_extra={"unit": "N"},
     )
     threads: int | None = Field(

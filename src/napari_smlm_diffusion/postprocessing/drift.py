@@ -28,6 +28,8 @@ _ROWS = 500
 _CELL_SD = 1.5
 _CELL_NM = (2.0, 100.0)
 _UNKNOWN_SD_NM = 13.0
+# A found drift whose rms is below this many of its SDs is taken for noise.
+_BEYOND_ERROR = 1.5
 _FEWEST_SEGMENTS = 4
 # Segments over which the difference of the halves is averaged: an SD from 2 numbers means nothing.
 _WINDOW = 15
@@ -184,17 +186,22 @@ def find_drift(
 def warning(drift: Drift, dataset: Dataset) -> str:
     """Say that the drift is not known well enough to be used, or nothing."""
     sd, cell = float(np.sqrt(np.mean(drift.sd_nm**2))), _cell_nm(dataset.table)
-    if sd <= cell / _CELL_SD:
-        return ""
-    return (
-        f"the drift is known to {sd:.0f} nm only, worse than the positions themselves "
-        f"({cell / _CELL_SD:.0f} nm): take more frames per segment, or leave the table as it is"
-    )
+    if sd > cell / _CELL_SD:
+        return (
+            f"the drift is known to {sd:.0f} nm only, worse than the positions themselves "
+            f"({cell / _CELL_SD:.0f} nm): take more frames per segment, or leave the table as it is"
+        )
+    if np.std(drift.xy_nm, axis=0).max() < _BEYOND_ERROR * sd:
+        return (
+            "this is no more than its own error makes: the sample may not have drifted at all, and "
+            "the table is better left as it is"
+        )
+    return ""
 
 
 def _frames(dataset: Dataset) -> int:
-    last = int(dataset.table["frame"].max()) + 1 if len(dataset.table) else 0
-    return max(last, dataset.frame_shape[0] if dataset.frame_shape else 0)
+    # Not those of the movie: after the last row, of a run that was stopped, say, nothing is known.
+    return int(dataset.table["frame"].max()) + 1 if len(dataset.table) else 0
 
 
 def _segment_frames(rows: int, frames: int) -> int:

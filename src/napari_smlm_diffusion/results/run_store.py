@@ -178,10 +178,10 @@ class RunStore:
                         flush(samples)
             parts = [self._write_rows(part) for part in merged(self._pending)]
         before = self._parts, self.finished, self._images
-        self._parts = sorted([*self._parts, *parts], key=lambda part: part["frames"])
-        self.finished = merged([*self.finished, *self._pending])
-        self._images = self._write_images(len(self._parts))
         try:
+            self._parts = sorted([*self._parts, *parts], key=lambda part: part["frames"])
+            self.finished = merged([*self.finished, *self._pending])
+            self._images = self._write_images(len(self._parts))
             self._write_journal()
         except BaseException:
             self._parts, self.finished, self._images = before

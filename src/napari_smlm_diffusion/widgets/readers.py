@@ -136,7 +136,7 @@ def read_unfinished_run(path: Paths) -> list[LayerTuple]:
         for name, image in named.items()
         if image is not None
     ]
-    dataset = replace(_dataset(folder / "store"), frame_shape=tuple(of["shape"]))
+    dataset = _dataset(folder / "store")
     return [*layers, points_layer(dataset, name=f"localizations ({words})")]
 
 

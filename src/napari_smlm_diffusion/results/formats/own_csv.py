@@ -20,6 +20,7 @@ from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.files import atomic
 from napari_smlm_diffusion.results.formats import pixelsize, thunderstorm
 from napari_smlm_diffusion.results.formats.base import TableFormat, first_line
+from napari_smlm_diffusion.results.formats.of_run import OfRun, of_run
 
 FORMAT_VERSION = 1
 CONVENTION = (
@@ -58,7 +59,8 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
     if isinstance(columns, list) and set(columns) <= set(table.columns):
         table = table[columns]
     kept, reason = _filter_columns(path)
-    shape = record.get("frame_shape")
+    run = of_run(path.parent) if not record else OfRun()
+    shape = record.get("frame_shape") or run.frame_shape
     return Dataset(
         table=table,
         pixel_size_nm=size,
@@ -67,6 +69,7 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
         reason=reason,
         provenance=record.get("provenance") or {},
         filter=record.get("filter"),
+        notes=run.notes,
     )
 
 

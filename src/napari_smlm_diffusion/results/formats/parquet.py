@@ -21,6 +21,7 @@ from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.files import atomic
 from napari_smlm_diffusion.results.formats import build, extras, limits, pixelsize
 from napari_smlm_diffusion.results.formats.base import TableFormat
+from napari_smlm_diffusion.results.formats.of_run import OfRun, of_run
 from napari_smlm_diffusion.results.formats.own_csv import describe
 
 CONVENTION = "frame from 0; nm from the centre of the first pixel; x runs along a row"
@@ -70,7 +71,10 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
     for name in names:
         pieces = [part.pop(name) for part, _ in read]
         columns[name] = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-    return build.dataset(path, columns, float(size), record=record)
+    run = of_run(path) if path.is_dir() else OfRun()
+    return build.dataset(
+        path, columns, float(size), record=record, frame_shape=run.frame_shape, notes=run.notes
+    )
 
 
 def write(path: Path, dataset: Dataset) -> list[str]:

@@ -94,7 +94,7 @@ def read(path: str | Path, pixel_size_nm: float | None = None, name: str | None 
     Parameters
     ----------
     path : path
-        File to read, or a folder of Parquet parts.
+        File to read, a folder of Parquet parts, or that of a run.
     pixel_size_nm : float, optional
         Edge of a camera pixel; wins over what the file says.
     name : str, optional
@@ -112,11 +112,15 @@ def read(path: str | Path, pixel_size_nm: float | None = None, name: str | None 
         size = path.stat().st_size
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+    # The folder of a run holds its table, or the parts of one that is not finished.
+    for inside in (path / "localizations.csv", path / "store"):
+        if name is None and inside.exists():
+            return read(inside, pixel_size_nm)
     fmt = recognise(path) if name is None else by_name(name)
     if fmt is not None and (size or path.is_dir() or name is not None):
         return fmt.read(path, pixel_size_nm)
     if path.is_dir():
-        raise InputError(f"{path} is a folder; give the file with the table")
+        raise InputError(f"{path} is a folder, and not that of a run; give the file with the table")
     if size == 0:
         raise InputError(f"{path} is empty (0 bytes)")
     begin = first_line(path).strip()
