@@ -100,7 +100,7 @@ def test_nothing_is_replaced_unasked(convert, table, tmp_path):
         ("out", ("--to", "excel"), "invalid choice: 'excel'"),
         ("out.csv", ("--to", "insight3"), "invalid choice: 'insight3'"),
         ("no/out.csv", (), "there is no folder"),
-        ("folder.csv", (), "is a folder; OUT must be a file"),
+        ("folder.csv", (), "is a folder; name a file in it"),
     ],
 )
 def test_what_cannot_be_written_to(convert, table, tmp_path, out, options, says):

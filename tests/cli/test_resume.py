@@ -1,8 +1,10 @@
 """``localize --resume``: a run that was killed at any moment ends as if it had not been."""
 
+import contextlib
 import json
 import os
 import shutil
+import threading
 
 import pytest
 
@@ -39,14 +41,20 @@ def contents(folder, names=RESULTS):
 @pytest.fixture
 def snapshots(tmp_path, monkeypatch):
     """Copy a run's folder as it is after each file or folder that gets its final name."""
-    replace, copies = os.replace, []
+    replace, copies, one_at_a_time = os.replace, [], threading.Lock()
+
+    def copy(source, target):
+        # zarr writes from threads of its own, which go on while this one copies.
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy2(source, target)
 
     def watched(source, target):
         replace(source, target)
         folder = tmp_path / "out"
-        if folder.is_dir() and (folder / "store" / "journal.json").exists():
-            copies.append(tmp_path / f"killed-{len(copies)}")
-            shutil.copytree(folder, copies[-1])
+        with one_at_a_time:
+            if folder.is_dir() and (folder / "store" / "journal.json").exists():
+                copies.append(tmp_path / f"killed-{len(copies)}")
+                shutil.copytree(folder, copies[-1], copy_function=copy)
 
     monkeypatch.setattr(os, "replace", watched)
     return copies

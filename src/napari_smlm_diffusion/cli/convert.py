@@ -1,11 +1,11 @@
 """``smlm-diffusion convert``: a table of localizations from one program's format to another's."""
 
 import argparse
-import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_smlm_diffusion.cli import tables
 from napari_smlm_diffusion.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ def run(options: argparse.Namespace) -> int:
     from napari_smlm_diffusion.results.formats import registry
 
     source, target = options.source, options.target
-    size = options.pixel_size
-    if size is not None and not 0 < size < float("inf"):
-        raise InputError(f"--pixel-size must be above 0 nm, got {size:g}")
+    size = tables.pixel_size(options)
     fmt = registry.by_name(options.to) if options.to else registry.by_ending(target)
     if fmt is None:
         endings = sorted({f"{f.ending} ({f.name})" for f in registry.WRITABLE})
@@ -59,18 +57,10 @@ def run(options: argparse.Namespace) -> int:
             f"the ending of {target} says no format; say it with --to, or end OUT in one of "
             f"{', '.join(endings)}"
         )
-    if not target.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {target.absolute().parent} to write {target} to")
-    beside = [target.with_name(target.stem + ending) for ending in fmt.beside]
-    for path in (target, *beside):
-        if path.is_dir():
-            raise InputError(f"{path} is a folder; OUT must be a file")
-        if path.exists() and not options.overwrite:
-            raise InputError(f"{path} is there already; give --overwrite to replace it")
+    for path in (target, *(target.with_name(target.stem + ending) for ending in fmt.beside)):
+        tables.check_new(path, options.overwrite)
     dataset = registry.read(source, size, options.from_)
-    notes = [*dataset.notes, *registry.write(target, dataset, fmt.name)]
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+    tables.say([*dataset.notes, *registry.write(target, dataset, fmt.name)])
     print(f"{target}: {len(dataset.table)} localizations as {fmt.name} ({fmt.title})")
     return 0
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,33 +41,54 @@ def read_table(options: argparse.Namespace) -> "Dataset":
     """
     from napari_smlm_diffusion.results.formats import registry
 
-    size = options.pixel_size
-    if size is not None and not 0 < size < float("inf"):
-        raise InputError(f"--pixel-size must be above 0 nm, got {size:g}")
-    dataset = registry.read(options.table, size)
-    for note in dataset.notes:
-        print(f"note: {note}", file=sys.stderr)
+    dataset = registry.read(options.table, pixel_size(options))
+    say(dataset.notes)
     if not len(dataset.only_kept().table):
         raise InputError(f"{options.table} has no localizations")
     return dataset
 
 
-def check_out(path: Path, options: argparse.Namespace) -> Path:
+def pixel_size(options: argparse.Namespace) -> float | None:
+    """Return what ``--pixel-size`` says.
+
+    Raises
+    ------
+    InputError
+        If it is no size.
+    """
+    size: float | None = options.pixel_size
+    if size is not None and not 0 < size < float("inf"):
+        raise InputError(f"--pixel-size must be above 0 nm, got {size:g}")
+    return size
+
+
+def say(notes: Iterable[str]) -> None:
+    """Print what a reader or a writer has to say."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def check_new(path: Path, overwrite: bool) -> None:
     """Refuse, before the work, a file that could not or should not be written.
 
     Raises
     ------
     InputError
-        If it is there already, is the table that is read, or has no folder to be in.
+        If it is there already, or has no folder to be in.
     """
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file in it")
     if not path.absolute().parent.is_dir():
         raise InputError(f"there is no folder {path.absolute().parent} to write {path.name} to")
-    if path.resolve() == options.table.resolve():
-        raise InputError(f"{path} is the table that is read; give the result another name")
-    if path.exists() and not options.overwrite:
+    if path.exists() and not overwrite:
         raise InputError(f"{path} is there already; give --overwrite to replace it")
+
+
+def check_out(path: Path, options: argparse.Namespace) -> Path:
+    """As `check_new`, and refuse the table that is read."""
+    if not path.is_dir() and path.resolve() == options.table.resolve():
+        raise InputError(f"{path} is the table that is read; give the result another name")
+    check_new(path, options.overwrite)
     return path
 
 
@@ -78,13 +100,12 @@ def check_table_out(options: argparse.Namespace) -> str:
     InputError
         If its ending is that of no format.
     """
-    from napari_smlm_diffusion.results.formats.registry import WRITABLE
+    from napari_smlm_diffusion.results.formats.registry import WRITABLE, by_ending
 
     check_out(options.out, options)
-    for fmt in WRITABLE:
-        if fmt.suffix == options.out.suffix.lower():
-            return fmt.name
-    endings = ", ".join(sorted({fmt.suffix for fmt in WRITABLE}))
+    if (fmt := by_ending(options.out)) is not None:
+        return fmt.name
+    endings = ", ".join(sorted({fmt.ending for fmt in WRITABLE}))
     raise InputError(f"the ending of {options.out} says no format; it must be one of {endings}")
 
 
@@ -92,5 +113,4 @@ def write_table(path: Path, dataset: "Dataset", name: str) -> None:
     """Write a table and say what its format cannot hold."""
     from napari_smlm_diffusion.results.formats import registry
 
-    for note in registry.write(path, dataset, name):
-        print(f"note: {note}", file=sys.stderr)
+    say(registry.write(path, dataset, name))

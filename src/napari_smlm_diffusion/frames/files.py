@@ -1,7 +1,8 @@
 """What every reader asks of a file, and the sentences that it says of one."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from napari_smlm_diffusion.errors import InputError
@@ -28,6 +29,27 @@ def check_file(path: Path) -> None:
             pass
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+
+
+@contextmanager
+def closed_on_error(close: Callable[[], object], path: Path, kind: str) -> Iterator[None]:
+    """Close an open file whose content turns out not to be a movie.
+
+    Raises
+    ------
+    InputError
+        In place of whatever else the body raised: libraries raise many types on garbage.
+    """
+    try:
+        yield
+    except InputError:
+        close()
+        raise
+    except Exception as error:
+        close()
+        raise InputError(
+            f"{path} is a damaged {kind} file or of an unknown kind ({one_line(error)})"
+        ) from error
 
 
 def head(path: Path, size: int) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames.files import check_file, head
-from napari_smlm_diffusion.frames.folder import open_folder
+from napari_smlm_diffusion.frames.folder import TIFF_ENDINGS, open_folder
 from napari_smlm_diffusion.frames.raw import RawLayout, open_npy, open_raw
 from napari_smlm_diffusion.frames.series import open_series
 from napari_smlm_diffusion.frames.stack import FrameStack
@@ -23,8 +23,13 @@ _MAGIC = {
     "CZI": (b"ZISRAWFILE",),
     "ND2": (b"\xda\xce\xbe\x0a", b"\0\0\0\x0cjP  "),  # the last is that of before 2010
 }
-_ENDINGS = {".tif": "TIFF", ".tiff": "TIFF", ".btf": "TIFF", ".tf8": "TIFF", ".npy": "npy",
-            ".czi": "CZI", ".nd2": "ND2", ".raw": "raw", ".dax": "raw"}  # fmt: skip
+ENDINGS = dict.fromkeys(TIFF_ENDINGS, "TIFF") | {
+    ".nd2": "ND2",
+    ".czi": "CZI",
+    ".dax": "raw",
+    ".raw": "raw",
+    ".npy": "npy",
+}
 # The file of a folder by which people open it.
 _OF_A_FOLDER = ("NDTiff.index", "zarr.json", ".zarray", ".zgroup", ".zattrs")
 
@@ -63,7 +68,7 @@ def open_movie(paths: Paths, raw: RawLayout | None = None) -> FrameStack:
 
 def kind_of(path: Path) -> str | None:
     """Kind of a file by its first bytes, else by its ending: TIFF, npy, CZI, ND2, raw or None."""
-    by_ending = _ENDINGS.get(path.suffix.lower())
+    by_ending = ENDINGS.get(path.suffix.lower())
     return by_ending if by_ending == "raw" else kind_by_content(path) or by_ending
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames.extras import extra
-from napari_smlm_diffusion.frames.files import fingerprint, one_line, truncated
+from napari_smlm_diffusion.frames.files import closed_on_error, fingerprint, one_line, truncated
 from napari_smlm_diffusion.frames.metadata import believable_pixel_nm
 from napari_smlm_diffusion.frames.nikon_chunks import check_chunks
 from napari_smlm_diffusion.frames.stack import FrameStack, check_dtype, check_size, stack_shape
@@ -32,16 +32,8 @@ def open_nd2(path: Path) -> FrameStack:
         raise InputError(
             f"{path} is not an ND2 file that can be read ({one_line(error)})"
         ) from error
-    try:
+    with closed_on_error(file.close, path, "ND2"):
         return _open(file, path)
-    except InputError:
-        file.close()
-        raise
-    except Exception as error:
-        file.close()
-        raise InputError(
-            f"{path} is a damaged ND2 file or of an unknown kind ({one_line(error)})"
-        ) from error
 
 
 def _open(file: Any, path: Path) -> FrameStack:

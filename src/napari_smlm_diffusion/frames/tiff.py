@@ -11,7 +11,13 @@ import tifffile
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames.contiguous import offset_loader
-from napari_smlm_diffusion.frames.files import check_file, fingerprint, one_line, truncated
+from napari_smlm_diffusion.frames.files import (
+    check_file,
+    closed_on_error,
+    fingerprint,
+    one_line,
+    truncated,
+)
 from napari_smlm_diffusion.frames.loaders import page_loader, quiet_tifffile, raw_loader
 from napari_smlm_diffusion.frames.metadata import (
     camera_hint,
@@ -52,19 +58,11 @@ def open_stack(path: str | Path) -> FrameStack:
             raise InputError(
                 f"{path} is not a TIFF file that can be read ({one_line(error)})"
             ) from error
-        try:
+        with closed_on_error(tif.close, path, "TIFF"):
             if tif.is_ndtiff and (index := ndtiff_index(path.parent)) is not None:
                 tif.close()
                 return open_ndtiff(index)
             return _open(tif, path)
-        except InputError:
-            tif.close()
-            raise
-        except Exception as error:
-            tif.close()
-            raise InputError(
-                f"{path} is a damaged TIFF file or of an unknown kind ({one_line(error)})"
-            ) from error
 
 
 def _open(tif: tifffile.TiffFile, path: Path) -> FrameStack:

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames.extras import extra
-from napari_smlm_diffusion.frames.files import fingerprint, one_line
+from napari_smlm_diffusion.frames.files import closed_on_error, fingerprint, one_line
 from napari_smlm_diffusion.frames.metadata import believable_pixel_nm, to_float
 from napari_smlm_diffusion.frames.stack import FrameStack, check_size, stack_shape
 from napari_smlm_diffusion.settings import Roi
@@ -36,16 +36,8 @@ def open_czi(path: Path) -> FrameStack:
         raise InputError(
             f"{path} is not a CZI file that can be read ({one_line(error)})"
         ) from error
-    try:
+    with closed_on_error(file.close, path, "CZI"):
         return _open(file, path)
-    except InputError:
-        file.close()
-        raise
-    except Exception as error:
-        file.close()
-        raise InputError(
-            f"{path} is a damaged CZI file or of an unknown kind ({one_line(error)})"
-        ) from error
 
 
 def _open(file: Any, path: Path) -> FrameStack:

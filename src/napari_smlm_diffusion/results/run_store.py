@@ -109,9 +109,7 @@ class RunStore:
         try:
             store = cls(folder / FOLDER, read_journal(folder), lock)
             store._sweep()
-            if store._images is not None:
-                images = store.path / store._images
-                store.sums = {n: ome_zarr.read_level(images, n) for n in ome_zarr.names(images)}
+            store.sums = read_sums(store.path, store._images)
         except BaseException as error:
             lock.release()
             if isinstance(error, KeyError | TypeError | ValueError | OSError):
@@ -152,6 +150,7 @@ class RunStore:
         for i, of_frame in enumerate([] if samples is None else samples):
             with atomic(self._samples_file(frames[0] + i)) as partial:
                 np.save(partial, of_frame)
+                flush(partial)
         self._pending[frames] = table
         for name, image in images.items():
             if image is not None:
@@ -172,10 +171,6 @@ class RunStore:
             return
         began = time.monotonic()
         with disk_errors(self.path):
-            for start, stop in self._pending:
-                for frame in range(start, stop):
-                    if (samples := self._samples_file(frame)).exists():
-                        flush(samples)
             parts = [self._write_rows(part) for part in merged(self._pending)]
         before = self._parts, self.finished, self._images
         try:
@@ -302,18 +297,18 @@ def read_journal(folder: Path) -> dict[str, Any]:
     return journal
 
 
-def images_of(folder: Path, journal: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
-    """Read the sums by name that a journal names, without taking the run over.
+def read_sums(path: Path, images: str | None) -> dict[str, NDArray[np.float64]]:
+    """Read the sums by name out of a store, from the images that its journal names.
 
     Raises
     ------
     InputError
         If they are damaged, or the run has gone on meanwhile.
     """
-    if journal["images"] is None:
+    if images is None:
         return {}
-    path = folder / FOLDER / journal["images"]
-    return {name: ome_zarr.read_level(path, name) for name in ("density", "variance")}
+    folder = path / images
+    return {name: ome_zarr.read_level(folder, name) for name in ome_zarr.names(folder)}
 
 
 def merged(ranges: Iterable[Frames]) -> list[Frames]:

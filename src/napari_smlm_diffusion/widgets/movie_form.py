@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidge
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
+from napari_smlm_diffusion.frames.movie import ENDINGS
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.results.layers import Placement
 from napari_smlm_diffusion.widgets import localize_work, movie_layers
@@ -21,7 +22,7 @@ from napari_smlm_diffusion.widgets.preferences import preferences
 from napari_smlm_diffusion.widgets.work import Latest, tell
 
 # A folder is dropped on the window instead.
-MOVIES = ("*.tif", "*.tiff", "*.btf", "*.tf8", "*.nd2", "*.czi", "*.dax", "*.raw", "*.npy")
+MOVIES = tuple(f"*{ending}" for ending in ENDINGS)
 
 
 class MovieForm(QWidget):

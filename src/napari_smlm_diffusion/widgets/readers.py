@@ -123,7 +123,7 @@ def read_unfinished_run(path: Paths) -> list[LayerTuple]:
     if not done:
         raise InputError(f"the run in {folder} has not finished a frame yet")
     words = f"{done} of {of['frames'][1] - of['frames'][0]} frames"
-    images = run_store.images_of(folder, journal)
+    images = run_store.read_sums(folder / run_store.FOLDER, journal["images"])
     named = {"density": images.get("density"), "density SD": images.get("variance")}
     layers = [
         image_layer(

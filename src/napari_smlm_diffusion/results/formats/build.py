@@ -89,6 +89,20 @@ def dataset(
     )
 
 
+def from_corner(columns: dict[str, Any], pixel_size_nm: float) -> None:
+    """Move x and y, measured from the corner of the first pixel, to its centre; in place."""
+    for name in ("x_nm", "y_nm"):
+        columns[name] -= pixel_size_nm / 2
+
+
+def corner_assumed(path: Path) -> str:
+    """Say that a file does not tell its origin, and what was taken for it."""
+    return (
+        f"{path} does not say where its origin lies; the corner of the first pixel is assumed, "
+        "which may be half a pixel wrong"
+    )
+
+
 def _table(columns: Mapping[str, Any], frame: NDArray[np.int64]) -> pd.DataFrame:
     rows, table = len(frame), {}
     for column in localizations.COLUMNS:

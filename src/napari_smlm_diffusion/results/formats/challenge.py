@@ -82,8 +82,7 @@ def read(path: str | Path, *, pixel_size_nm: float) -> pd.DataFrame:
             f"{path} has a frame {frame.min():g}, but the challenge counts them from 1"
         )
     frame -= 1
-    columns["x_nm"] -= pixel_size_nm / 2
-    columns["y_nm"] -= pixel_size_nm / 2
+    build.from_corner(columns, pixel_size_nm)
     # The table does not depend on the pixel size, which is 0 for a comparison.
     return build.dataset(path, columns, pixel_size_nm or 1.0).table
 

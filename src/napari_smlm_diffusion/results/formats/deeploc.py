@@ -47,8 +47,7 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
     wanted = text.wanted(path, labels, _NAMES, "FD-DeepLoc or LiteLoc")
     columns = text.read_columns(path, len(labels), wanted)
     columns["frame"] -= 1
-    for axis in ("x_nm", "y_nm"):
-        columns[axis] -= size / 2
+    build.from_corner(columns, size)
     return build.dataset(path, columns, size)
 
 

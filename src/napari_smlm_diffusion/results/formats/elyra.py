@@ -54,16 +54,11 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
         stop=("\0", "\r", "\n", " ", "Voxel"),
     )
     columns["frame"] -= 1
-    for axis in ("x_nm", "y_nm"):
-        columns[axis] -= size / 2
+    build.from_corner(columns, size)
     if "uncertainty_xy_nm" in columns:
         for axis in "xy":
             columns[f"uncertainty_{axis}_nm"] = columns["uncertainty_xy_nm"]
-    note = (
-        f"{path} does not say where its origin lies; the corner of the first pixel is assumed, "
-        "which may be half a pixel wrong"
-    )
-    return build.dataset(path, columns, size, notes=[note])
+    return build.dataset(path, columns, size, notes=[build.corner_assumed(path)])
 
 
 def _labels(path: Path) -> list[str]:

@@ -43,15 +43,10 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
     labels = cells_of(path)
     wanted = text.wanted(path, labels, _NAMES, "a Nanoimager")
     columns = text.read_columns(path, len(labels), wanted)
-    for axis in ("x_nm", "y_nm"):
-        columns[axis] -= size / 2
+    build.from_corner(columns, size)
     if "z_nm" in columns and not columns["z_nm"].any():
         del columns["z_nm"]
-    note = (
-        f"{path} does not say where its origin lies; the corner of the first pixel is assumed, "
-        "which may be half a pixel wrong"
-    )
-    return build.dataset(path, columns, size, notes=[note])
+    return build.dataset(path, columns, size, notes=[build.corner_assumed(path)])
 
 
 FORMAT = TableFormat("nanoimager", "ONI Nanoimager", ".csv", recognises, read, None, CONVENTION)

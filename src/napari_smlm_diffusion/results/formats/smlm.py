@@ -248,8 +248,7 @@ def _columns(
         notes.append(f"{path} does not say the frames; all of its rows are put into the first")
     from_one = ours or not len(rows) or columns["frame"].min() >= 1
     columns["frame"] = columns["frame"] - 1 if from_one else columns["frame"]
-    for axis in ("x_nm", "y_nm"):
-        columns[axis] -= size / 2
+    build.from_corner(columns, size)
     if not ours:
         notes.append(
             f"{path} does not say where its origin lies; the corner of the first pixel and frames "
