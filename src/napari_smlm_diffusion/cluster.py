@@ -6,12 +6,11 @@ results have the same bytes. What a lost worker had in hand is done again by ano
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import threading
 import uuid
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -24,6 +23,7 @@ from napari_smlm_diffusion import __version__, localizations
 from napari_smlm_diffusion.errors import InputError, SmlmError
 from napari_smlm_diffusion.frames import open_movie
 from napari_smlm_diffusion.inference.localizer import Localized
+from napari_smlm_diffusion.inference.memory import keep_freed
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.chunks import Frames, grouped, without
 from napari_smlm_diffusion.jobs.folder import SUMS, Localizing
@@ -55,7 +55,6 @@ TASK_PIXELS = 2**22
 _TASKS_A_WORKER = 4
 # Tasks in hand for each worker: one at work, one waiting, so that none is idle.
 _IN_HAND = 2
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 _SECONDS_FOR_A_SCHEDULER, _SECONDS_FOR_A_WORKER = 10, 60
 
 
@@ -153,7 +152,7 @@ class Localizes(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         """Begin on a worker; called by dask."""
-        _keep_memory()
+        keep_freed()
         self._lock = threading.Lock()
         self._work: Work | None = None
         self._where = worker.address
@@ -189,18 +188,6 @@ class Localizes(WorkerPlugin):
         settings = self._parcel.settings
         settings = settings.model_copy(update={"threads": settings.threads or self._threads})
         return unpack(replace(self._parcel, settings=settings), stack)
-
-
-def _keep_memory() -> None:
-    """Let malloc keep what a batch of the network has freed, for the next one.
-
-    Dask's nanny tells glibc to give all memory back at once (MALLOC_TRIM_THRESHOLD_), after which
-    every image of the network is paged in anew: a third of the time. These are glibc's own limits.
-    """
-    with suppress(AttributeError, OSError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, 2**25)
-        mallopt(_M_TRIM_THRESHOLD, 2**26)
 
 
 def joined(found: list[Localized]) -> Localized:

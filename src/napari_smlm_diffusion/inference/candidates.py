@@ -12,6 +12,10 @@ from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.inputs import network_input
 from napari_smlm_diffusion.networks.variance import VarianceHead
 
+# On a CPU the networks see about this many camera pixels at a time: an image of theirs at four
+# times the resolution is then 25 MB. Larger ones cost a fifth of the speed.
+_PIXELS_AT_ONCE = 12_288
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -53,7 +57,12 @@ def evaluate(
             return density.float(), torch.zeros_like(density, dtype=torch.float32)
         return density.float(), head(features, density).float().exp()
 
-    density, variance = evaluate_in_tiles(both, inputs, upsampling)
+    _, _, height, width = inputs.shape
+    step = len(inputs)
+    if device.type == "cpu":
+        step = max(1, _PIXELS_AT_ONCE // (height * width))
+    parts = [evaluate_in_tiles(both, some, upsampling) for some in inputs.split(step)]
+    density, variance = (torch.cat(images) for images in zip(*parts, strict=True))
     return density, variance
 
 

@@ -168,7 +168,7 @@ def _expectation_maximisation(
         gx = torch.exp(-(dx**2) / (2 * wx[:, None]))
         weight = gy[:, :, None] * (gx * (mass / (wy * wx).sqrt())[:, None])[:, None, :]
         total = torch.zeros_like(image).index_add_(0, flat.flatten(), weight.flatten())
-        held = weight * image[flat] / total[flat].clamp_min(1e-12)
+        held = weight * (image / total.clamp_min(1e-12))[flat]
         along_y, along_x = held.sum(2), held.sum(1)
         sums = along_y.sum(1).clamp_min(1e-12)
         my, mx = (along_y * dy).sum(1) / sums, (along_x * dx).sum(1) / sums
@@ -191,10 +191,14 @@ def _split(parts: Components, kernel_sigma: float) -> Components:
     half_sum = 0.5 * (some.spread_y + some.spread_x)
     half_difference = 0.5 * (some.spread_y - some.spread_x)
     radius = (half_difference**2 + some.covariance**2).sqrt()
-    long_axis = 0.5 * torch.atan2(some.covariance, half_difference)  # angle from y towards x
+    # The long axis, at half the angle whose cosine and sine are half_difference and covariance over
+    # radius. By roots, which round alike in any batch; torch's atan2 does not.
+    cosine = torch.where(radius > 0, half_difference / radius, 1.0)
+    along_y = (0.5 * (1 + cosine)).clamp_min(0.0).sqrt()
+    along_x = torch.copysign((0.5 * (1 - cosine)).clamp_min(0.0).sqrt(), some.covariance)
     single = torch.minimum(half_sum - radius, torch.tensor(1.5 * kernel_sigma**2))
     distance = (half_sum + radius - single).clamp_min((0.4 * kernel_sigma) ** 2).sqrt()
-    step_y, step_x = distance * long_axis.cos(), distance * long_axis.sin()
+    step_y, step_x = distance * along_y, distance * along_x
     narrow = torch.full_like(some.mass, kernel_sigma**2)
     halves = [
         Components(

@@ -14,8 +14,7 @@ from napari_smlm_diffusion.inference.table import make_table
 from napari_smlm_diffusion.localizations import empty, sort
 from napari_smlm_diffusion.settings import Microscope
 
-# One batch holds about this many camera pixels: enough to keep the cores busy, and 30 MB for each
-# of the network's images at four times the resolution.
+# One batch holds about this many camera pixels: enough to keep the cores or a GPU busy.
 _PIXELS_PER_BATCH = 65_536
 
 

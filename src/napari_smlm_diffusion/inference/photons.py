@@ -247,11 +247,12 @@ def _score(
     information = information * prior[:, :, None] * prior[:, None, :]
     information = information + torch.eye(prior.shape[1])
     score = torch.einsum("map,mp->ma", weighted, residual) * prior
-    covariance = torch.cholesky_inverse(torch.linalg.cholesky(information))
-    step = torch.einsum("mab,mb->ma", covariance, score) * prior
-    bound = covariance.diagonal(dim1=1, dim2=2).sqrt() * prior
-
+    # Of the covariance only the columns of the emitter's own y and x are needed.
     k = group.shape[1]
+    own = torch.eye(prior.shape[1])[:, [0, k]].expand(len(chunk), -1, -1)
+    asked = torch.cat([score[:, :, None], own], dim=2)
+    step, by_y, by_x = torch.cholesky_solve(asked, torch.linalg.cholesky(information)).unbind(2)
+    step = step * prior
     pixels = inside.sum(1).clamp_min(1.0)
     misfit = (residual**2 / variance * inside).sum(1) / pixels
     return (
@@ -259,7 +260,7 @@ def _score(
         (under + step[:, -1]).clamp_min(0.0),
         step[:, 0],
         step[:, k],
-        bound[:, 0],
-        bound[:, k],
+        by_y[:, 0].sqrt() * prior[:, 0],
+        by_x[:, k].sqrt() * prior[:, k],
         misfit,
     )
