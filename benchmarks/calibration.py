@@ -142,7 +142,7 @@ def bins(args: argparse.Namespace) -> None:
         seed=SEED,
     )  # fmt: skip
     done = measure(one_frame, job, args.frames, args.processes, args.store)
-    axes = {name: [f["estimates"][name] for f in done] for name in varying(prior)}
+    axes = {name: [f["estimates"][name] for f in done] for name in varying(prior, full=False)}
     print("| bin | frames | ratio | 90 % | inside | ratio head | 90 % head |\n|" + "---|" * 7)
     _line("all frames", done, np.arange(len(done)))
     verdicts = [_line(b.name, done, b.frames) for b in quantile_bins(axes, args.bins)]

@@ -50,6 +50,7 @@ def test_the_verdict_is_printed_drawn_and_fit_for_the_card(command, tmp_path, ti
         (["--density", "2"], "--density needs --pixel-size"),
         (["--camera", "nowhere.json"], "nowhere.json"),
         (["--json", "nowhere/card.json"], "there is no folder"),
+        (["--store", "nowhere/frames.jsonl"], "--store nowhere/frames.jsonl: there is no folder"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(options, says, command):
@@ -79,3 +80,29 @@ def test_a_stopped_run_is_judged_by_what_is_done(frames, judged, command, monkey
     assert f"stopped after {frames}" in said
     assert file.exists() == judged
     assert ("the verdict is on these" in said) == judged
+
+
+def test_a_store_is_gone_on_with(command, tmp_path):
+    file, at_once = tmp_path / "stored.json", tmp_path / "at_once.json"
+    store = ("--store", tmp_path / "frames.jsonl")
+    command(*SHORT, *store)
+    command("--frames", "24", "--samples", "9", *store, "--json", file)
+    command("--frames", "24", "--samples", "9", "--json", at_once)
+    stored, fresh = (json.loads(f.read_text()) for f in (file, at_once))
+    assert stored.pop("seconds") < fresh.pop("seconds")
+    assert stored == fresh
+    said = command("--frames", "20", "--samples", "10", *store, code=2)
+    assert "is of another calibration: samples differs; name another file" in said
+
+
+def test_the_full_table_has_cells_of_all_axes(command, tmp_path):
+    file = tmp_path / "card.json"
+    options = ("--frames", "90", "--samples", "9", "--steps", "2", "--bins", "2", "--full")
+    said = command(*options, "--json", file)
+    content = json.loads(file.read_text())
+    axes = {b["axis"] for b in content["bins"]}
+    assert len(axes) > 1
+    cells = content["cells"]
+    assert content["thin_cells"] + len(cells) == 2 ** len(axes)
+    assert all(c["frames"] >= 20 and c["name"].count(",") == len(axes) - 1 for c in cells)
+    assert f"of {len(cells)} cells" in said

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from napari_smlm_diffusion.evaluation.bins import quantile_bins
+from napari_smlm_diffusion.evaluation.bins import grid_cells, quantile_bins
 from napari_smlm_diffusion.evaluation.judgement import Rule, apply_rule, holm, judge
 from napari_smlm_diffusion.evaluation.report import Estimate
 
@@ -86,6 +86,20 @@ def test_bins_are_no_smaller_than_asked():
     assert len(quantile_bins({"a": np.arange(50.0)}, 5, min_frames=20)) == 2
     assert quantile_bins({"a": np.arange(30.0)}, 5, min_frames=20) == []
     assert quantile_bins({"a": np.full(50, 3.0)}, 5) == []
+
+
+def test_a_cell_holds_the_frames_of_one_bin_of_each_axis():
+    rng = np.random.default_rng(0)
+    values = {"density": rng.random(300), "photons": rng.random(300), "PSF": np.ones(300)}
+    cells = grid_cells(quantile_bins(values, 3))
+    assert len(cells) == 9  # an axis that does not vary is none
+    assert sorted(np.concatenate([c.frames for c in cells])) == list(range(300))
+    low = cells[0].frames
+    assert values["density"][low].max() < np.quantile(values["density"], 0.35)
+    assert values["photons"][low].max() < np.quantile(values["photons"], 0.35)
+    assert cells[0].name.startswith("density 0.00")
+    assert ", photons 0.00" in cells[0].name
+    assert grid_cells([]) == []
 
 
 def test_a_few_values_are_bins_of_their_own():

@@ -24,6 +24,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help=f"folder that gets {JSON} and {PLOT}"
     )
+    parser.add_argument(
+        "--store",
+        metavar="FILE",
+        type=Path,
+        help="file that keeps finished frames: the same command, also with more --frames, goes on",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the results in DIR")
 
 
@@ -31,13 +37,18 @@ def run(options: argparse.Namespace) -> int:
     """Check everything, calibrate, print the verdict; stopped, judge the frames that are done."""
     settings = settings_from(CalibrateSettings, options)
     if options.json is not None:
-        _check_file(options.json)
+        _check_file(options.json, "--json")
+    if options.store is not None:
+        _check_file(options.store, "--store")
     if options.out is not None:
         run_folder.check(options.out, options.overwrite)
 
     from napari_smlm_diffusion.evaluation.diagnostics import MIN_FRAMES
+    from napari_smlm_diffusion.inference.memory import keep_freed
     from napari_smlm_diffusion.jobs.calibrate import calibrate, judge, prepare
+    from napari_smlm_diffusion.jobs.calibration_store import CalibrationStore
 
+    keep_freed()
     plan = prepare(settings)
     for note in plan.notes:
         print(f"warning: {note}", file=sys.stderr)
@@ -50,7 +61,11 @@ def run(options: argparse.Namespace) -> int:
 
     stopped = None
     try:
-        drive(calibrate(plan), "frames", watch)
+        if options.store is None:
+            drive(calibrate(plan), "frames", watch)
+        else:
+            with CalibrationStore.opened(options.store, plan.of_a_frame()) as store:
+                drive(calibrate(plan, store), "frames", watch)
     except KeyboardInterrupt as stop:
         if last.done < MIN_FRAMES:
             raise KeyboardInterrupt(f"{stop or 'stopped'}; a verdict needs {MIN_FRAMES}") from None
@@ -72,9 +87,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, flag: str) -> None:
     """Refuse a file that could not be written after hours of work."""
     if path.is_dir():
-        raise InputError(f"--json {path} is a folder; name a file in it")
+        raise InputError(f"{flag} {path} is a folder; name a file in it")
     if not path.absolute().parent.is_dir():
-        raise InputError(f"--json {path}: there is no folder {path.absolute().parent}")
+        raise InputError(f"{flag} {path}: there is no folder {path.absolute().parent}")

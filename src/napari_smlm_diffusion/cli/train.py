@@ -67,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
         values, out = read_config(options.config), options.out or Path()
         settings = _settings(values, options)
     # Torch takes seconds: bad settings are refused before.
+    from napari_smlm_diffusion.inference.memory import keep_freed
     from napari_smlm_diffusion.jobs.adapter import as_job
     from napari_smlm_diffusion.training.checkpoints import CHECKPOINT, saved_settings
     from napari_smlm_diffusion.training.distributed import place
@@ -77,6 +78,7 @@ def run(options: argparse.Namespace) -> int:
         settings, out = _settings(saved.model_dump(), options), options.resume.resolve().parent
         stages = (stage,)
     run_folder.check(out, overwrite=True)
+    keep_freed()
     job = as_job(train_model)(settings, out, stages, options.resume is not None)
     if not place().leads:
         # The first process reports, and tells this one when to stop.

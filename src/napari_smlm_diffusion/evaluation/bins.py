@@ -5,6 +5,7 @@ over everything that has the same true number of molecules.
 """
 
 from collections.abc import Mapping
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,13 @@ class Bin(NamedTuple):
         if self.low == self.high:
             return f"{self.axis} {self.low:.3g}"
         return f"{self.axis} {self.low:.3g} to {self.high:.3g}"
+
+
+class Cell(NamedTuple):
+    """Frames (their indices) that lie in one bin of every axis."""
+
+    name: str
+    frames: NDArray[np.intp]
 
 
 def quantile_bins(values: Mapping[str, ArrayLike], count: int, min_frames: int = 20) -> list[Bin]:
@@ -63,3 +71,19 @@ def quantile_bins(values: Mapping[str, ArrayLike], count: int, min_frames: int =
         if len(groups) > 1:
             bins += [Bin(axis, float(column[g].min()), float(column[g].max()), g) for g in kept]
     return bins
+
+
+def grid_cells(bins: list[Bin]) -> list[Cell]:
+    """Cross the bins of different axes: every choice of one from each axis is a cell.
+
+    Cells may hold few frames, or none.
+    """
+    axes = dict.fromkeys(b.axis for b in bins)
+    along = [[b for b in bins if b.axis == axis] for axis in axes]
+    cells = []
+    for chosen in product(*along) if along else []:
+        frames = chosen[0].frames
+        for other in chosen[1:]:
+            frames = np.intersect1d(frames, other.frames, assume_unique=True)
+        cells.append(Cell(", ".join(b.name for b in chosen), frames))
+    return cells

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation import diagnostics
-from napari_smlm_diffusion.evaluation.bins import quantile_bins
+from napari_smlm_diffusion.evaluation.bins import grid_cells, quantile_bins
 from napari_smlm_diffusion.evaluation.calibration_report import CalibrationReport, Group, Result
 from napari_smlm_diffusion.evaluation.diagnostics import MIN_FRAMES, Diagnostic
 from napari_smlm_diffusion.evaluation.frame_numbers import (
@@ -89,7 +89,7 @@ def check(data: CalibrationData) -> CalibrationReport:
     """Judge a posterior by the numbers of its frames.
 
     Over all frames every check is one family for Holm's correction; the checks of all bins together
-    are a second one.
+    are a second one, those of all cells a third.
 
     Parameters
     ----------
@@ -120,12 +120,13 @@ def check(data: CalibrationData) -> CalibrationReport:
 
     everything = np.arange(len(data.frames))
     whole = group("all frames", "", (np.nan, np.nan), everything)
-    names = list(data.frames[0].covariates)
+    names = data.frames[0].covariates if settings.axes is None else settings.axes
     columns = {name: [f.covariates.get(name, np.nan) for f in data.frames] for name in names}
-    bins = [
-        group(b.name, b.axis, (b.low, b.high), b.frames)
-        for b in quantile_bins(columns, settings.bins, MIN_FRAMES)
-    ]
+    along = quantile_bins(columns, settings.bins, MIN_FRAMES)
+    bins = [group(b.name, b.axis, (b.low, b.high), b.frames) for b in along]
+    cells = grid_cells(along) if settings.full else []
+    full_enough = [c for c in cells if len(c.frames) >= MIN_FRAMES]
+    judged_cells = [group(c.name, "cell", (np.nan, np.nan), c.frames) for c in full_enough]
     lengths = [f.samples for f in data.frames]
     return CalibrationReport(
         frames=len(data.frames),
@@ -133,6 +134,8 @@ def check(data: CalibrationData) -> CalibrationReport:
         settings=settings.model_dump(),
         whole=_judged([whole])[0],
         bins=tuple(_judged(bins)),
+        cells=tuple(_judged(judged_cells)),
+        thin_cells=len(cells) - len(full_enough),
     )
 
 

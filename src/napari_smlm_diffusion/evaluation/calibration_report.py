@@ -132,6 +132,11 @@ class CalibrationReport:
     whole : Group
         Every diagnostic over all frames.
     bins : tuple of Group
+        By one estimate each.
+    cells : tuple of Group
+        By all estimates at once; empty where the settings do not ask for them.
+    thin_cells : int
+        Cells that hold too few frames to be judged.
     """
 
     frames: int
@@ -139,18 +144,24 @@ class CalibrationReport:
     settings: dict[str, Any]
     whole: Group
     bins: tuple[Group, ...]
+    cells: tuple[Group, ...] = ()
+    thin_cells: int = 0
 
     @property
     def share_of_bins(self) -> float:
         """Share of bins in which nothing failed; NaN without bins."""
-        if not self.bins:
-            return math.nan
-        return sum(b.passed for b in self.bins) / len(self.bins)
+        return _share(self.bins)
+
+    @property
+    def share_of_cells(self) -> float:
+        """Share of the judged cells in which nothing failed; NaN without cells."""
+        return _share(self.cells)
 
     @property
     def calibrated(self) -> bool:
-        """Whether all frames together pass, and at least 90 % of the bins."""
-        return self.whole.passed and not self.share_of_bins < NEEDED_SHARE
+        """Whether all frames together pass, and at least 90 % of the bins, and of the cells."""
+        shares = (self.share_of_bins, self.share_of_cells)
+        return self.whole.passed and not any(share < NEEDED_SHARE for share in shares)
 
     @property
     def failed_bins(self) -> list[str]:
@@ -172,11 +183,21 @@ class CalibrationReport:
             passed = sum(b.passed for b in self.bins)
             text += f", and {passed} of {len(self.bins)} bins"
             text += f" ({', '.join(self.failed_bins)} fail)" if self.failed_bins else ""
+        if self.cells or self.thin_cells:
+            passed = sum(c.passed for c in self.cells)
+            text += f", and {passed} of {len(self.cells)} cells"
+            if self.thin_cells:
+                text += f" ({self.thin_cells} more hold too few frames)"
         text += "."
         return text + (f" Not judged, too little to see: {', '.join(blank)}." if blank else "")
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values for JSON; NaN becomes None."""
+        full = {
+            "share_of_cells": self.share_of_cells,
+            "thin_cells": self.thin_cells,
+            "cells": [c.to_dict() for c in self.cells],
+        }
         return _plain(
             {
                 "calibrated": self.calibrated,
@@ -189,6 +210,7 @@ class CalibrationReport:
                 "diagnostics": [r.to_dict() for r in self.whole.results],
                 "failed": self.whole.failures(),
                 "bins": [b.to_dict() for b in self.bins],
+                **(full if self.cells or self.thin_cells else {}),
             }
         )
 
@@ -207,15 +229,26 @@ class CalibrationReport:
             lines.append(_line(result))
         if failures := self.whole.failures():
             lines += ["", *failures]
-        if self.bins:
-            lines += ["", f"{'bin':<28}{'frames':>7}  " + "".join(f"{h:<19}" for h, *_ in _COLUMNS)]
-        for group in self.bins:
-            cells = "".join(f"{_short(group.number(d, s)):<19}" for _, d, s in _COLUMNS)
-            mark = "pass" if group.passed else "FAIL"
-            lines.append(f"{group.name:<28}{group.frames:>7}  {cells}{mark}")
-        for group in self.bins:
-            lines += [f"{group.name}: {sentence}" for sentence in group.failures()]
+        for kind, groups in (("bin", self.bins), ("cell", self.cells)):
+            lines += _table(kind, groups)
         return "\n".join(lines)
+
+
+def _share(groups: tuple[Group, ...]) -> float:
+    return sum(g.passed for g in groups) / len(groups) if groups else math.nan
+
+
+def _table(kind: str, groups: tuple[Group, ...]) -> list[str]:
+    """Return a line for each group, and one for each of their failures."""
+    if not groups:
+        return []
+    width = max(28, *(len(group.name) + 2 for group in groups))
+    lines = ["", f"{kind:<{width}}{'frames':>7}  " + "".join(f"{h:<19}" for h, *_ in _COLUMNS)]
+    for group in groups:
+        numbers = "".join(f"{_short(group.number(d, s)):<19}" for _, d, s in _COLUMNS)
+        mark = "pass" if group.passed else "FAIL"
+        lines.append(f"{group.name:<{width}}{group.frames:>7}  {numbers}{mark}")
+    return lines + [f"{g.name}: {sentence}" for g in groups for sentence in g.failures()]
 
 
 def _line(result: Result) -> str:

@@ -42,7 +42,11 @@ class CalibrationSettings(Settings):
     isolation_px: float = Field(3.0, gt=0, description="no neighbour nearer, camera pixels")
     crowd_px: float = Field(6.0, gt=0, description="edge of a crowded box, camera pixels")
     tolerance_px: float = Field(1.25, gt=0, description="largest distance of a row to its truth")
-    bins: int = Field(3, ge=1, description="bins along density, photons and background")
+    axes: tuple[str, ...] | None = Field(
+        None, description="estimates along which the frames are split; None for all there are"
+    )
+    bins: int = Field(3, ge=1, description="bins along each of them")
+    full: bool = Field(False, description="judge every cell of the grid of bins too")
     draws: int = Field(500, ge=2, description="bootstrap draws")
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from napari_smlm_diffusion import __version__
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.calibration import CalibrationData, check
 from napari_smlm_diffusion.evaluation.calibration_report import CalibrationReport
-from napari_smlm_diffusion.evaluation.frame_numbers import CalibrationSettings
+from napari_smlm_diffusion.evaluation.frame_numbers import CalibrationSettings, FrameNumbers
 from napari_smlm_diffusion.inference.device import choose_device
 from napari_smlm_diffusion.inference.model import Model, load_model
 from napari_smlm_diffusion.inference.posterior import Posterior, psi_of
@@ -22,6 +23,7 @@ from napari_smlm_diffusion.jobs.calibration_frames import (
     simulate_frame,
 )
 from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings, narrowed
+from napari_smlm_diffusion.jobs.calibration_store import CalibrationStore
 from napari_smlm_diffusion.networks.card import ModelCard, SamplingSettings
 from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.progress import Progress
@@ -70,6 +72,25 @@ class CalibrationPlan:
             "seed": self.settings.seed,
         }
 
+    @property
+    def checked(self) -> CalibrationSettings:
+        """What is looked at."""
+        given = self.settings
+        return CalibrationSettings(
+            seed=given.seed, bins=given.bins, axes=self.axes, full=given.full
+        )
+
+    def of_a_frame(self) -> dict[str, Any]:
+        """Return all that decides on the numbers of a frame, in JSON types."""
+        only_for_the_check = {"axes", "bins", "full", "draws"}
+        looked_at = self.checked.model_dump(mode="json", exclude=only_for_the_check)
+        return {
+            **self.describe(),
+            "samples": self.settings.samples,
+            "looked_at": looked_at,
+            "version": __version__,
+        }
+
     def headline(self, frames: int) -> str:
         """Say in one line what was calibrated."""
         told = self.describe()["sampling"]
@@ -114,7 +135,13 @@ def prepare(settings: CalibrateSettings) -> CalibrationPlan:
             f"{sampling.sampler} in {sampling.steps}"
         )
     plan = CalibrationPlan(
-        settings, model, prior, frame_size(model.card), sampling, varying(prior), notes
+        settings,
+        model,
+        prior,
+        frame_size(model.card),
+        sampling,
+        varying(prior, settings.full),
+        notes,
     )
     plan.describe()  # sampler and steps
     return plan
@@ -127,18 +154,35 @@ def frame_size(card: ModelCard) -> int:
     return int(trained.get("frame_size", _DISC_SIZE if disc else _FIELD_SIZE))
 
 
-def varying(prior: Prior) -> tuple[str, ...]:
-    """Return along which of density, photons and background frames of this prior differ."""
+def varying(prior: Prior, full: bool) -> tuple[str, ...]:
+    """Return along which of density, photons and background frames of this prior differ.
+
+    In the full table also along the PSF width, which the networks are told.
+    """
     photons = prior.photons[0] < prior.photons[1]
     background = prior.background[0] < prior.background[1]
     counts = prior.disc_count if "disc" in prior.structures else prior.density_per_px2
-    there = {"density": counts[0] < counts[1], "photons": photons, "background": background}
+    psf = full and prior.psf_sigma_px[0] < prior.psf_sigma_px[1]
+    there = {
+        "density": counts[0] < counts[1],
+        "photons": photons,
+        "background": background,
+        "PSF": psf,
+    }
     return tuple(name for name, varies in there.items() if varies)
 
 
 @as_job
-def calibrate(plan: CalibrationPlan) -> Generator[Progress, None, CalibrationData]:
+def calibrate(
+    plan: CalibrationPlan, store: CalibrationStore | None = None
+) -> Generator[Progress, None, CalibrationData]:
     """Simulate, sample and reduce the frames of a plan, one at a time.
+
+    Parameters
+    ----------
+    plan : CalibrationPlan
+    store : CalibrationStore or None
+        Has the frames that were finished before, and gets the others.
 
     Yields
     ------
@@ -147,17 +191,28 @@ def calibrate(plan: CalibrationPlan) -> Generator[Progress, None, CalibrationDat
         run that is stopped can be judged, and ``info["ratio"]`` claimed over true error so far.
     """
     settings = plan.settings
-    network = plan.model.card.network
-    data = CalibrationData(CalibrationSettings(seed=settings.seed, bins=settings.bins))
+    data = CalibrationData(plan.checked)
     total = np.zeros(4)
     for index in range(settings.frames):
-        frame: SimulatedFrame = simulate_frame(plan.prior, network, plan.size, settings.seed, index)
-        drawn = draw_frame(plan.model, frame, plan.sampling, settings.samples, settings.seed)
-        data = data.add_frame(frame_numbers(frame, drawn, network, data.settings, plan.axes))
-        total += data.frames[-1].spread
+        if store is not None and index in store.frames:
+            numbers = store.frames[index]
+        else:
+            numbers = one_frame(plan, index)
+            if store is not None:
+                store.add(numbers)
+        data = data.add_frame(numbers)
+        total += numbers.spread
         ratio = float(np.sqrt(total[1] / total[2])) if total[2] > 0 else float("nan")
         yield Progress(index + 1, settings.frames, "calibrating", {"data": data, "ratio": ratio})
     return data
+
+
+def one_frame(plan: CalibrationPlan, index: int) -> FrameNumbers:
+    """Simulate, sample and reduce one frame; it depends on nothing but the arguments."""
+    settings, network = plan.settings, plan.model.card.network
+    frame: SimulatedFrame = simulate_frame(plan.prior, network, plan.size, settings.seed, index)
+    drawn = draw_frame(plan.model, frame, plan.sampling, settings.samples, settings.seed)
+    return frame_numbers(frame, drawn, network, plan.checked)
 
 
 @dataclass(frozen=True)

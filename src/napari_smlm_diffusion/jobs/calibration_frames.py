@@ -121,7 +121,6 @@ def frame_numbers(
     drawn: DrawnFrame,
     network: NetworkSettings,
     settings: CalibrationSettings,
-    axes: tuple[str, ...],
 ) -> FrameNumbers:
     """Reduce a frame to what the diagnostics need, see `evaluation.frame_numbers`.
 
@@ -132,21 +131,18 @@ def frame_numbers(
     network : NetworkSettings
         Scale of the density.
     settings : CalibrationSettings
-    axes : tuple of str
-        Along which to bin: some of `estimates`.
     """
     scale, sigma = network.upsampling, network.kernel_sigma
     (true,) = peaks_of_samples(frame.density[None], sigma, scale)
     phi, size = drawn.phi, frame.effective.shape
     sure = (phi.parts.mass >= MIN_MASS).numpy()
-    guesses = estimates(frame, phi, network)
     return reduce_frame(
         settings,
         frame.index,
         drawn.samples,
         frame.density,
         share=kernel_share(sigma),
-        covariates={name: guesses[name] for name in axes},
+        covariates=estimates(frame, phi, network),
         points=[_points(p) for p in drawn.peaks],
         true_points=_points(true),
         anchors=torch.stack([phi.y, phi.x], 1).double().numpy()[sure],
@@ -159,7 +155,7 @@ def frame_numbers(
 def estimates(frame: SimulatedFrame, phi: Candidates, network: NetworkSettings) -> dict[str, float]:
     """What phi says of a frame: molecules per camera pixel, their photons, the background.
 
-    From the frame alone, as bins must be.
+    From the frame alone, as bins must be; beside them the PSF's SD, camera pixels, which is known.
     """
     count = float(phi.density.sum()) * kernel_share(network.kernel_sigma)
     found = len(phi.y) > 0
@@ -167,6 +163,7 @@ def estimates(frame: SimulatedFrame, phi: Candidates, network: NetworkSettings) 
         "density": max(0.0, count) / frame.effective.size,
         "photons": float(phi.fit.photons.median()) if found else np.nan,
         "background": float(phi.fit.background.median() if found else np.median(frame.effective)),
+        "PSF": frame.microscope.psf_sigma_px,
     }
 
 

@@ -54,6 +54,11 @@ class CalibrateSettings(Settings):
     )
     steps: int | None = Field(None, description="steps of the sampler (default as on the card)")
     bins: int = Field(3, ge=1, description="bins along density, photons and background")
+    full: bool = Field(
+        False,
+        description="judge every cell of density x photons x background x PSF width too; takes "
+        "thousands of frames",
+    )
     camera: Path | None = Field(
         None,
         description="JSON file with the camera: its read noise in place of the model's range",
