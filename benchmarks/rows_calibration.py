@@ -32,7 +32,7 @@ from napari_smlm_diffusion.evaluation.reliability import (
     reliability_statistics,
     reliability_sums,
 )
-from napari_smlm_diffusion.inference.sample_rows import rows_from_peaks
+from napari_smlm_diffusion.inference.sampled import fitted_rows
 from napari_smlm_diffusion.jobs.calibrate import frame_size
 from napari_smlm_diffusion.jobs.calibration_frames import claims, draw_frame, simulate_frame
 from napari_smlm_diffusion.training.prior import Prior
@@ -46,6 +46,7 @@ def one_frame(job: Numbers, index: int) -> Numbers:
     network = model.card.network
     frame = simulate_frame(Prior(**job["prior"]), network, job["size"], seed, index)
     drawn = draw_frame(model, frame, sampling_of(job), job["samples"], seed)
+    found = fitted_rows(drawn.peaks, frame.effective, frame.microscope, drawn.scale)
     numbers = reduce_frame(
         CalibrationSettings(seed=seed),
         index,
@@ -53,7 +54,7 @@ def one_frame(job: Numbers, index: int) -> Numbers:
         frame.density,
         share=kernel_share(network.kernel_sigma),
         emitters=frame.emitters,
-        rows=claims(rows_from_peaks(drawn.peaks), (job["size"], job["size"])),
+        rows=claims(found.rows, found.features),
     )
     return {
         "scores": numbers.scores.tolist(),

@@ -106,3 +106,19 @@ def test_the_full_table_has_cells_of_all_axes(command, tmp_path):
     assert content["thin_cells"] + len(cells) == 2 ** len(axes)
     assert all(c["frames"] >= 20 and c["name"].count(",") == len(axes) - 1 for c in cells)
     assert f"of {len(cells)} cells" in said
+
+
+def test_a_correction_that_helps_makes_a_model_that_has_it(command, tmp_path, tiny_psi_model):
+    out, card = tmp_path / "corrected.safetensors", tmp_path / "card.json"
+    options = ("--frames", "40", "--samples", "12", "--steps", "4", "--density", "8")
+    options = (*options, "--pixel-size", "100", "--photons", "3000")
+    said = command(*options, "--recalibrate", out)
+    assert "correction of the rows' uncertainties helps on frames held out" in said
+    new = load_card(out)
+    about = new.calibration["recalibration"]
+    assert new.psi.row_scale.coefficients == tuple(about["coefficients"])
+    assert about["gain"][0] > 0
+    assert new.stages == load_card(tiny_psi_model).stages
+    assert "is there already" in command(*options, "--recalibrate", out, code=2)
+    again = command(*options, "--recalibrate", card, code=2, model=out)
+    assert "has a correction already" in again

@@ -30,6 +30,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="file that keeps finished frames: the same command, also with more --frames, goes on",
     )
+    parser.add_argument(
+        "--recalibrate",
+        metavar="MODEL",
+        type=Path,
+        help="new model file, with the uncertainties of rows corrected by what these frames show; "
+        "only written if that helps frames held out",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the results in DIR")
 
 
@@ -40,16 +47,20 @@ def run(options: argparse.Namespace) -> int:
         _check_file(options.json, "--json")
     if options.store is not None:
         _check_file(options.store, "--store")
+    if options.recalibrate is not None:
+        _check_file(options.recalibrate, "--recalibrate")
+        if options.recalibrate.exists():
+            raise InputError(f"--recalibrate {options.recalibrate} is there already")
     if options.out is not None:
         run_folder.check(options.out, options.overwrite)
 
     from napari_smlm_diffusion.evaluation.diagnostics import MIN_FRAMES
     from napari_smlm_diffusion.inference.memory import keep_freed
-    from napari_smlm_diffusion.jobs.calibrate import calibrate, judge, prepare
+    from napari_smlm_diffusion.jobs.calibrate import calibrate, judge, prepare, recalibrated
     from napari_smlm_diffusion.jobs.calibration_store import CalibrationStore
 
     keep_freed()
-    plan = prepare(settings)
+    plan = prepare(settings, options.recalibrate is not None)
     for note in plan.notes:
         print(f"warning: {note}", file=sys.stderr)
     started, last = time.monotonic(), Progress(0, 0)
@@ -82,6 +93,11 @@ def run(options: argparse.Namespace) -> int:
         run_folder.write_json(folder / JSON, content)
         write_calibration_plot(folder / PLOT, content, plan.title(last.done))
         print(f"\nwritten to {folder}")
+    if options.recalibrate is not None:
+        correction = recalibrated(plan, last.info["data"], options.recalibrate)
+        print(f"\n{correction.text()}")
+        if correction.helps:
+            print(f"written to {options.recalibrate}; calibrate it with another --seed")
     if stopped is not None:
         raise KeyboardInterrupt(f"{stopped or 'stopped'}; the verdict is on these")
     return 0

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,7 +54,8 @@ class Rows(NamedTuple):
     """Rows of one frame, (N,) each, lengths in camera pixels.
 
     ``samples`` is m, how many samples the uncertainty comes from; infinity for a claim that is not
-    sampled. An SD that is not known is NaN.
+    sampled. An SD that is not known is NaN. ``features`` (N, 2, F) say what is known of each claim:
+    a correction is fitted to them.
     """
 
     y: ArrayLike
@@ -63,6 +64,7 @@ class Rows(NamedTuple):
     sd_x: ArrayLike
     samples: ArrayLike
     probability: ArrayLike
+    features: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class FrameNumbers:
         Coordinates of isolated molecules with a known bound, and the sum of (SD / bound)^2.
     scores, narrow : (n,) arrays
         Scores of the rows' x and y, and whether the row claims under a third of the tolerance.
+    features : (n, F) array
+        What is known of each score's claim.
     probability, hit : (n,) arrays
         Of all rows: the claim, and whether a true molecule is the row's.
     """
@@ -98,6 +102,7 @@ class FrameNumbers:
     bound: NDArray[np.float64]
     scores: NDArray[np.float64]
     narrow: NDArray[np.bool_]
+    features: NDArray[np.float64]
     probability: NDArray[np.float64]
     hit: NDArray[np.bool_]
 
@@ -208,7 +213,7 @@ def reduce_frame(
         )
         if bounds is not None and xy is not None:
             bound = _over_bound(found, xy, np.asarray(bounds, float))
-    scores, narrow, probability, hit = _row_numbers(rows, xy, settings.tolerance_px)
+    scores = _row_scores(rows, xy, settings.tolerance_px)
     return FrameNumbers(
         frame=int(frame),
         samples=len(samples),
@@ -217,10 +222,7 @@ def reduce_frame(
         tarp=tarp,
         spread=sampled_spread(truth, samples, pixels),
         bound=bound,
-        scores=scores,
-        narrow=narrow,
-        probability=probability,
-        hit=hit,
+        **scores,
     )
 
 
@@ -236,16 +238,22 @@ def _over_bound(
     return np.array([ratio2.size, ratio2.sum()])
 
 
-def _row_numbers(
+def _row_scores(
     rows: Rows | None, emitters: NDArray[np.float64] | None, tolerance: float
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64], NDArray[np.bool_]]:
-    """Scores and which are narrow (2 per matched row that claims), probability and hit per row."""
-    no = np.empty(0, bool)
+) -> dict[str, Any]:
+    """Scores of matched rows that claim, two for each, and what `FrameNumbers` has beside them."""
     if rows is None:
-        return _NONE, no, _NONE, no
+        no = np.empty(0, bool)
+        return {
+            "scores": _NONE,
+            "narrow": no,
+            "features": np.empty((0, 0)),
+            "probability": _NONE,
+            "hit": no,
+        }
     if emitters is None:
         raise ValueError("rows need the true emitters")
-    y, x, sd_y, sd_x, m, probability = (np.asarray(a, float) for a in rows)
+    y, x, sd_y, sd_x, m, probability = (np.asarray(a, float) for a in rows[:6])
     place = np.stack([y, x], axis=1)
     pairs = match(place, emitters, tolerance)
     sd = np.stack([sd_y, sd_x], axis=1)[pairs.found]
@@ -258,7 +266,14 @@ def _row_numbers(
     # A tolerance cuts the tail of rows that claim much, and makes them look too wide.
     narrow = np.repeat(np.sqrt((sd**2).mean(axis=1)) < tolerance / 3, 2).reshape(scores.shape)
     usable = np.isfinite(scores)
+    features = np.zeros((len(y), 2, 0)) if rows.features is None else rows.features
     hit = np.zeros(len(y), bool)
     hit[pairs.found] = True
     claims = np.isfinite(probability)
-    return scores[usable], narrow[usable], probability[claims], hit[claims]
+    return {
+        "scores": scores[usable],
+        "narrow": narrow[usable],
+        "features": features[pairs.found][usable],
+        "probability": probability[claims],
+        "hit": hit[claims],
+    }

@@ -121,6 +121,7 @@ class Posterior:
         self._psi = psi_of(model)
         self.network = model.card.network
         self.sampling = sampling or self._psi.settings.sampling
+        self.row_scale = self._psi.settings.row_scale
         self._microscope = microscope
         self._seed = seed
         self._batches = batches
@@ -143,6 +144,7 @@ class Posterior:
             "levels": [round(float(level), 4) for level in self._levels],
             "tile": self._psi.settings.tile,
             "overlap": self._psi.settings.overlap,
+            **({} if self.row_scale is None else {"row_scale": self.row_scale.model_dump()}),
         }
 
     def draw(self, effective: NDArray[np.float32], frame: int, samples: int) -> Iterator[Tensor]:

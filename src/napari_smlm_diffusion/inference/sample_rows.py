@@ -7,7 +7,7 @@ finds its row as often as they do and scatters about it as they do, whatever the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,11 @@ class SampleRows:
     def sd_xy(self) -> Array:
         """Per axis, sqrt((sd_x^2 + sd_y^2) / 2)."""
         return np.asarray(np.sqrt((self.sd_y**2 + self.sd_x**2) / 2))
+
+    def select(self, which: NDArray[np.bool_]) -> "SampleRows":
+        """Return some of the rows."""
+        columns = ("y", "x", "sd_y", "sd_x", "probability", "matched", "multiplicity")
+        return replace(self, **{name: getattr(self, name)[which] for name in columns})
 
     @property
     def source(self) -> str:

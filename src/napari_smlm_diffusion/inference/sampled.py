@@ -1,18 +1,20 @@
 """One frame from photons to posterior samples, their moments, and the rows they make."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.inference.photons import fit_photons
+from napari_smlm_diffusion.inference.photons import PhotonFit, fit_photons
 from napari_smlm_diffusion.inference.posterior import Moments, Posterior
+from napari_smlm_diffusion.inference.row_scale import row_factor, row_features
 from napari_smlm_diffusion.inference.sample_peaks import Peaks, peaks_of_samples
-from napari_smlm_diffusion.inference.sample_rows import rows_from_peaks
+from napari_smlm_diffusion.inference.sample_rows import SampleRows, rows_from_peaks
 from napari_smlm_diffusion.inference.table import make_table
+from napari_smlm_diffusion.networks.card import RowScale
 from napari_smlm_diffusion.settings import Microscope
 
 
@@ -28,11 +30,32 @@ class FrameSamples:
         Molecules of each sample.
     batch : (n, sY, sX) float32 array
         The samples that came last.
+    scale : RowScale or None
+        The model's correction of the rows' uncertainties.
     """
 
     moments: Moments
     peaks: list[Peaks]
     batch: NDArray[np.float32]
+    scale: RowScale | None = None
+
+
+@dataclass(frozen=True)
+class FittedRows:
+    """Rows inside a frame, uncertainties corrected, and what else is known of them.
+
+    Attributes
+    ----------
+    rows : SampleRows
+    fit : PhotonFit
+        Photons, background and bound at their places.
+    features : (M, 2, F) array
+        See `row_scale.row_features`.
+    """
+
+    rows: SampleRows
+    fit: PhotonFit
+    features: NDArray[np.float64]
 
 
 def sample_frame(
@@ -48,7 +71,37 @@ def sample_frame(
             moments = Moments(images.shape[1:])
         moments.add(images)
         peaks += peaks_of_samples(batch, network.kernel_sigma, network.upsampling)
-        yield FrameSamples(moments, peaks, images)
+        yield FrameSamples(moments, peaks, images, posterior.row_scale)
+
+
+def fitted_rows(
+    peaks: list[Peaks],
+    effective: NDArray[np.float32],
+    microscope: Microscope,
+    scale: RowScale | None = None,
+) -> FittedRows:
+    """Make rows of the molecules of each sample, and look at the (Y, X) frame where they are.
+
+    Position, uncertainty and probability are as `sample_rows.rows_from_peaks` has them, the
+    uncertainty then times the model's correction.
+    """
+    rows = rows_from_peaks(peaks)
+    height, width = effective.shape
+    inside = (rows.y > -0.5) & (rows.y < height - 0.5) & (rows.x > -0.5) & (rows.x < width - 0.5)
+    rows = rows.select(inside)
+    noise = np.asarray(microscope.camera.effective_read_noise, dtype=np.float32)
+    fit = fit_photons(
+        torch.from_numpy(np.ascontiguousarray(effective, dtype=np.float32))[None],
+        torch.from_numpy(np.atleast_2d(noise**2)[None]),
+        microscope.psf_sigma_px,
+        torch.zeros(len(rows.y), dtype=torch.long),
+        torch.from_numpy(rows.y.astype(np.float32)),
+        torch.from_numpy(rows.x.astype(np.float32)),
+    )
+    sd = np.stack([rows.sd_y, rows.sd_x], axis=1)
+    features = row_features(sd, fit, microscope.psf_sigma_px)
+    sd = sd * row_factor(features, scale)
+    return FittedRows(replace(rows, sd_y=sd[:, 0], sd_x=sd[:, 1]), fit, features)
 
 
 def table_from_samples(
@@ -60,38 +113,27 @@ def table_from_samples(
 ) -> pd.DataFrame:
     """Return the rows of one frame from its samples.
 
-    Position, uncertainty and probability as `sample_rows.rows_from_peaks`; photons, background and
-    bound from a fit of the (Y, X) effective photons at these positions.
+    Position, uncertainty and probability as `fitted_rows`; photons, background and bound from its
+    fit of the (Y, X) effective photons.
     """
-    rows = rows_from_peaks(drawn.peaks)
-    height, width = effective.shape
-    inside = (rows.y > -0.5) & (rows.y < height - 0.5) & (rows.x > -0.5) & (rows.x < width - 0.5)
-    y, x = rows.y[inside], rows.x[inside]
-    noise = np.asarray(microscope.camera.effective_read_noise, dtype=np.float32)
-    fit = fit_photons(
-        torch.from_numpy(np.ascontiguousarray(effective, dtype=np.float32))[None],
-        torch.from_numpy(np.atleast_2d(noise**2)[None]),
-        microscope.psf_sigma_px,
-        torch.zeros(len(y), dtype=torch.long),
-        torch.from_numpy(y.astype(np.float32)),
-        torch.from_numpy(x.astype(np.float32)),
-    )
+    found = fitted_rows(drawn.peaks, effective, microscope, drawn.scale)
+    rows = found.rows
     sd = np.sqrt(drawn.moments.variance)
-    scale = sd.shape[0] // height
+    scale = sd.shape[0] // len(effective)
     row, column = (
         np.clip(np.rint((c + 0.5) * scale - 0.5).astype(int), 0, n - 1)
-        for c, n in ((y, sd.shape[0]), (x, sd.shape[1]))
+        for c, n in ((rows.y, sd.shape[0]), (rows.x, sd.shape[1]))
     )
     return make_table(
-        frame=np.full(len(y), frame),
-        y=y,
-        x=x,
-        sd_y=rows.sd_y[inside],
-        sd_x=rows.sd_x[inside],
-        probability=rows.probability[inside],
-        multiplicity=rows.multiplicity[inside],
+        frame=np.full(len(rows.y), frame),
+        y=rows.y,
+        x=rows.x,
+        sd_y=rows.sd_y,
+        sd_x=rows.sd_x,
+        probability=rows.probability,
+        multiplicity=rows.multiplicity,
         density_sd=sd[row, column],
-        fit=fit,
+        fit=found.fit,
         microscope=microscope,
         origin=origin,
         source=rows.source,

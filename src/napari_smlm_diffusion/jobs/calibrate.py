@@ -3,6 +3,7 @@
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.calibration import CalibrationData, check
 from napari_smlm_diffusion.evaluation.calibration_report import CalibrationReport
 from napari_smlm_diffusion.evaluation.frame_numbers import CalibrationSettings, FrameNumbers
+from napari_smlm_diffusion.evaluation.recalibration import Recalibration, recalibrate
 from napari_smlm_diffusion.inference.device import choose_device
 from napari_smlm_diffusion.inference.model import Model, load_model
 from napari_smlm_diffusion.inference.posterior import Posterior, psi_of
@@ -24,7 +26,8 @@ from napari_smlm_diffusion.jobs.calibration_frames import (
 )
 from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings, narrowed
 from napari_smlm_diffusion.jobs.calibration_store import CalibrationStore
-from napari_smlm_diffusion.networks.card import ModelCard, SamplingSettings
+from napari_smlm_diffusion.networks import checkpoint
+from napari_smlm_diffusion.networks.card import ModelCard, RowScale, SamplingSettings
 from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.training.prior import Prior
@@ -109,8 +112,14 @@ class CalibrationPlan:
         )
 
 
-def prepare(settings: CalibrateSettings) -> CalibrationPlan:
+def prepare(settings: CalibrateSettings, recalibrating: bool = False) -> CalibrationPlan:
     """Check everything that can be wrong before the first frame.
+
+    Parameters
+    ----------
+    settings : CalibrateSettings
+    recalibrating : bool
+        Whether a correction is to be fitted, which a model has one of.
 
     Raises
     ------
@@ -129,6 +138,11 @@ def prepare(settings: CalibrateSettings) -> CalibrationPlan:
     given = {"sampler": settings.sampler, "steps": settings.steps}
     sampling = trained.model_copy(update={k: v for k, v in given.items() if v is not None})
     prior, notes = narrowed(Prior(**model.card.prior), settings)
+    if recalibrating and psi_of(model).settings.row_scale is not None:
+        raise InputError(
+            f"--recalibrate: model {model.card.name} has a correction already; start from the "
+            "model that it was made from"
+        )
     if sampling != trained:
         notes.append(
             f"the model's card says {trained.sampler} in {trained.steps} steps: this result is of "
@@ -255,6 +269,31 @@ class Calibration:
             "more_frames_needed_for": self.undecided(),
             "seconds": round(self.seconds, 1),
         }
+
+
+def recalibrated(plan: CalibrationPlan, data: CalibrationData, out: Path) -> Recalibration:
+    """Fit a correction of the rows' uncertainties; where it helps, write a model that has it.
+
+    Raises
+    ------
+    InputError
+        If the model has a correction already, or there are too few rows.
+    OutputError
+        If the model cannot be written.
+    """
+    found = recalibrate([f.features for f in data.frames], [f.scores for f in data.frames])
+    if found.helps:
+        tensors, card = checkpoint.load(resolve(plan.settings.model))
+        scale = RowScale(coefficients=found.coefficients, limits=found.limits)
+        # What was measured of samples was measured without.
+        measured = {k: v for k, v in card.calibration.items() if k != "samples"}
+        about = {**found.to_dict(), "samples": plan.settings.samples, "seed": plan.settings.seed}
+        new = {
+            "psi": psi_of(plan.model).settings.model_copy(update={"row_scale": scale}),
+            "calibration": {**measured, "recalibration": about},
+        }
+        checkpoint.save(out, tensors, card.model_copy(update=new))
+    return found
 
 
 def judge(plan: CalibrationPlan, data: CalibrationData, started: float) -> Calibration:

@@ -19,9 +19,9 @@ from napari_smlm_diffusion.inference.model import Model
 from napari_smlm_diffusion.inference.phi import PhiLocalizer
 from napari_smlm_diffusion.inference.posterior import Posterior
 from napari_smlm_diffusion.inference.sample_peaks import MIN_MASS, Peaks, peaks_of_samples
-from napari_smlm_diffusion.inference.sample_rows import SampleRows, rows_from_peaks
-from napari_smlm_diffusion.inference.sampled import sample_frame
-from napari_smlm_diffusion.networks.card import NetworkSettings, SamplingSettings
+from napari_smlm_diffusion.inference.sample_rows import SampleRows
+from napari_smlm_diffusion.inference.sampled import fitted_rows, sample_frame
+from napari_smlm_diffusion.networks.card import NetworkSettings, RowScale, SamplingSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.settings import Microscope
@@ -100,6 +100,7 @@ class DrawnFrame(NamedTuple):
     samples: NDArray[np.float32]
     peaks: list[Peaks]
     phi: Candidates
+    scale: RowScale | None = None
 
 
 def draw_frame(
@@ -113,7 +114,7 @@ def draw_frame(
         parts.append(drawn.batch)
     peaks = [] if drawn is None else drawn.peaks
     phi = PhiLocalizer(model).candidates(frame.effective[None], frame.microscope)
-    return DrawnFrame(np.concatenate(parts), peaks, phi)
+    return DrawnFrame(np.concatenate(parts), peaks, phi, posterior.row_scale)
 
 
 def frame_numbers(
@@ -134,7 +135,8 @@ def frame_numbers(
     """
     scale, sigma = network.upsampling, network.kernel_sigma
     (true,) = peaks_of_samples(frame.density[None], sigma, scale)
-    phi, size = drawn.phi, frame.effective.shape
+    phi = drawn.phi
+    found = fitted_rows(drawn.peaks, frame.effective, frame.microscope, drawn.scale)
     sure = (phi.parts.mass >= MIN_MASS).numpy()
     return reduce_frame(
         settings,
@@ -148,7 +150,7 @@ def frame_numbers(
         anchors=torch.stack([phi.y, phi.x], 1).double().numpy()[sure],
         emitters=frame.emitters,
         bounds=isolated_bounds(frame, settings.isolation_px),
-        rows=claims(rows_from_peaks(drawn.peaks), (size[0], size[1])),
+        rows=claims(found.rows, found.features),
     )
 
 
@@ -167,21 +169,18 @@ def estimates(frame: SimulatedFrame, phi: Candidates, network: NetworkSettings) 
     }
 
 
-def claims(rows: SampleRows, shape: tuple[int, int]) -> Rows:
-    """Return the rows of (Y, X) frames as the diagnostics take them; those outside are left out."""
-    inside = (np.abs(rows.y - (shape[0] - 1) / 2) < shape[0] / 2) & (
-        np.abs(rows.x - (shape[1] - 1) / 2) < shape[1] / 2
-    )
-    m = rows.matched[inside]
+def claims(rows: SampleRows, features: Array | None = None) -> Rows:
+    """Return the rows of a frame, and what is known of them, as the diagnostics take them."""
     # A row's SD has the error of a mean of m samples in it; Student's t puts that in itself.
-    alone = 1 / np.sqrt(1 + 1 / np.maximum(m, 1))
+    alone = 1 / np.sqrt(1 + 1 / np.maximum(rows.matched, 1))
     return Rows(
-        y=rows.y[inside],
-        x=rows.x[inside],
-        sd_y=rows.sd_y[inside] * alone,
-        sd_x=rows.sd_x[inside] * alone,
-        samples=m,
-        probability=rows.probability[inside],
+        y=rows.y,
+        x=rows.x,
+        sd_y=rows.sd_y * alone,
+        sd_x=rows.sd_x * alone,
+        samples=rows.matched,
+        probability=rows.probability,
+        features=features,
     )
 
 

@@ -111,5 +111,7 @@ def _frame(values: dict[str, Any]) -> FrameNumbers:
         for name, value in values.items()
         if name != "ranks"
     }
+    if not values["scores"]:
+        ready["features"] = np.empty((0, 0))  # an empty list does not say of how many columns
     ranks = {name: np.asarray(value, float) for name, value in values["ranks"].items()}
     return FrameNumbers(ranks=ranks, **ready)

@@ -44,6 +44,13 @@ class SamplingSettings(Settings):
     )
 
 
+class RowScale(Settings):
+    """Correction of the uncertainties of rows from samples, see `inference.row_scale`."""
+
+    coefficients: tuple[float, ...] = Field(description="of `inference.row_scale.FEATURES`")
+    limits: tuple[tuple[float, float], ...] = Field(description="of each feature")
+
+
 class PsiSettings(Settings):
     """Arguments that rebuild the diffusion model's U-Net, and the recipe its weights belong to."""
 
@@ -53,6 +60,7 @@ class PsiSettings(Settings):
     encoder_width: int = Field(64, ge=4, description="channels of the condition's encoder")
     sigma_data: float = Field(1.0, gt=0, description="SD of the target, measured before training")
     sampling: SamplingSettings = SamplingSettings()
+    row_scale: RowScale | None = Field(None, description="None: rows are as the samples say")
     tile: int = Field(64, ge=16, multiple_of=8, description="largest side at once, camera pixels")
     overlap: int = Field(16, ge=0, multiple_of=8, description="of neighbouring tiles, camera px")
 
