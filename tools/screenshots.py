@@ -139,7 +139,7 @@ def train(stage: Stage) -> None:
 def after(stage: Stage) -> None:
     """The drift of blinking filaments, found and taken out."""
     from napari_smlm_diffusion.results.dataset import Dataset
-    from napari_smlm_diffusion.results.layers import points_layer
+    from napari_smlm_diffusion.results.point_layers import points_layer
     from napari_smlm_diffusion.simulation.observed import ObservedSettings, observe
     from napari_smlm_diffusion.widgets.after import AfterLocalization
 

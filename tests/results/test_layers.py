@@ -10,7 +10,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.frames.metadata import nm_per_unit
 from napari_smlm_diffusion.optics.psf import expected_image
-from napari_smlm_diffusion.results import layers
+from napari_smlm_diffusion.results import layers, point_layers
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.images import read_image, write_density
 from napari_smlm_diffusion.results.layers import KEY, Placement
@@ -75,7 +75,7 @@ def test_frames_density_and_point_meet_in_the_world(upsampling, roi, unit, origi
         *layers.image_layer(image, place, upsampling=upsampling, origin_px=(y0, x0))
     )
     dataset = Dataset(table=one_molecule(), pixel_size_nm=PIXEL)
-    points = Layer.create(*layers.points_layer(dataset, origin_nm=place.origin_nm))
+    points = Layer.create(*point_layers.points_layer(dataset, origin_nm=place.origin_nm))
     expected = np.array([Y, X]) * PIXEL + origin_nm
     np.testing.assert_allclose(world_nm(frames, centroid(frames.data[0])), expected, atol=1)
     np.testing.assert_allclose(world_nm(density, centroid(image)), expected, atol=1)
@@ -141,14 +141,14 @@ def test_pixels_must_be_square():
 
 def test_points_show_some_rows_and_keep_all(dataset_of):
     dataset = dataset_of(filtered=True)
-    data, options, _ = layers.points_layer(dataset)
+    data, options, _ = point_layers.points_layer(dataset)
     assert len(data) == len(options["features"]) == dataset.kept.sum()
     rows = options["features"]["row"].to_numpy()
     np.testing.assert_array_equal(data[:, 1], dataset.table["x_nm"].to_numpy()[rows])
-    assert layers.dataset_of(options["metadata"]) is dataset
+    assert point_layers.dataset_of(options["metadata"]) is dataset
     layer = Layer.create(data, options, "points")
     assert [str(unit) for unit in layer.units] == ["nanometer"] * 2
-    with_time = Layer.create(*layers.points_layer(dataset, by_frame=True))
+    with_time = Layer.create(*point_layers.points_layer(dataset, by_frame=True))
     np.testing.assert_array_equal(with_time.data[:, 0], dataset.table["frame"].to_numpy()[rows])
     assert [str(unit) for unit in with_time.units] == ["pixel", "nanometer", "nanometer"]
 
@@ -156,20 +156,20 @@ def test_points_show_some_rows_and_keep_all(dataset_of):
 def test_points_are_coloured_by_what_is_known(dataset_of):
     known = dataset_of(gaps=False)
     low, high = np.percentile(known.table["photons"], [1, 99])
-    options = layers.points_layer(known, colour_by="photons")[1]
+    options = point_layers.points_layer(known, colour_by="photons")[1]
     assert options["face_color"] == "photons"
     assert options["face_contrast_limits"] == (low, high)
     gaps = dataset_of()
     for column in ("probability", "background_sd", "uncertainty_source", "no such column"):
-        options = layers.points_layer(gaps, colour_by=column)[1]
+        options = point_layers.points_layer(gaps, colour_by=column)[1]
         assert options["face_color"] == "#ffcc44"
-        Layer.create(*layers.points_layer(gaps, colour_by=column))
+        Layer.create(*point_layers.points_layer(gaps, colour_by=column))
 
 
 def test_a_table_without_rows_is_a_layer_too():
     nothing = Dataset(table=localizations.empty(), pixel_size_nm=PIXEL)
     for by_frame in (False, True):
-        layer = Layer.create(*layers.points_layer(nothing, by_frame=by_frame))
+        layer = Layer.create(*point_layers.points_layer(nothing, by_frame=by_frame))
         assert len(layer.data) == 0
         assert layer.ndim == 2 + by_frame
 
@@ -177,7 +177,7 @@ def test_a_table_without_rows_is_a_layer_too():
 @pytest.mark.parametrize("metadata", [{}, {KEY: {"kind": "frames"}}, {KEY: 3}])
 def test_a_foreign_layer_is_refused_with_a_sentence(metadata):
     with pytest.raises(InputError, match="'spots' has no table of localizations"):
-        layers.dataset_of(metadata, "'spots'")
+        point_layers.dataset_of(metadata, "'spots'")
 
 
 def test_no_more_points_than_can_be_drawn(dataset_of):

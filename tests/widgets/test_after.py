@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from napari_smlm_diffusion.results import layers
+from napari_smlm_diffusion.results import point_layers
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.layers import dataset_of
+from napari_smlm_diffusion.results.point_layers import dataset_of
 from napari_smlm_diffusion.simulation.emitters import Filaments
 from napari_smlm_diffusion.simulation.observed import ObservedSettings, observe
 
@@ -29,7 +29,7 @@ def scene(viewer, qtbot):
     """A viewer with drifting localizations that lie 1 um from its origin, and the widget."""
     from napari_smlm_diffusion.widgets.after import AfterLocalization
 
-    data, options, _ = layers.points_layer(dataset(), origin_nm=(1000.0, 500.0), name="cells")
+    data, options, _ = point_layers.points_layer(dataset(), origin_nm=(1000.0, 500.0), name="cells")
     points = viewer.add_points(data, **options)
     widget = AfterLocalization(viewer)
     viewer.window.add_dock_widget(widget, name="Drift & resolution")

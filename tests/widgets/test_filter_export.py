@@ -8,14 +8,15 @@ import pandas as pd
 import pytest
 
 from napari_smlm_diffusion import localizations
-from napari_smlm_diffusion.results import layers
+from napari_smlm_diffusion.results import layers, point_layers
 from napari_smlm_diffusion.results.criteria import Range, Region, SdMap
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.filters import Filter
 from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.grid import Grid
 from napari_smlm_diffusion.results.images import read_image
-from napari_smlm_diffusion.results.layers import KEY, Placement, dataset_of
+from napari_smlm_diffusion.results.layers import KEY, Placement
+from napari_smlm_diffusion.results.point_layers import dataset_of
 
 pytest.importorskip("PyQt6")
 pytestmark = pytest.mark.gui
@@ -92,7 +93,7 @@ def said():
 @pytest.fixture
 def scene(viewer, at_rest):
     """A viewer with localizations and images, and the widget on them."""
-    points = add(viewer, layers.points_layer(dataset_with()))
+    points = add(viewer, point_layers.points_layer(dataset_with()))
     add_images(viewer)
     widget = opened(viewer)
     at_rest(widget)
@@ -181,7 +182,7 @@ def test_the_picture_lies_on_its_molecule(viewer, at_rest, upsampling):
     place = np.array([4.3, 9.8]) * PIXEL
     dataset = dataset_with(1, y_nm=place[0], x_nm=place[1])
     # Frames of a cut-out: their first pixel lies elsewhere in the world.
-    points = add(viewer, layers.points_layer(dataset, origin_nm=(500.0, -300.0)))
+    points = add(viewer, point_layers.points_layer(dataset, origin_nm=(500.0, -300.0)))
     widget = opened(viewer)
     widget.view.upsampling.setValue(upsampling)
     at_rest(widget)
@@ -224,7 +225,7 @@ def test_a_relative_threshold_uses_the_density(scene, at_rest):
 
 
 def test_images_that_do_not_serve_are_refused_in_words(viewer, said, at_rest):
-    add(viewer, layers.points_layer(dataset_with()))
+    add(viewer, point_layers.points_layer(dataset_with()))
     stack = layers.image_layer(
         np.ones((3, 24, 32)), Placement(PIXEL), upsampling=2, name="density SD", leading=("t",)
     )
@@ -238,7 +239,7 @@ def test_images_that_do_not_serve_are_refused_in_words(viewer, said, at_rest):
 
 
 def test_without_an_sd_image_the_form_says_so(viewer):
-    add(viewer, layers.points_layer(dataset_with()))
+    add(viewer, point_layers.points_layer(dataset_with()))
     widget = opened(viewer)
     assert not widget.regions.isEnabled()
     assert "no image of the SD yet" in widget.regions.about.text()
@@ -292,7 +293,7 @@ def test_what_is_exported_can_be_read_back(scene, qtbot, at_rest, monkeypatch, t
 def test_a_stack_does_not_keep_the_table_from_export(
     viewer, qtbot, at_rest, monkeypatch, tmp_path, said
 ):
-    add(viewer, layers.points_layer(dataset_with()))
+    add(viewer, point_layers.points_layer(dataset_with()))
     stack = layers.image_layer(
         np.ones((3, 24, 32)), Placement(PIXEL), upsampling=2, name="density SD", leading=("t",)
     )
@@ -335,7 +336,7 @@ def test_a_saved_filter_is_taken_up_again(scene, at_rest, tmp_path, said, load):
 
 
 def test_a_filter_with_a_region_needs_an_image(viewer, at_rest, tmp_path, said, load):
-    add(viewer, layers.points_layer(dataset_with()))
+    add(viewer, point_layers.points_layer(dataset_with()))
     widget = opened(viewer)
     Filter(region=Region(maximum=1.0)).save(tmp_path / "filter.json")
     load(widget, tmp_path / "filter.json")
@@ -375,7 +376,7 @@ def test_deleted_layers(scene, at_rest):
     assert widget.points is None
     assert not widget.tabs.isEnabled()
     assert "no layer of localizations" in widget.counts.text()
-    again = add(viewer, layers.points_layer(dataset_with(50)))
+    again = add(viewer, point_layers.points_layer(dataset_with(50)))
     at_rest(widget)
     assert widget.points is again
     assert "of 50 " in widget.counts.text()
@@ -384,7 +385,7 @@ def test_deleted_layers(scene, at_rest):
 def test_two_viewers_share_nothing(make_napari_viewer, at_rest):
     dataset = dataset_with()
     viewers = [make_napari_viewer(), make_napari_viewer()]
-    points = [add(v, layers.points_layer(dataset)) for v in viewers]
+    points = [add(v, point_layers.points_layer(dataset)) for v in viewers]
     one, two = (opened(v) for v in viewers)
     one.ranges.choose("photons")
     one.ranges.histogram._move(50.0, None)
@@ -419,7 +420,7 @@ def test_points_are_coloured_by_a_column(scene, at_rest):
 
 def test_points_without_a_value_are_counted(viewer, at_rest, said):
     values = np.where(np.arange(ROWS) % 3, 5.0, np.nan)
-    add(viewer, layers.points_layer(dataset_with(probability=values, crlb_xy_nm=np.nan)))
+    add(viewer, point_layers.points_layer(dataset_with(probability=values, crlb_xy_nm=np.nan)))
     widget = opened(viewer)
     at_rest(widget)
     widget.view.colour.setCurrentIndex(widget.view.colour.findData("probability"))
@@ -450,7 +451,7 @@ def test_other_pictures(scene, at_rest):
 
 
 def test_a_layer_with_a_time_axis_is_masked(viewer, at_rest):
-    points = add(viewer, layers.points_layer(dataset_with(), by_frame=True))
+    points = add(viewer, point_layers.points_layer(dataset_with(), by_frame=True))
     widget = opened(viewer)
     widget.ranges.choose("photons")
     widget.ranges.histogram._move(50.0, None)
@@ -461,7 +462,7 @@ def test_a_layer_with_a_time_axis_is_masked(viewer, at_rest):
 
 def test_a_layer_that_was_made_to_show_a_part_shows_no_more(viewer, at_rest):
     some = np.arange(0, ROWS, 7)
-    points = add(viewer, layers.points_layer(dataset_with(), rows=some))
+    points = add(viewer, point_layers.points_layer(dataset_with(), rows=some))
     widget = opened(viewer)
     widget.ranges.choose("photons")
     for low in (50.0, None):
@@ -478,7 +479,7 @@ def test_napari_opens_it_from_its_menu(make_napari_viewer, npe2pm, at_rest):
     # napari then hands out a proxy of the viewer, whose layers are proxies, new ones each time.
     with npe2pm.tmp_plugin(package=KEY):
         viewer = make_napari_viewer()
-        points = add(viewer, layers.points_layer(dataset_with()))
+        points = add(viewer, point_layers.points_layer(dataset_with()))
         _, widget = viewer.window.add_plugin_dock_widget(KEY, "Filter & export")
         assert isinstance(widget, FilterExport)
         widget.ranges.histogram._move(None, 50.0)
@@ -556,7 +557,7 @@ def test_of_too_many_molecules_those_in_view_are_points(viewer, at_rest, monkeyp
     if unit == "micrometer":
         frames.scale, frames.units = (1, PIXEL / 1e3, PIXEL / 1e3), ("pixel", unit, unit)
     dataset = dataset_with()
-    points = add(viewer, layers.points_layer(dataset))
+    points = add(viewer, point_layers.points_layer(dataset))
     widget = opened(viewer)
     at_rest(widget)
     assert len(points.data) == 60  # spread over the whole field

@@ -9,7 +9,8 @@ import pytest
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs import adapter
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.results.layers import KEY, dataset_of, frames_layer
+from napari_smlm_diffusion.results.layers import KEY, frames_layer
+from napari_smlm_diffusion.results.point_layers import dataset_of
 
 pytest.importorskip("PyQt6")
 pytestmark = pytest.mark.gui

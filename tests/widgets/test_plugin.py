@@ -16,7 +16,8 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import LazyFrames
 from napari_smlm_diffusion.frames.metadata import nm_per_unit
 from napari_smlm_diffusion.results.formats import registry
-from napari_smlm_diffusion.results.layers import KEY, dataset_of, placement, points_layer
+from napari_smlm_diffusion.results.layers import KEY, placement
+from napari_smlm_diffusion.results.point_layers import dataset_of, points_layer
 from napari_smlm_diffusion.widgets import samples
 from napari_smlm_diffusion.widgets.preferences import Preferences, preferences
 
@@ -348,10 +349,15 @@ def test_patterns_of_the_manifest_lead_to_the_reader_that_reads_them(
             assert len(opened(path)) == 1, pattern
 
 
-def test_opening_files_loads_neither_torch_nor_qt():
-    code = (
-        "import sys, napari_smlm_diffusion.widgets.readers, napari_smlm_diffusion.widgets.writers,"
-        "napari_smlm_diffusion.widgets.samples; print(*sys.modules)"
-    )
+@pytest.mark.parametrize(
+    ("modules", "without"),
+    [
+        (("table_readers", "writers", "samples"), {"torch", "napari", "qtpy"}),
+        (("readers",), {"torch", "napari", "qtpy", "pandas"}),  # a movie should not wait for pandas
+    ],
+)
+def test_opening_files_loads_no_more_than_it_needs(modules, without):
+    names = ", ".join(f"napari_smlm_diffusion.widgets.{name}" for name in modules)
+    code = f"import sys, {names}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "napari", "qtpy"} & set(done.stdout.split())
+    assert not without & set(done.stdout.split())

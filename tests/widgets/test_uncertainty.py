@@ -10,7 +10,8 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.psf import expected_image
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.layers import KEY, dataset_of, frames_layer, points_layer
+from napari_smlm_diffusion.results.layers import KEY, frames_layer
+from napari_smlm_diffusion.results.point_layers import dataset_of, points_layer
 from napari_smlm_diffusion.settings import Roi
 
 pytest.importorskip("PyQt6")

@@ -8,7 +8,7 @@ from napari_smlm_diffusion.density import density_image
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import LazyFrames
 from napari_smlm_diffusion.optics.psf import expected_image
-from napari_smlm_diffusion.results import layers
+from napari_smlm_diffusion.results import layers, point_layers
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.formats import registry
 
@@ -60,7 +60,7 @@ def test_sample_movies_open(viewer, key):
 
 def test_the_whole_table_is_saved_and_a_foreign_layer_refused(viewer, dataset_of, tmp_path):
     dataset = dataset_of(filtered=True)
-    ours = add(viewer, layers.points_layer(dataset, rows=np.arange(5)))
+    ours = add(viewer, point_layers.points_layer(dataset, rows=np.arange(5)))
     assert ours.save(tmp_path / "a.csv", plugin=NAME) == [str(tmp_path / "a.csv")]
     back = registry.read(tmp_path / "a.csv")
     assert len(back.table) == 60
@@ -94,7 +94,7 @@ def test_one_molecule_is_at_one_place_on_the_canvas(make_napari_viewer, unit):
         .assign(frame=np.int64(0), x_nm=x_px * PIXEL, y_nm=y_px * PIXEL, multiplicity=np.int64(1))
     )
     dataset = Dataset(table=table.assign(uncertainty_source=""), pixel_size_nm=PIXEL)
-    points = add(viewer, layers.points_layer(dataset, face_color="white"))
+    points = add(viewer, point_layers.points_layer(dataset, face_color="white"))
     for layer in (frames, density):
         layer.colormap, layer.contrast_limits = "gray", (0, float(layer.data.max()))
 

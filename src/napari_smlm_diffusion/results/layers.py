@@ -15,11 +15,8 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack, LazyFrames
 from napari_smlm_diffusion.frames.metadata import nm_per_unit
-from napari_smlm_diffusion.localizations import BY_NAME
-from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.images import DensityImage
 from napari_smlm_diffusion.results.pyramid import pyramid
-from napari_smlm_diffusion.results.subset import LARGEST, spread
 
 LayerTuple: TypeAlias = tuple[Any, dict[str, Any], str]
 Kind = Literal["frames", "image", "localizations"]
@@ -197,99 +194,3 @@ def density_file_layer(file: DensityImage, name: str | None = None) -> LayerTupl
     if len(levels) == 1:
         return image, options, kind
     return levels, {**options, "multiscale": True}, kind
-
-
-def points_layer(
-    dataset: Dataset,
-    *,
-    rows: NDArray[np.intp] | None = None,
-    origin_nm: tuple[float, float] = (0.0, 0.0),
-    by_frame: bool = False,
-    colour_by: str = "uncertainty_xy_nm",
-    name: str = "localizations",
-    **options: Any,
-) -> LayerTuple:
-    """Layer of molecules: some of the rows as points, and all of them in the metadata.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        All rows; what is exported, whatever is shown.
-    rows : (M,) int array, optional
-        Which rows to show (see `results.subset.select`); the kept ones, at most `LARGEST`, if not
-        given.
-    origin_nm : (y, x)
-        Of the frames, `Placement.origin_nm`.
-    by_frame : bool
-        Points have a time axis as well, so that the slider shows those of the current frame.
-    colour_by : str
-        A column that colours the points, where it is known for at least two of them.
-    name : str
-    **options
-        More keyword arguments of napari's Points.
-    """
-    if rows is None:
-        rows = spread(np.flatnonzero(dataset.kept_mask), LARGEST)
-    shown = dataset.table.iloc[rows].reset_index(drop=True)
-    position = shown[["y_nm", "x_nm"]].to_numpy(np.float64)
-    units: tuple[str, ...] = ("nm", "nm")
-    translate: tuple[float, ...] = tuple(origin_nm)
-    labels: tuple[str, ...] = ("y", "x")
-    if by_frame:
-        position = np.column_stack([shown["frame"].to_numpy(np.float64), position])
-        units, translate, labels = ("pixel", *units), (0.0, *translate), ("t", *labels)
-    # A point of the picture leads back to its row in the table.
-    features = shown.assign(row=np.asarray(rows, np.int64))
-    return (
-        position,
-        {
-            "name": name,
-            "units": units,
-            "translate": translate,
-            "axis_labels": labels,
-            "features": features,
-            "size": 0.35 * dataset.pixel_size_nm,
-            "border_width": 0,
-            **_colours(shown, colour_by),
-            "metadata": {KEY: {"kind": "localizations", "dataset": dataset, "rows": rows}},
-        }
-        | options,
-        "points",
-    )
-
-
-def dataset_of(metadata: Mapping[str, Any], name: str = "this layer") -> Dataset:
-    """Return the dataset that `points_layer` put into the metadata of a layer.
-
-    Raises
-    ------
-    InputError
-        If the layer is not one of ours.
-    """
-    about = metadata.get(KEY)
-    dataset = about.get("dataset") if isinstance(about, Mapping) else None
-    if not isinstance(dataset, Dataset):
-        raise InputError(
-            f"{name} has no table of localizations: it was not made by this plugin, and frames and "
-            "uncertainties cannot be told from points alone; choose a layer of localizations, or "
-            "save this one with napari's own writer"
-        )
-    return dataset
-
-
-def _colours(shown: Any, column: str) -> dict[str, Any]:
-    plain = {"face_color": "#ffcc44"}
-    if column not in BY_NAME or column not in shown or BY_NAME[column].dtype == "str":
-        return plain
-    values = shown[column].to_numpy(np.float64)
-    known = values[np.isfinite(values)]
-    if len(known) < 2 or len(known) < len(values):
-        return plain  # napari has no colour for what is not known
-    low, high = np.percentile(known, [1, 99])
-    if not low < high:
-        return plain
-    return {
-        "face_color": column,
-        "face_colormap": "viridis",
-        "face_contrast_limits": (float(low), float(high)),
-    }

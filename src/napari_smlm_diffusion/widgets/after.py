@@ -12,7 +12,8 @@ from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.layers import Placement, dataset_of, image_layer, points_layer
+from napari_smlm_diffusion.results.layers import Placement, image_layer
+from napari_smlm_diffusion.results.point_layers import dataset_of, points_layer
 from napari_smlm_diffusion.widgets import after_work, filter_layers
 from napari_smlm_diffusion.widgets.after_form import (
     OutcomeForm,

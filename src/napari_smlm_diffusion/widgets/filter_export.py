@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from napari_smlm_diffusion.errors import SmlmError
 from napari_smlm_diffusion.results.filters import Filter
-from napari_smlm_diffusion.results.layers import dataset_of
+from napari_smlm_diffusion.results.point_layers import dataset_of
 from napari_smlm_diffusion.results.session import QUANTITY, FilterSession, Style
 from napari_smlm_diffusion.widgets import filter_layers
 from napari_smlm_diffusion.widgets.field_in_view import field_in_view

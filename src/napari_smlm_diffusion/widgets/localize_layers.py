@@ -6,7 +6,8 @@ import numpy as np
 from napari.layers import Image, Layer, Points
 
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer, points_layer
+from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
+from napari_smlm_diffusion.results.point_layers import points_layer
 from napari_smlm_diffusion.results.subset import select
 from napari_smlm_diffusion.widgets.localize_work import Gathered
 from napari_smlm_diffusion.widgets.points import put_points

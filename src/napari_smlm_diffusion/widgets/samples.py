@@ -4,7 +4,8 @@ The truth is a hidden layer of points that has a time axis: it shows what is in 
 """
 
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.layers import LayerTuple, frames_layer, points_layer
+from napari_smlm_diffusion.results.layers import LayerTuple, frames_layer
+from napari_smlm_diffusion.results.point_layers import points_layer
 from napari_smlm_diffusion.simulation.examples import DENSE, PAIR, SPARSE
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.layers import KEY, points_layer
+from napari_smlm_diffusion.results.layers import KEY
+from napari_smlm_diffusion.results.point_layers import points_layer
 from napari_smlm_diffusion.results.subset import LARGEST, spread
 from napari_smlm_diffusion.settings import Roi
 from napari_smlm_diffusion.widgets import localize_layers

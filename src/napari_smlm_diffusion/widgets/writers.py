@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_smlm_diffusion.results.formats import registry
-from napari_smlm_diffusion.results.layers import dataset_of
+from napari_smlm_diffusion.results.point_layers import dataset_of
 
 
 def write_csv(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
