@@ -255,7 +255,7 @@ def _train_psi(
         generator = torch.Generator().manual_seed(settings.seed + 2_000_003)
         frames = draw(settings, _FRAMES_TO_MEASURE, settings.frame_size, generator)
         scale = measure_sigma_data(Psi(phi, head, unet, settings.psi), frames)
-    psi = settings.psi.model_copy(update={"sigma_data": scale})
+    psi = settings.psi.model_copy(update={"sigma_data": scale, "row_scale": None})
     stage = PsiStage(Psi(phi, head, unet, psi))
     result = yield from train(stage, settings, folder, resume, processes)
     result["from_nothing"] = start is None
