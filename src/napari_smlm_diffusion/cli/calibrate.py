@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from napari_smlm_diffusion.cli.parser import add_settings, settings_from
@@ -72,11 +73,9 @@ def run(options: argparse.Namespace) -> int:
 
     stopped = None
     try:
-        if options.store is None:
-            drive(calibrate(plan), "frames", watch)
-        else:
-            with CalibrationStore.opened(options.store, plan.of_a_frame()) as store:
-                drive(calibrate(plan, store), "frames", watch)
+        path = options.store
+        with CalibrationStore.opened(path, plan.of_a_frame()) if path else nullcontext() as store:
+            drive(calibrate(plan, store), "frames", watch)
     except KeyboardInterrupt as stop:
         if last.done < MIN_FRAMES:
             raise KeyboardInterrupt(f"{stop or 'stopped'}; a verdict needs {MIN_FRAMES}") from None

@@ -243,14 +243,7 @@ def _row_scores(
 ) -> dict[str, Any]:
     """Scores of matched rows that claim, two for each, and what `FrameNumbers` has beside them."""
     if rows is None:
-        no = np.empty(0, bool)
-        return {
-            "scores": _NONE,
-            "narrow": no,
-            "features": np.empty((0, 0)),
-            "probability": _NONE,
-            "hit": no,
-        }
+        rows, emitters = Rows(*6 * [_NONE]), np.empty((0, 2))
     if emitters is None:
         raise ValueError("rows need the true emitters")
     y, x, sd_y, sd_x, m, probability = (np.asarray(a, float) for a in rows[:6])

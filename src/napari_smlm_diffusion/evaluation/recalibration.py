@@ -15,9 +15,9 @@ from scipy.optimize import minimize
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.bootstrap import bootstrap
+from napari_smlm_diffusion.evaluation.gate import SIGMAS
 from napari_smlm_diffusion.evaluation.report import Estimate
 
-SIGMAS = 2.576  # one chance in 200 that a gain of nothing looks like one
 _FEWEST_SCORES = 200
 # Coefficients of this size are expected at most: it keeps those apart that the rows cannot tell.
 _PRIOR_SD = 1.0

@@ -58,10 +58,8 @@ def evaluate(
         return density.float(), head(features, density).float().exp()
 
     _, _, height, width = inputs.shape
-    step = len(inputs)
-    if device.type == "cpu":
-        step = max(1, _PIXELS_AT_ONCE // (height * width))
-    parts = [evaluate_in_tiles(both, some, upsampling) for some in inputs.split(step)]
+    step = _PIXELS_AT_ONCE // (height * width) if device.type == "cpu" else len(inputs)
+    parts = [evaluate_in_tiles(both, some, upsampling) for some in inputs.split(max(1, step))]
     density, variance = (torch.cat(images) for images in zip(*parts, strict=True))
     return density, variance
 

@@ -19,6 +19,8 @@ _ITERATIONS = 16
 # Background is a bilinear surface through knots this many camera pixels apart.
 _KNOT_SPACING = 16
 _NEIGHBOURS = 5
+NEIGHBOUR_REACH = 4.0
+"""A neighbour further away than so many PSF widths is none."""
 # Weak priors that keep the information invertible where two emitters cannot be told apart: phi has
 # seen each of them within about a pixel, and photons and background within a factor of a few.
 _PRIOR_POSITION_PX = 2.0
@@ -42,7 +44,7 @@ class PhotonFit:
     misfit : Tensor
         (M,) mean squared standardised residual in the emitter's window; 1 when the model fits.
     neighbour : Tensor
-        (M,) distance to the nearest other emitter of the frame.
+        (M,) distance to the nearest other emitter of the frame, at most `NEIGHBOUR_REACH` widths.
     """
 
     photons: Tensor
@@ -186,7 +188,7 @@ def fit_photons(
     if len(frame) == 0:
         return PhotonFit(*[torch.zeros(0)] * 8)
     photons, background, expected = fit_amplitudes(frames, read_variance, sigma, frame, y, x)
-    neighbours, nearest = _neighbours(frame, y, x, 4.0 * sigma)
+    neighbours, nearest = _neighbours(frame, y, x, NEIGHBOUR_REACH * sigma)
     padded = [torch.cat([v, torch.zeros(1)]) for v in (y, x, photons)]
     rows = [
         _score(frames, read_variance, background, expected, sigma, chunk, frame, padded, neighbours)

@@ -4,11 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.evaluation.recalibration import factor
-from napari_smlm_diffusion.inference.photons import PhotonFit
+from napari_smlm_diffusion.inference.photons import NEIGHBOUR_REACH, PhotonFit
 from napari_smlm_diffusion.networks.card import RowScale
 
 FEATURES = ("constant", "photons", "neighbour", "below the bound", "above the bound")
-_REACH = 4.0  # of a neighbour, PSF widths
 
 
 def row_features(
@@ -29,7 +28,8 @@ def row_features(
         bound = np.stack([fit.crlb_y.numpy(), fit.crlb_x.numpy()], axis=1)
         claim = np.log(sd / bound)
         photons = np.log(fit.photons.numpy() / 1000)
-        near = np.log(np.clip(fit.neighbour.numpy() / (_REACH * psf_sigma_px), 0.1, 1.0))
+        reach = NEIGHBOUR_REACH * psf_sigma_px
+        near = np.log(np.clip(fit.neighbour.numpy() / reach, 0.1, 1.0))
     columns = [
         np.ones_like(claim),
         np.broadcast_to(photons[:, None], claim.shape),

@@ -277,7 +277,7 @@ def recalibrated(plan: CalibrationPlan, data: CalibrationData, out: Path) -> Rec
     Raises
     ------
     InputError
-        If the model has a correction already, or there are too few rows.
+        If there are too few rows.
     OutputError
         If the model cannot be written.
     """

@@ -5,7 +5,6 @@ tries the next plugin; what it returns does the reading. Frames are read when th
 Tables have `table_readers`, which load pandas: nobody should wait for that to see a movie.
 """
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from napari_smlm_diffusion.errors import InputError
@@ -15,9 +14,7 @@ from napari_smlm_diffusion.frames.movie import kind_by_content, kind_of
 from napari_smlm_diffusion.frames.sidecars import read_sidecar
 from napari_smlm_diffusion.results.images import is_density, read_image
 from napari_smlm_diffusion.results.layers import LayerTuple, density_file_layer, stack_layer
-
-Paths = str | Sequence[str]
-Reader = Callable[[Paths], list[LayerTuple]]
+from napari_smlm_diffusion.widgets.reader_paths import Paths, Reader, as_list, name_of
 
 
 def get_frames_reader(path: Paths) -> Reader | None:
@@ -83,13 +80,3 @@ def _is_movie(name: str) -> bool:
         return read_sidecar(path) is not None
     except InputError:
         return True  # a damaged one: reading it says what is wrong
-
-
-def as_list(path: Paths) -> list[str]:
-    """Return the paths that napari gave, one or several."""
-    return [str(path)] if isinstance(path, str | Path) else [str(one) for one in path]
-
-
-def name_of(path: str) -> str:
-    """Return the name of a layer: ``movie.ome.tif`` is called movie."""
-    return Path(path).name.partition(".")[0] or Path(path).name

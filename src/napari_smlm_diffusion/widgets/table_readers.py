@@ -19,7 +19,7 @@ from napari_smlm_diffusion.results.layers import (
 )
 from napari_smlm_diffusion.results.point_layers import points_layer
 from napari_smlm_diffusion.widgets.preferences import preferences
-from napari_smlm_diffusion.widgets.readers import Paths, Reader, as_list, name_of
+from napari_smlm_diffusion.widgets.reader_paths import Paths, Reader, as_list, name_of
 
 
 def get_table_reader(path: Paths) -> Reader | None:
