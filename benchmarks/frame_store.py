@@ -27,10 +27,11 @@ Numbers = dict[str, Any]
 Work = Callable[[Numbers, int], Numbers]
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what every benchmark over frames takes."""
-    parser.add_argument("--sampler", help="default: the one on the model's card")
-    parser.add_argument("--steps", type=int, help="default: as on the card")
+def add_options(parser: argparse.ArgumentParser, schedule: bool = True) -> None:
+    """Add what every benchmark over frames takes; one that has its own schedules says so."""
+    if schedule:
+        parser.add_argument("--sampler", help="default: the one on the model's card")
+        parser.add_argument("--steps", type=int, help="default: as on the card")
     parser.add_argument("--processes", type=int, default=1, help="changes the time only")
     parser.add_argument("--store", type=Path, help="file that keeps finished frames, to go on from")
 
@@ -51,7 +52,7 @@ def make_job(args: argparse.Namespace, model: str, **more: Any) -> Numbers:
     loaded = model_of(model)
     if loaded.psi is None:
         sys.exit(f"model {model} has no diffusion model")
-    given = {k: v for k in ("sampler", "steps") if (v := getattr(args, k)) is not None}
+    given = {k: v for k in ("sampler", "steps") if (v := getattr(args, k, None)) is not None}
     sampling = loaded.psi.settings.sampling.model_copy(update=given)
     return {
         "model": model,

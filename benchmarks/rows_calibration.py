@@ -2,8 +2,9 @@
 
     python benchmarks/rows_calibration.py pulls [--model papers] [--counts 1 5 10] [--frames 500]
     python benchmarks/rows_calibration.py probability [--model general] [--frames 400]
+    python benchmarks/rows_calibration.py density [--model general] [--frames 400]
 
-Both take --samples K (64), --sampler, --steps, --processes N and --store FILE (to go on from).
+All take --samples K (64), --sampler, --steps, --processes N and --store FILE (to go on from).
 
 `pulls` compares each matched row with its true molecule: scores of (truth - row) / claimed SD,
 Student's t with m - 1 degrees of freedom turned into a Gaussian number, SD 1 if honest. "narrow"
@@ -15,10 +16,14 @@ of molecules is for comparison.
 "error" is the mean over rows of |share - claim| in tenths, "chance" what a perfect probability has
 with so many rows. A claim m/K has an error of its own of up to 0.06 at K = 64 and 0.04 at 128,
 which pulls the shares of a perfect one towards their average.
+
+`density` has both for frames of the prior by phi's estimate of their density, molecules per square
+micron of 100 nm pixels.
 """
 
 import argparse
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from frame_store import Numbers, add_options, make_job, measure, model_of, sampling_of
@@ -34,10 +39,17 @@ from napari_smlm_diffusion.evaluation.reliability import (
 )
 from napari_smlm_diffusion.inference.sampled import fitted_rows
 from napari_smlm_diffusion.jobs.calibrate import frame_size
-from napari_smlm_diffusion.jobs.calibration_frames import claims, draw_frame, simulate_frame
+from napari_smlm_diffusion.jobs.calibration_frames import (
+    claims,
+    draw_frame,
+    estimates,
+    simulate_frame,
+)
 from napari_smlm_diffusion.training.prior import Prior
 
 SEED = 92_000_001
+# Molecules per square micron, with pixels of 100 nm.
+DENSITIES, PX_PER_UM2 = (0.0, 1.0, 3.0, 6.0, np.inf), 100.0
 
 
 def one_frame(job: Numbers, index: int) -> Numbers:
@@ -62,6 +74,7 @@ def one_frame(job: Numbers, index: int) -> Numbers:
         "probability": numbers.probability.tolist(),
         "hit": numbers.hit.tolist(),
         "emitters": len(frame.emitters),
+        "density": estimates(frame, drawn.phi, network)["density"] * PX_PER_UM2,
     }
 
 
@@ -113,6 +126,36 @@ def probability(args: argparse.Namespace) -> None:
     )
 
 
+def density(args: argparse.Namespace) -> None:
+    """Print pulls and reliability by estimated density."""
+    done = _measured(args, Prior(**model_of(args.model).card.prior), 0)
+    at = np.array([f["density"] for f in done])
+    print(
+        "| molecules per um2 | frames | rows | mean pull, narrow | pull SD, narrow | pull SD, all "
+        "| probability, error | chance | excess |\n|" + "---|" * 9
+    )
+    for low, high in [*pairwise(DENSITIES), (0.0, np.inf)]:
+        here = [done[i] for i in np.flatnonzero((at >= low) & (at < high))]
+        if len(here) < 2:
+            continue
+        every = [np.array(f["scores"], float) for f in here]
+        narrow = [z[np.array(f["narrow"], bool)] for z, f in zip(every, here, strict=True)]
+        claimed = [np.array(f["probability"], float) for f in here]
+        rng = np.random.default_rng(0)
+        some = bootstrap(pull_sums(narrow), pull_statistics, rng)
+        whole = bootstrap(pull_sums(every), pull_statistics, rng)
+        sums = reliability_sums(claimed, [np.array(f["hit"], bool) for f in here])
+        numbers = bootstrap(sums, reliability_statistics, rng)
+        cells = [some["mean"], some["sd"], whole["sd"], numbers["error"]]
+        name = "all" if (low, high) == (0.0, np.inf) else f"{low:g} to {high:g}"
+        print(
+            f"| {name} | {len(here)} | {sum(map(len, claimed))} | "
+            + " | ".join(map(str, cells))
+            + f" | {numbers['perfect'].value:.4f} | {numbers['excess']} |",
+            flush=True,
+        )
+
+
 def _measured(args: argparse.Namespace, prior: Prior, offset: int) -> Sequence[Numbers]:
     size = frame_size(model_of(args.model).card)
     told = prior.model_dump(mode="json")
@@ -121,11 +164,15 @@ def _measured(args: argparse.Namespace, prior: Prior, offset: int) -> Sequence[N
 
 
 def main() -> None:
-    """Run one of the two tables."""
+    """Run one of the tables."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parts = parser.add_subparsers(dest="part", required=True)
-    for run, model, frames in ((pulls, "papers", 500), (probability, "general", 400)):
+    for run, model, frames in (
+        (pulls, "papers", 500),
+        (probability, "general", 400),
+        (density, "general", 400),
+    ):
         part = parts.add_parser(run.__name__)
         part.set_defaults(run=run)
         part.add_argument("--model", default=model)

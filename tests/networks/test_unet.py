@@ -7,7 +7,7 @@ from napari_smlm_diffusion.networks.unet import UNet, condition_channels, fold_c
 def network(**keywords):
     """A small U-Net whose zero-initialised layers have been given weights."""
     torch.manual_seed(0)
-    channels = condition_channels(with_frame=True, features=6)
+    channels = condition_channels(frame=True, density=True, features=6)
     unet = UNet(channels, width=4, multipliers=(1, 2, 2), encoder_width=8, **keywords).eval()
     with torch.no_grad():
         for weights in unet.parameters():
@@ -31,6 +31,16 @@ def test_it_starts_by_saying_nothing_and_keeps_the_size():
     assert answer.shape == (2, 64, 32)
     assert not answer.any()
     assert unet.multiple == 32
+
+
+def test_the_channels_are_those_of_what_is_given():
+    frame, features, y_hat = torch.rand(1, 3, 8, 8), torch.rand(1, 6, 8, 8), torch.rand(1, 32, 32)
+    for given, channels in (
+        ((frame, features, y_hat, y_hat + 1), condition_channels(True, True, 6)),
+        ((frame, features, None, None), condition_channels(True, False, 6)),
+        ((None, None, y_hat, None), condition_channels(False, True, 6)),
+    ):
+        assert fold_condition(*given).shape == (1, channels, 8, 8)
 
 
 def test_one_condition_serves_a_batch_of_samples():

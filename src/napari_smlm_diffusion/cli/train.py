@@ -11,7 +11,7 @@ from napari_smlm_diffusion.cli.progress import drive
 from napari_smlm_diffusion.errors import InputError, SmlmError
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
-from napari_smlm_diffusion.training.settings import STAGES, StageName, TrainingSettings
+from napari_smlm_diffusion.training.settings import ALL_STAGES, STAGES, StageName, TrainingSettings
 
 # Options that are settings: given, they come before the file's.
 _SETTINGS = {
@@ -39,7 +39,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config", metavar="FILE", type=Path, help="JSON file with the settings")
     parser.add_argument(
-        "--stage", choices=STAGES, help="only this one (default: all, one after the other)"
+        "--stage",
+        choices=ALL_STAGES,
+        help=f"only this one (default: {', '.join(STAGES)}, one after the other)",
     )
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="folder of the model (default: this folder)"

@@ -6,17 +6,24 @@ A recipe is chosen by name in a model's settings; the network's weights belong t
 from dataclasses import dataclass
 from typing import Literal
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from napari_smlm_diffusion.diffusion.denoiser import Prediction
 from napari_smlm_diffusion.diffusion.schedule import FORERUNNER, PAPERS, RESIDUAL, Schedule
 from napari_smlm_diffusion.errors import InputError
 
-Given = Literal["frame", "density"]
+Given = Literal["both", "frame", "density"]
+Target = Literal["residual over SD", "residual over density", "density", "signed density"]
 
 # The variance head's SD has this floor: under it nothing is left to draw, and a residual divided
 # by next to nothing would be all that the network learns.
 _SD_FLOOR = 0.02
+# Where only phi's density is given, the variance of its residual is guessed as this share of it.
+_SHARE_OF_DENSITY = 0.05
+_BLUR = 5  # fine pixels: a molecule's displacement errs beside the peak as well as on it
+# SD of a density, over frames of the papers.
+_DENSITY_UNIT = 0.1
 
 
 @dataclass(frozen=True)
@@ -49,10 +56,11 @@ class Recipe:
     ----------
     name : str
         Under which settings and cards refer to it.
-    residual : bool
-        Diffuse (y - y-hat) / s(x), s from the variance head; else 2 y - 1, as the papers do.
-    given : {"frame", "density"}
-        The condition: frame, y-hat and s; or y-hat alone.
+    target : str
+        What is diffused: (y - y-hat) / s with s from the variance head, or guessed from y-hat
+        alone; y in units of 0.1; or 2 y - 1, as the papers do.
+    given : {"both", "frame", "density"}
+        The condition: frame, phi's features, y-hat and s; frame and features; or y-hat alone.
     prediction : {"edm", "noise"}
         See `diffusion.denoiser`.
     schedule : Schedule
@@ -62,7 +70,7 @@ class Recipe:
     """
 
     name: str
-    residual: bool
+    target: Target
     given: Given
     prediction: Prediction
     schedule: Schedule
@@ -70,8 +78,14 @@ class Recipe:
 
     def scaling(self, y_hat: Tensor, variance: Tensor) -> Scaling:
         """Return the map of these frames, from phi's density and the head's variance."""
-        if self.residual:
+        if self.target == "residual over density":
+            blurred = F.avg_pool2d(y_hat.clamp_min(0.0), _BLUR, 1, _BLUR // 2)
+            variance = _SHARE_OF_DENSITY * blurred
+        if self.target.startswith("residual"):
             return Scaling(y_hat, (variance + _SD_FLOOR**2).sqrt())
+        if self.target == "density":
+            zero = y_hat.new_zeros((1, 1, 1))
+            return Scaling(zero, zero + _DENSITY_UNIT)
         half = y_hat.new_full((1, 1, 1), 0.5)
         return Scaling(half, half)
 
@@ -79,9 +93,12 @@ class Recipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("residual", True, "frame", "edm", RESIDUAL, 2),
-        Recipe("papers", False, "density", "noise", PAPERS, 2),
-        Recipe("forerunner", False, "density", "noise", FORERUNNER, 1),
+        Recipe("residual", "residual over SD", "both", "edm", RESIDUAL, 2),
+        # What is lost when only one of the two is known (benchmarks/conditions.py).
+        Recipe("given-frame", "density", "frame", "edm", RESIDUAL, 2),
+        Recipe("given-density", "residual over density", "density", "edm", RESIDUAL, 2),
+        Recipe("papers", "signed density", "density", "noise", PAPERS, 2),
+        Recipe("forerunner", "signed density", "density", "noise", FORERUNNER, 1),
     )
 }
 

@@ -102,6 +102,8 @@ class Posterior:
         Camera pixel of the full image at which the frames begin.
     batches : Batches
         How many samples are drawn at once.
+    levels : (n + 1,) tensor or None
+        Noise levels in place of those of `sampling`, strictly decreasing, the last 0.
 
     Raises
     ------
@@ -117,6 +119,7 @@ class Posterior:
         seed: int = 0,
         origin: tuple[int, int] = (0, 0),
         batches: Batches = AT_ONCE,
+        levels: Tensor | None = None,
     ) -> None:
         self._psi = psi_of(model)
         self.network = model.card.network
@@ -127,11 +130,13 @@ class Posterior:
         self._batches = batches
         self._origin = (origin[0] * UPSAMPLING, origin[1] * UPSAMPLING)
         self._sampler = by_name(self.sampling.sampler)
-        check_steps(self.sampling.steps)
-        schedule = self._psi.recipe.schedule.between(
-            self.sampling.first_noise, self.sampling.last_noise
-        )
-        self._levels = schedule.levels(self.sampling.steps)
+        if levels is None:
+            check_steps(self.sampling.steps)
+            schedule = self._psi.recipe.schedule.between(
+                self.sampling.first_noise, self.sampling.last_noise
+            )
+            levels = schedule.levels(self.sampling.steps)
+        self._levels = levels
         noise = np.asarray(microscope.camera.effective_read_noise, dtype=np.float32)
         self._read_variance = torch.from_numpy(np.atleast_2d(noise**2)[None])
 
@@ -140,7 +145,7 @@ class Posterior:
         return {
             "recipe": self._psi.recipe.name,
             **self.sampling.model_dump(mode="json"),
-            "evaluations": evaluations(self.sampling.sampler, self.sampling.steps),
+            "evaluations": evaluations(self.sampling.sampler, len(self._levels) - 1),
             "levels": [round(float(level), 4) for level in self._levels],
             "tile": self._psi.settings.tile,
             "overlap": self._psi.settings.overlap,

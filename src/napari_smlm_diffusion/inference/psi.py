@@ -16,9 +16,9 @@ from napari_smlm_diffusion.networks.variance import VarianceHead
 
 def build_unet(settings: PsiSettings, phi_channels: int) -> UNet:
     """Return an untrained U-Net of these settings, for a phi with so many features."""
-    with_frame = recipe(settings.recipe).given == "frame"
+    given = recipe(settings.recipe).given
     return UNet(
-        condition_channels(with_frame, phi_channels),
+        condition_channels(given != "density", given != "frame", phi_channels),
         settings.width,
         settings.multipliers,
         settings.encoder_width,
@@ -94,10 +94,13 @@ class Psi:
         shape = (y_hat.shape[1], y_hat.shape[2])
         y_hat, variance = pad(y_hat, UPSAMPLING), pad(variance, UPSAMPLING)
         scaling = self.recipe.scaling(y_hat, variance)
-        if self.recipe.given == "density":
-            folded = fold_condition(None, None, y_hat, None)
-        else:
-            folded = fold_condition(pad(inputs, 1), pad(features, 1), y_hat, scaling.spread)
+        given = self.recipe.given
+        folded = fold_condition(
+            None if given == "density" else pad(inputs, 1),
+            None if given == "density" else pad(features, 1),
+            None if given == "frame" else y_hat,
+            scaling.spread if given == "both" else None,
+        )
         return Condition(self.unet.encode(folded), scaling, scaling.target(y_hat), shape)
 
     def network(self, noisy: Tensor, log_sigma: Tensor, condition: Condition) -> Tensor:

@@ -177,20 +177,20 @@ class UNet(nn.Module):
 
 
 def fold_condition(
-    inputs: Tensor | None, features: Tensor | None, y_hat: Tensor, sd: Tensor | None
+    inputs: Tensor | None, features: Tensor | None, y_hat: Tensor | None, sd: Tensor | None
 ) -> Tensor:
-    """Stack a condition at camera resolution.
+    """Stack a condition at camera resolution, of what is given.
 
     Parameters
     ----------
     inputs, features : Tensor or None
-        (B, 3, Y, X) network input and (B, C, Y, X) features of phi; None when not given.
-    y_hat : Tensor
+        (B, 3, Y, X) network input and (B, C, Y, X) features of phi.
+    y_hat : Tensor or None
         (B, sY, sX) density of phi.
     sd : Tensor or None
         (B, sY, sX) SD of its residual, above 0.
     """
-    parts = [F.pixel_unshuffle(y_hat[:, None], UPSAMPLING)]
+    parts = [] if y_hat is None else [F.pixel_unshuffle(y_hat[:, None], UPSAMPLING)]
     if sd is not None:
         # log s runs from -4 (background) to 0: centred and scaled to order one.
         parts.append(F.pixel_unshuffle(sd.log()[:, None] / 2.0 + 1.0, UPSAMPLING))
@@ -198,7 +198,7 @@ def fold_condition(
     return torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
 
 
-def condition_channels(with_frame: bool, features: int) -> int:
-    """Return the channels of `fold_condition`, with frame, features and SD or without."""
+def condition_channels(frame: bool, density: bool, features: int) -> int:
+    """Return the channels of `fold_condition`: frame and features, y-hat, with both also the SD."""
     folded = UPSAMPLING**2
-    return 2 * folded + CHANNELS + features if with_frame else folded
+    return (CHANNELS + features) * frame + folded * density + folded * (frame and density)

@@ -15,17 +15,19 @@ from napari_smlm_diffusion.networks import checkpoint
 from napari_smlm_diffusion.networks.card import ModelCard, PsiSettings
 from napari_smlm_diffusion.networks.checkpoint import part, with_prefix
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+from napari_smlm_diffusion.networks.unet import UNet
 from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.files import disk_errors
 from napari_smlm_diffusion.training.batches import check_processes, draw
+from napari_smlm_diffusion.training.distil import DistilStage, distilled_sampling
 from napari_smlm_diffusion.training.distributed import Processes, Stopped, joined
 from napari_smlm_diffusion.training.hardware import training_device
 from napari_smlm_diffusion.training.loop import train
 from napari_smlm_diffusion.training.psi import PsiStage, measure_sigma_data
 from napari_smlm_diffusion.training.rows import collect_rows, fit_rows
 from napari_smlm_diffusion.training.scale import fit_scale
-from napari_smlm_diffusion.training.settings import STAGES, StageName, TrainingSettings
+from napari_smlm_diffusion.training.settings import ALL_STAGES, STAGES, StageName, TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage, VarianceStage
 from napari_smlm_diffusion.training.start import prepared, psi_weights, start_file
 from napari_smlm_diffusion.training.start import weights as start_weights
@@ -36,6 +38,7 @@ _NEEDS: dict[StageName, tuple[StageName, ...]] = {
     "variance": ("phi",),
     "rows": ("phi", "variance"),
     "psi": ("phi", "variance"),
+    "distil": ("phi", "variance", "psi"),
 }
 Tensors = dict[str, torch.Tensor]
 
@@ -97,7 +100,13 @@ def train_model(
     """
     settings = prepared(settings)
     _built_on(settings, out, stages[0])  # before the folder is made
-    run = {"phi": _train_phi, "variance": _train_variance, "rows": _train_rows, "psi": _train_psi}
+    run = {
+        "phi": _train_phi,
+        "variance": _train_variance,
+        "rows": _train_rows,
+        "psi": _train_psi,
+        "distil": _train_distil,
+    }
     with joined(training_device(settings)) as processes:
         check_processes(settings, processes)
         try:
@@ -152,7 +161,7 @@ def _save(
         "settings": settings.model_dump(mode="json"),
         **result,
     }
-    stages = {name: kept.get(name, record) for name in STAGES if name in kept or name == stage}
+    stages = {name: kept.get(name, record) for name in ALL_STAGES if name in kept or name == stage}
     if psi is None and card is not None and "psi" in kept:
         psi = card.psi
     new = ModelCard(
@@ -259,8 +268,32 @@ def _train_psi(
     stage = PsiStage(Psi(phi, head, unet, psi))
     result = yield from train(stage, settings, folder, resume, processes)
     result["from_nothing"] = start is None
-    # Half precision: 4 MB less, and far below what the training left undetermined.
-    half = {k: v.half() for k, v in unet.state_dict().items()}
     with processes.waiting():
         if processes.leads:
-            _save(settings, out, "psi", tensors | with_prefix(half, "psi"), card, result, psi)
+            _save(settings, out, "psi", tensors | _halved(unet), card, result, psi)
+
+
+def _train_distil(
+    settings: TrainingSettings, out: Path, folder: Path, resume: bool, processes: Processes
+) -> Generator[Progress, None, None]:
+    tensors, card = _built_on(settings, out, "distil")
+    if card is None or card.psi is None or "distil" in card.stages:
+        raise InputError(
+            f"model {settings.name}: its diffusion model is distilled already; train the stage psi "
+            "anew, or start from another model"
+        )
+    phi, head = _phi_of(settings, tensors), _head_of(settings, tensors)
+    unet = build_unet(card.psi, settings.network.channels)
+    unet.load_state_dict({k: v.float() for k, v in part(tensors, "psi").items()})
+    sampling = distilled_sampling(card.psi.sampling, settings.distil_steps)
+    psi = card.psi.model_copy(update={"sampling": sampling, "row_scale": None})
+    stage = DistilStage(Psi(phi, head, unet, psi))
+    result = yield from train(stage, settings, folder, resume, processes)
+    with processes.waiting():
+        if processes.leads:
+            _save(settings, out, "distil", tensors | _halved(unet), card, result, psi)
+
+
+def _halved(unet: UNet) -> Tensors:
+    """Half precision: 4 MB less, and far below what the training left undetermined."""
+    return with_prefix({k: v.half() for k, v in unet.state_dict().items()}, "psi")

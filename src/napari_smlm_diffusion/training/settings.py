@@ -13,8 +13,10 @@ from napari_smlm_diffusion.networks.card import NetworkSettings, PsiSettings
 from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.training.prior import Prior
 
-StageName = Literal["phi", "variance", "rows", "psi"]
+StageName = Literal["phi", "variance", "rows", "psi", "distil"]
+# A whole model; the last stage of all is for those who ask for it.
 STAGES: tuple[StageName, ...] = ("phi", "variance", "rows", "psi")
+ALL_STAGES: tuple[StageName, ...] = (*STAGES, "distil")
 
 # Peak learning rates: of new weights, and of weights that are nearly right, which a rate that
 # suits the new ones would first make forget.
@@ -27,7 +29,7 @@ MOST_MOLECULES = 8000
 _SPOT_SIGMAS = 6.0
 
 # Their homes load torch, which a form must not: a test holds these names against them.
-RECIPE_NAMES = ("residual", "papers", "forerunner")
+RECIPE_NAMES = ("residual", "papers", "forerunner", "given-frame", "given-density")
 SAMPLER_NAMES = ("ancestral", "ddim", "heun", "multistep")
 UPSAMPLING = 4
 
@@ -58,6 +60,9 @@ class TrainingSettings(Settings):
     start_from: str | None = Field(
         "general",
         description="model name or file whose weights come first; none (null) is from nothing",
+    )
+    distil_steps: int = Field(
+        4, ge=2, le=16, description="steps of a sample after the stage distil"
     )
     frame_size: int = Field(48, ge=16, le=1024, description="side of a training frame, camera px")
     batch: int = Field(8, ge=1, le=65_536, description="frames a step, of all processes together")

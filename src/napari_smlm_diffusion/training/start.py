@@ -10,7 +10,7 @@ from torch import Tensor
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.networks.card import load_card
+from napari_smlm_diffusion.networks.card import SamplingSettings, load_card
 from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.training.settings import TrainingSettings
 
@@ -37,6 +37,9 @@ def prepared(settings: TrainingSettings) -> TrainingSettings:
             "null to start from nothing"
         )
     psi = settings.psi if "psi" in given or card.psi is None else card.psi
+    if "psi" not in given and "distil" in card.stages:
+        # Its few steps are good for the distilled weights only.
+        psi = psi.model_copy(update={"sampling": SamplingSettings()})
     return settings.model_copy(update={"network": card.network, "psi": psi})
 
 

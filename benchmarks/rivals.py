@@ -1,0 +1,152 @@
+"""Other ways to an uncertainty, for `comparison.py`: MC dropout, an ensemble, reversible jump.
+
+Each answers a frame with K density images that it takes for equally likely. One that claims no more
+than a mean and an SD of every pixel is taken at its word: pixels that are Gaussian and independent.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from learning import trained
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_smlm_diffusion.density import density_image
+from napari_smlm_diffusion.inference.model import Model, build_phi, load_model
+from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.reference.patches import Patches
+from napari_smlm_diffusion.reference.reversible_jump import Draws, sample_patches
+from napari_smlm_diffusion.simulation.emitters import Disc
+from napari_smlm_diffusion.training.loop import train
+from napari_smlm_diffusion.training.prior import PAPERS
+from napari_smlm_diffusion.training.settings import TrainingSettings
+from napari_smlm_diffusion.training.stages import PhiStage
+
+# Gal & Ghahramani 2016 and Lakshminarayanan et al. 2017; the papers' setting.
+DROPOUT, MEMBERS = 0.1, 3
+SIZE, SIGMA_PX, PHOTONS, READ_NOISE = 20, 0.92, 200.0, 1.0
+CHAINS = 4
+
+Images = NDArray[np.float32]
+
+
+class Claim(NamedTuple):
+    """Mean and variance of every pixel, (sY, sX)."""
+
+    mean: Images
+    variance: Images
+
+    def draw(self, samples: int, rng: np.random.Generator) -> Images:
+        """Take the claim at its word."""
+        noise = rng.standard_normal((samples, *self.mean.shape), dtype=np.float32)
+        return self.mean + np.sqrt(self.variance) * noise
+
+
+@torch.inference_mode()
+def head_claim(model: Model, inputs: Tensor) -> Claim:
+    """What phi and its variance head say of (1, 3, Y, X) inputs."""
+    assert model.variance is not None
+    features = model.phi.features(inputs)
+    density = model.phi.density(features)
+    return Claim(density[0].numpy(), model.variance(features, density).exp()[0].numpy())
+
+
+def spread_claim(passes: Sequence[Claim], with_heads: bool) -> Claim:
+    """Combine members: the spread of their means, with or without the variance they claim."""
+    means = np.stack([one.mean for one in passes])
+    variance = means.var(axis=0, ddof=1) * (1 + 1 / len(means))
+    if with_heads:
+        variance = variance + np.mean([one.variance for one in passes], axis=0)
+    return Claim(means.mean(0), variance)
+
+
+def ensemble(out: Path, minutes: float) -> list[Model]:
+    """Train the members from nothing, each with a seed of its own, `minutes` each."""
+    return [
+        load_model(
+            trained(
+                TrainingSettings(
+                    name=f"member-{seed}",
+                    prior=PAPERS,
+                    start_from=None,
+                    frame_size=SIZE,
+                    batch=32,
+                    steps=10**6,
+                    seed=seed,
+                ),
+                out,
+                minutes,
+                ("phi", "variance"),
+            )
+        )
+        for seed in range(1, MEMBERS + 1)
+    ]
+
+
+def _always_drop(phi: DeepStorm) -> DeepStorm:
+    for block in phi.trunk:
+        block.register_forward_hook(lambda _, __, x: F.dropout2d(x, DROPOUT))
+    return phi
+
+
+def dropout_phi(out: Path, minutes: float) -> DeepStorm:
+    """Fine-tune the phi of `papers` with channels dropped after every block, as they stay."""
+    settings = TrainingSettings(
+        name="dropout",
+        prior=PAPERS,
+        start_from="papers",
+        frame_size=SIZE,
+        batch=32,
+        steps=10**6,
+        minutes=minutes,
+    )
+    model = load_model(resolve("papers"))
+    file = out / "dropout.safetensors"
+    phi = _always_drop(build_phi(model.card.network))
+    if file.exists():
+        phi.load_state_dict(safetensors.torch.load_file(file))
+        return phi.eval()
+    phi.load_state_dict(model.phi.state_dict())
+    stage = PhiStage(phi, model.card.network.kernel_sigma)
+    for progress in train(stage, settings, out / "dropout-phi"):
+        if "validation" in progress.info:
+            print(f"dropout {progress.done}: {progress.info['validation']:.4f}", flush=True)
+    safetensors.torch.save_file(phi.state_dict(), file)
+    return phi.eval()
+
+
+def jumps(frames: NDArray[np.float64], draws: int) -> Draws:
+    """Reversible-jump chains that know what the training knew."""
+    low, high = PAPERS.disc_count
+    patches = Patches(
+        frames=frames,
+        psf_sigma_px=SIGMA_PX,
+        counts=np.array([float(low <= n <= high) for n in range(high + 1)]),
+        photons=PHOTONS,
+        read_noise=READ_NOISE,
+        region=Disc(radius_px=PAPERS.disc_radius_px),
+    )
+    return sample_patches(
+        patches, np.random.default_rng(5), chains=CHAINS, draws=draws, burn_in=draws
+    )
+
+
+def places(chains: Draws, frame: int, samples: int) -> Iterator[tuple[NDArray, NDArray]]:
+    """Places y and x of the molecules in K draws of a frame, spread evenly over its chains."""
+    length = chains.count.shape[2]
+    for k in range(samples):
+        c, d = k % CHAINS, (k // CHAINS) * length * CHAINS // samples
+        n = chains.count[frame, c, d]
+        yield chains.y[frame, c, d, :n], chains.x[frame, c, d, :n]
+
+
+def density_of(draws: Iterator[tuple[NDArray, NDArray]]) -> Images:
+    """(K, sY, sX) densities of draws."""
+    images = [density_image(y, x, (SIZE, SIZE), 4, 1.25) for y, x in draws]
+    return np.stack(images).astype(np.float32)

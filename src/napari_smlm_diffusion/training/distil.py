@@ -1,0 +1,123 @@
+"""The stage that teaches Psi to take few steps that lead where many lead.
+
+As progressive distillation (Salimans & Ho 2022), but in one go and along the sampler's own paths:
+the teacher goes from noise to a sample in many steps, and the student learns to get from each of a
+few of its points to the next at once. Its denoiser is then no mean any more, and belongs to these
+noise levels.
+"""
+
+import copy
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Generator, Tensor
+
+from napari_smlm_diffusion.diffusion.samplers import multistep
+from napari_smlm_diffusion.diffusion.schedule import LogSchedule
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.inference.psi import Condition, Psi
+from napari_smlm_diffusion.networks.card import SamplingSettings
+from napari_smlm_diffusion.networks.unet import UNet
+from napari_smlm_diffusion.training.pairs import Pairs
+from napari_smlm_diffusion.training.psi import PsiStage
+from napari_smlm_diffusion.training.stages import move, network_input_of
+
+# Steps of the teacher for one of the student's.
+TEACHER_STEPS = 4
+# The student's last level: of order one the residual is resolved, and the teacher goes on from
+# there down to its own last level.
+_LAST_NOISE = 1.0
+
+
+def distilled_sampling(taught: SamplingSettings, steps: int) -> SamplingSettings:
+    """Return how a student of so many steps samples."""
+    return taught.model_copy(
+        update={"sampler": "ddim", "steps": steps, "start": "guided", "last_noise": _LAST_NOISE}
+    )
+
+
+def teacher_levels(schedule: LogSchedule, student: Tensor) -> Tensor:
+    """Return the (m n + 1,) levels of the teacher; every m-th is one of the (n + 1,) student's.
+
+    Evenly spaced in log sigma between two of the student's levels, and from its last one above 0 to
+    that of `schedule`.
+    """
+    ends = [*student[:-1].log().tolist(), math.log(schedule.last)]
+    m = TEACHER_STEPS
+    inner = [torch.linspace(a, b, m + 1)[:-1] for a, b in pairwise(ends[:-1])]
+    inner.append(torch.linspace(ends[-2], ends[-1], m))
+    return torch.cat([*(part.double().exp() for part in inner), student[-1:]])
+
+
+class DistilStage(PsiStage):
+    """The student learns; it starts as its teacher."""
+
+    name = "distil"
+
+    def __init__(self, psi: Psi) -> None:
+        """`psi` holds the weights of the teacher, and the settings of the student."""
+        super().__init__(psi)
+        schedule, sampling = psi.recipe.schedule, psi.settings.sampling
+        if not isinstance(schedule, LogSchedule):
+            raise InputError(
+                f"the recipe {psi.recipe.name} has fixed noise levels and cannot be distilled; "
+                "a model of the recipe residual can"
+            )
+        self.levels = schedule.between(sampling.first_noise, sampling.last_noise).levels(
+            sampling.steps
+        )
+        self._teacher_levels = teacher_levels(schedule, self.levels)
+        teacher: UNet = copy.deepcopy(psi.unet).eval().requires_grad_(False)
+        self.teacher = Psi(psi.phi, psi.head, teacher, psi.settings)
+
+    def move(self, device: torch.device) -> None:
+        """Bring all four networks to a device."""
+        super().move(device)
+        move(device, self.teacher.unet)
+
+    @torch.no_grad()
+    def path(self, condition: Condition, start: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the teacher's images at the student's levels, and its sample, from `start`."""
+        seen: list[Tensor] = []
+        done = 0
+
+        def denoise(noisy: Tensor, sigma: float) -> Tensor:
+            nonlocal done
+            if done % TEACHER_STEPS == 0:
+                seen.append(noisy)
+            done += 1
+            return self.teacher.denoise(noisy, sigma, condition).float()
+
+        sample = multistep(denoise, start, self._teacher_levels, lambda _: start)
+        return seen, sample
+
+    def loss(self, pairs: Pairs, noise: Sequence[Generator]) -> Tensor:
+        """Return the mean squared error of what the student predicts, over frames and steps."""
+        psi = self.psi
+        inputs = network_input_of(pairs)
+        seen = psi.look(inputs)
+        each = len(inputs) // len(noise)
+        with torch.no_grad():
+            taught = self.teacher.condition(inputs, *seen)
+        shape = (each, *taught.padded)
+        unit = [torch.randn(shape, generator=source, device=source.device) for source in noise]
+        start = taught.guess + float(self.levels[0]) * torch.cat(unit)
+        images, sample = self.path(taught, start)
+        now, after = self.levels[:-1].float(), self.levels[1:].float()
+        ratio = (after / now).to(start.device)[:, None, None, None]
+        noisy = torch.stack(images)
+        ends = torch.stack([*images[1:], sample])
+        # The clean image that one step of DDIM towards it ends at `ends`.
+        clean = (ends - ratio * noisy) / (1.0 - ratio)
+        half, camera = psi.condition(inputs, *seen).encoded
+        steps = len(images)
+        sigma = now.to(start.device).repeat_interleave(len(inputs))
+        noisy, clean = noisy.flatten(0, 1), clean.flatten(0, 1)
+        scale = psi.precondition.coefficients(sigma[:, None, None])[2]
+        condition = (half.repeat(steps, 1, 1, 1), camera.repeat(steps, 1, 1, 1))
+        answer = psi.unet(scale * noisy, sigma.log(), condition).float()
+        error = answer - psi.precondition.network_target(clean, noisy, sigma)
+        # Padding is no part of the frame.
+        return error[:, : taught.shape[0], : taught.shape[1]].square().mean()
