@@ -4,9 +4,9 @@
 
 The forerunner of the papers searched for a schedule by FID, which asks whether images look right.
 Here each is judged by whether the samples are honest, at equal cost, on the same frames of the
-model's prior. Schedules: levels evenly spaced in ln sigma, or with steps that begin short and grow ("bend": the
-power of time); in sigma^(1/7) (Karras et al. 2022); of a linear beta (Ho et al. 2020) and of a
-cosine (Nichol & Dhariwal 2021). Solvers: DPM-Solver++(2M), DDIM, Heun (an odd number of them).
+model's prior. Schedules: levels evenly spaced in ln sigma, or with steps that begin short and grow
+("bend": the power of time); in sigma^(1/7) (Karras et al. 2022); of a linear beta (Ho et al. 2020)
+and of a cosine (Nichol & Dhariwal 2021). Solvers: DPM-Solver++(2M), DDIM, Heun (odd numbers).
 The row "100" is the longest run, that others are held against; models given with --also (distilled
 ones) are sampled as their cards say.
 

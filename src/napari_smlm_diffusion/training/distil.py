@@ -34,7 +34,13 @@ _LAST_NOISE = 1.0
 def distilled_sampling(taught: SamplingSettings, steps: int) -> SamplingSettings:
     """Return how a student of so many steps samples."""
     return taught.model_copy(
-        update={"sampler": "ddim", "steps": steps, "start": "guided", "last_noise": _LAST_NOISE}
+        update={
+            "sampler": "ddim",
+            "steps": steps,
+            "start": "guided",
+            "last_noise": _LAST_NOISE,
+            "bend": 1.0,
+        }
     )
 
 
@@ -65,9 +71,8 @@ class DistilStage(PsiStage):
                 f"the recipe {psi.recipe.name} has fixed noise levels and cannot be distilled; "
                 "a model of the recipe residual can"
             )
-        self.levels = schedule.between(sampling.first_noise, sampling.last_noise).levels(
-            sampling.steps
-        )
+        own = schedule.between(sampling.first_noise, sampling.last_noise, sampling.bend)
+        self.levels = own.levels(sampling.steps)
         self._teacher_levels = teacher_levels(schedule, self.levels)
         teacher: UNet = copy.deepcopy(psi.unet).eval().requires_grad_(False)
         self.teacher = Psi(psi.phi, psi.head, teacher, psi.settings)
