@@ -79,18 +79,18 @@ class LogSchedule:
     first, last : float
         Highest and lowest level above 0 at which the network is asked. The first must drown a
         molecule's displacement (the law of the guided start), or samples come out narrow.
+    widest, finest : float
+        Range of the training levels; it holds `first` and `last`.
     bend : float
         1 is even spacing. Above 1 the first step is short: a solver that looks at its last two
         evaluations then knows early where it is going, which few steps need.
-    widest, finest : float
-        Range of the training levels; it holds `first` and `last`.
     """
 
     first: float = 80.0
     last: float = 0.1
-    bend: float = 1.0
     widest: float = 120.0
     finest: float = 0.1
+    bend: float = 1.0
 
     def levels(self, steps: int) -> Tensor:
         """Return (steps + 1,) levels from `first` to `last`, then 0."""
