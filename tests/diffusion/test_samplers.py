@@ -68,7 +68,7 @@ def test_both_modes_are_found_in_their_shares(name):
 def test_four_evaluations_are_enough_where_the_target_is_wide():
     """What a molecule's displacement is to the shipped schedule: a mode several units wide.
 
-    Start and solver together: noise that is too low for the widest makes it narrow, the solver wide.
+    Start and solver together: too little noise for the widest makes it narrow, the solver wide.
     """
     levels = RESIDUAL.levels(4)
     start = torch.tensor([RESIDUAL.first], dtype=torch.float64)
