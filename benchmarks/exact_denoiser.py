@@ -1,10 +1,12 @@
-"""What a sampler and its steps cost where the network is perfect: one molecule's displacement.
+"""What a sampler and its steps cost where the network is perfect.
 
     python benchmarks/exact_denoiser.py [--draws 160]
 
-The density of one molecule whose place has a Gaussian posterior is diffused as the shipped recipe
-does it, with the denoiser computed exactly over a grid of places. Prints the SD of the density over
-the true one for each sampler, number of steps and SD of the place.
+First of a mode that is Gaussian, as a displacement nearly is: SD of samples over the true one, by
+the mode's SD in units of the residual, from a guided start; no random number is in it. Then the
+density of one molecule whose place has a Gaussian posterior is diffused as the shipped recipe does
+it, with the denoiser computed exactly over a grid of places. Prints the SD of the density over the
+true one for each sampler, number of steps and SD of the place.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from napari_smlm_diffusion.diffusion.schedule import LogSchedule, Schedule
 from napari_smlm_diffusion.training.pairs import kernel_density
 
 SIZE = 24
+MODES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 SHIPPED = recipe("residual").schedule
 # From where nothing of a molecule's displacement shows, evenly in log sigma.
 EVEN = LogSchedule(first=80.0)
@@ -67,8 +70,33 @@ def sd_ratio(name: str, steps: int, schedule: Schedule, sd_fine: float, draws: i
     return float((drawn.var(0)[inside].sum() / variance[inside].sum()).sqrt())
 
 
+def mode_ratio(steps: int, schedule: Schedule, sd: float) -> float:
+    """Return sampled over true SD of a Gaussian mode, whose flow only scales the noise."""
+    start = torch.tensor([schedule.first], dtype=torch.float64)
+
+    def denoise(noisy: Tensor, sigma: float) -> Tensor:
+        return noisy * sd**2 / (sd**2 + sigma**2)
+
+    end = SAMPLERS["multistep"](denoise, start, schedule.levels(steps), lambda _: start)
+    return float(end) / sd
+
+
+def modes() -> None:
+    """Print the table of Gaussian modes."""
+    print("| steps | levels | " + " | ".join(f"{sd:g}" for sd in MODES) + " |")
+    print("|" + "---|" * (2 + len(MODES)))
+    for first in (80.0, 20.0):
+        for bend in (1.0, 1.4, 2.0):
+            for steps in (4, 8, 100):
+                schedule = LogSchedule(first=first, bend=bend)
+                ratios = [mode_ratio(steps, schedule, sd) for sd in MODES]
+                cells = " | ".join(f"{ratio:.2f}" for ratio in ratios)
+                print(f"| {steps} | power {bend:g}, from {first:g} | {cells} |")
+    print()
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=160)
     draws = parser.parse_args().draws
