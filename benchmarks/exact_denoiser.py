@@ -100,6 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=160)
     draws = parser.parse_args().draws
+    modes()
     print(
         "| sampler | steps | levels | SD / true SD, place known to 0.32 fine px | to 1.2 fine px |"
     )
