@@ -7,7 +7,7 @@ Here each is judged by whether the samples are honest, at equal cost, on the sam
 model's prior. Schedules: levels evenly spaced in ln sigma, or with steps that begin short and grow
 ("bend": the power of time); in sigma^(1/7) (Karras et al. 2022); of a linear beta (Ho et al. 2020)
 and of a cosine (Nichol & Dhariwal 2021). Solvers: DPM-Solver++(2M), DDIM, Heun (odd numbers).
-The row "100" is the longest run, that others are held against; models given with --also (distilled
+The row of 100 evaluations is what others are held against; models given with --also (distilled
 ones) are sampled as their cards say.
 
 "off" is the mean distance of the ranks' distribution from uniform, in pixels where the mean of
@@ -152,7 +152,8 @@ def main() -> None:
     own = card.psi.sampling if card.psi is not None else SamplingSettings()
     for name, sampler, levels in candidates(args.evaluations):
         add(args.model, f"{sampler}: {name}", own.model_copy(update={"sampler": sampler}), levels)
-    add(args.model, "multistep: 100", own.model_copy(update={"steps": 100}), None)
+    longest = spaced("1", FIRST[0], LAST, 100)
+    add(args.model, "multistep: ln sigma, 80 to 0.1", own, longest)
     for model in args.also:
         psi = model_of(model).card.psi
         if psi is not None:

@@ -24,12 +24,12 @@ def command(capsys, tiny_psi_model, monkeypatch):
 
 def test_the_verdict_is_printed_drawn_and_fit_for_the_card(command, tmp_path, tiny_psi_model):
     file, folder = tmp_path / "card.json", tmp_path / "out"
-    said = command(*SHORT, "--steps", "6", "--json", file, "--out", folder)
-    assert "sampler multistep in 6 steps (6 network evaluations a sample), L = 9" in said
+    said = command(*SHORT, "--steps", "4", "--json", file, "--out", folder)
+    assert "sampler multistep in 4 steps (4 network evaluations a sample), L = 9" in said
     assert "20 frames of 16 x 16 pixels" in said
     assert "NOT calibrated" in said
     assert "whole frame (TARP): the distance of its ranks from uniform is" in said
-    assert "warning: the model's card says multistep in 4 steps" in said
+    assert "warning: the model's card says multistep in 8 steps" in said
     content = json.loads(file.read_text())
     assert json.loads((folder / "calibration.json").read_text()) == content
     assert (folder / "calibration.png").read_bytes()[1:4] == b"PNG"

@@ -202,7 +202,7 @@ def test_a_run_can_be_stopped_and_made_again(tiny_psi_model):
     assert "whole frame (TARP)" in result.undecided()
     assert "error larger than the band: take more frames" in result.text()
     content = result.to_dict()
-    assert content["sampling"]["steps"] == 4
+    assert content["sampling"]["steps"] == 8
     assert content["frames"] == 20
     json.dumps(content)
     with pytest.raises(InputError, match="at least 20 frames, got 3"):

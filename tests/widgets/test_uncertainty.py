@@ -653,7 +653,7 @@ def test_the_calibration_is_said_in_words(viewer, widget_in):
     assert "has no calibration" in about.text()
     assert "may be too wide" not in about.text()
     widget.form.sampler.setCurrentIndex(widget.form.sampler.findData("heun"))
-    assert "heun in 4 steps is not what it is calibrated with" in about.text()
+    assert "heun in 8 steps is not what it is calibrated with" in about.text()
     card = read_card("general")
     sampling = card.psi.sampling.model_dump()
     told = {

@@ -94,7 +94,7 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("residual", "residual over SD", "both", "edm", RESIDUAL, 2),
-        # What is lost when only one of the two is known (benchmarks/conditions.py).
+        # What phi loses is measured with these (benchmarks/conditions.py).
         Recipe("given-frame", "density", "frame", "edm", RESIDUAL, 2),
         Recipe("given-density", "residual over density", "density", "edm", RESIDUAL, 2),
         Recipe("papers", "signed density", "density", "noise", PAPERS, 2),

@@ -178,5 +178,5 @@ PAPERS = LinearBetas()
 FORERUNNER = LinearBetas(beta_first=1e-6)
 """Of *Dense Localization Microscopy with DDPM*, as its authors have published their settings."""
 
-RESIDUAL = LogSchedule(first=20.0, bend=1.4)
-"""For residuals of SD 1, in four steps: modes 2 to 10 units wide keep their SD within 5 %."""
+RESIDUAL = LogSchedule()
+"""For residuals of SD 1: its first level hides the displacement of a molecule in dense frames."""

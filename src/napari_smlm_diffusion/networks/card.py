@@ -32,7 +32,7 @@ class SamplingSettings(Settings):
     """How samples are drawn; what a model was calibrated with is on its card."""
 
     sampler: str = Field("multistep", description="name of a sampler in `diffusion.samplers`")
-    steps: int = Field(4, description="noise levels at which the network is asked, at least 2")
+    steps: int = Field(8, description="noise levels at which the network is asked, at least 2")
     start: Literal["guided", "noise"] = Field(
         "guided", description="from phi's density and noise, or from noise alone"
     )

@@ -38,6 +38,7 @@ def distilled_sampling(taught: SamplingSettings, steps: int) -> SamplingSettings
             "sampler": "ddim",
             "steps": steps,
             "start": "guided",
+            "first_noise": None,
             "last_noise": _LAST_NOISE,
             "bend": 1.0,
         }

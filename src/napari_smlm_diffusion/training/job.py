@@ -277,6 +277,7 @@ def _train_distil(
     settings: TrainingSettings, out: Path, folder: Path, resume: bool, processes: Processes
 ) -> Generator[Progress, None, None]:
     tensors, card = _built_on(settings, out, "distil")
+    # Without a Psi `_built_on` has refused already.
     if card is None or card.psi is None or "distil" in card.stages:
         raise InputError(
             f"model {settings.name}: its diffusion model is distilled already; train the stage psi "
