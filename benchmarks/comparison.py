@@ -3,51 +3,55 @@
     python benchmarks/comparison.py [--frames 60] [--samples 39] [--minutes 12] [--out DIR]
 
 Frames of the papers' setting with 1 to 20 molecules on the disc; every method answers the same
-frames, in one thread. Printed are calibration (claimed over true error, 90 % coverage, over pixels
-where the mean of truth and samples is above 0.05), sharpness (rms SD claimed), the energy score of
-the whole density (proper, lower is better), and the cost of a frame. Then what only a joint
-distribution can answer, in discs of 2 px around phi's molecules: the SD over the error of what the
-disc holds, and of the difference of its halves, whose errors are opposite where a molecule may be
-on either side; and "is this blob two molecules", the share of draws that hold more than 1.5 there:
-its Brier score and the error of that probability beyond what chance leaves of a perfect one.
+frames, in one thread. Printed are calibration (claimed over true error, 90 % coverage) and
+sharpness (RMSE of the mean, rms SD claimed), over pixels where phi's density is above 0.05; the
+energy score of the whole density (proper, lower is better); and the cost of a frame. Then what only
+a joint distribution can answer, in discs of 2 px around phi's molecules: the SD over the error of
+what the disc holds, and of the difference of its halves, whose errors are opposite where a molecule
+may be on either side; and "is this blob two molecules or more", the share of draws that hold more
+than 1.5 there: its Brier score, freed of what K draws alone add. The variance head says nothing of
+two pixels together: its draws take them as independent.
 
-The second table has pairs at one distance: P(two) and, in draws with two, the correlation of their
-places along the line between them, by the samples and by the chains.
+The second table has pairs at one distance: P(just two) and, in draws with two, the correlation of
+their places along the line between them, the lower first, by the samples and by the chains, over
+frames where both can tell; and the share of frames whose chains have mixed (R-hat below 1.05).
 
-Dropout and ensemble are trained first (`--minutes` a member; half of it for dropout, which starts
-from `papers`); `--out` keeps them. Errors are from a bootstrap over frames.
+Dropout and ensemble are trained first, `--minutes` a member (phi 60 %, its head 20 % of them), half of
+that for dropout, which starts from `papers`; `--out` keeps them. They are younger than `papers`,
+as the RMSE shows. Reversible jump is charged for all its draws. Errors are from a bootstrap over
+frames.
 """
 
 import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from ambiguity import mean_error
 from dense import pair
 from numpy.typing import NDArray
 from rivals import (
     READ_NOISE,
     SIGMA_PX,
     SIZE,
-    Claim,
     density_of,
+    draw_members,
     dropout_phi,
     ensemble,
     head_claim,
     jumps,
     places,
-    spread_claim,
+    with_noise,
 )
 from scores import energy_score
 
 from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.evaluation.bootstrap import Sums, bootstrap
 from napari_smlm_diffusion.evaluation.ranks import jittered_rank
-from napari_smlm_diffusion.evaluation.reliability import reliability_statistics, reliability_sums
-from napari_smlm_diffusion.evaluation.spread import SPREAD_TERMS, pooled_mask, sampled_spread
+from napari_smlm_diffusion.evaluation.spread import SPREAD_TERMS, sampled_spread
 from napari_smlm_diffusion.inference.model import Model, load_model
 from napari_smlm_diffusion.inference.phi import PhiLocalizer
 from napari_smlm_diffusion.inference.posterior import Posterior
@@ -61,6 +65,7 @@ from napari_smlm_diffusion.training.prior import PAPERS
 
 SEED, THRESHOLD, RADIUS_PX, TWO, RESOLUTION = 95_000_001, 0.05, 2.0, 1.5, 0.01
 DISTANCES = (1.0, 1.5, 2.0)
+TERMS = ("claimed2", "error2")
 MICROSCOPE = Microscope(
     camera=Camera(offset=0.0, gain=1.0, read_noise=READ_NOISE),
     pixel_size_nm=100.0,
@@ -96,14 +101,12 @@ def methods(
         torch.manual_seed(SEED + i)
         return dropped(input_of(pairs, i).expand(samples, -1, -1, -1)).numpy()
 
-    def with_head(i: int) -> Images:
-        images, head = passes(i), head_claim(model, input_of(pairs, i))
-        variance = images.var(axis=0, ddof=1) + head.variance
-        return Claim(images.mean(0), variance).draw(samples, rng)
+    def passes_with_head(i: int) -> Images:
+        return with_noise(passes(i), head_claim(model, input_of(pairs, i)).variance, rng)
 
     def of_members(i: int, heads: bool) -> Images:
         claims = [head_claim(member, input_of(pairs, i)) for member in members]
-        return spread_claim(claims, heads).draw(samples, rng)
+        return draw_members(claims, heads, samples, rng)
 
     steps = posterior.describe()["evaluations"]
     return {
@@ -112,72 +115,78 @@ def methods(
             1, 0.0, lambda i: head_claim(model, input_of(pairs, i)).draw(samples, rng)
         ),
         "MC dropout": (samples, 0.0, passes),
-        "MC dropout + head": (samples + 1, 0.0, with_head),
+        "MC dropout + head": (samples + 1, 0.0, passes_with_head),
         "ensemble": (len(members), 0.0, lambda i: of_members(i, False)),
         "ensemble + heads": (len(members), 0.0, lambda i: of_members(i, True)),
         "reversible jump": (0, before, lambda i: density_of(places(chains, i, samples))),
     }  # fmt: skip
 
 
-def blobs(
-    model: Model, pairs: Pairs, i: int
-) -> list[tuple[NDArray[np.bool_], NDArray[np.float64]]]:
-    """Discs around phi's molecules in a frame, and the sign of either half."""
+class Disc(NamedTuple):
+    """Pixels around a molecule of phi: 1 inside, and 1 or -1 in its halves; 0 elsewhere."""
+
+    inside: NDArray[np.float64]
+    halves: NDArray[np.float64]
+
+
+class Seen(NamedTuple):
+    """What chooses pixels and discs of a frame, the same for all methods."""
+
+    mask: NDArray[np.bool_]
+    discs: list[Disc]
+
+
+def look(model: Model, pairs: Pairs, i: int) -> Seen:
+    """Choose by what phi says of a frame."""
     found = PhiLocalizer(model).candidates(pairs.effective[i : i + 1].numpy(), MICROSCOPE)
     sure = (found.parts.mass >= MIN_MASS).numpy()
     fine = (np.arange(4 * SIZE) + 0.5) / 4 - 0.5
-    out = []
+    discs = []
     for y, x in zip(found.y.numpy()[sure], found.x.numpy()[sure], strict=True):
-        near = np.hypot(fine[:, None] - y, fine - x) <= RADIUS_PX
-        out.append((near, np.where(fine > x, 1.0, -1.0)[None, :] * near))
-    return out
+        inside = (np.hypot(fine[:, None] - y, fine - x) <= RADIUS_PX).astype(float)
+        discs.append(Disc(inside, np.where(fine > x, 1.0, -1.0) * inside))
+    return Seen(found.density[0].numpy() > THRESHOLD, discs)
 
 
 def numbers_of(
-    truth: Images, samples: Images, discs: list[Any], rng: np.random.Generator
-) -> dict[str, Any]:
+    truth: Images, samples: Images, seen: Seen, share: float, rng: np.random.Generator
+) -> dict[str, float]:
     """What one frame adds to the table."""
-    mask = pooled_mask(truth, samples, THRESHOLD)
-    y, x = np.nonzero(mask)
+    y, x = np.nonzero(seen.mask)
     rank = jittered_rank(truth[y, x], samples[:, y, x], rng, RESOLUTION)
-    numbers: dict[str, Any] = dict(
-        zip(SPREAD_TERMS, sampled_spread(truth, samples, mask), strict=True)
-    )
-    numbers |= {
+    spread = sampled_spread(truth, samples, seen.mask)
+    numbers = dict(zip(SPREAD_TERMS, spread, strict=True)) | {
         "ranked": len(rank),
-        "inside": int((np.abs(rank - 0.5) <= 0.45).sum()),
+        "inside": (np.abs(rank - 0.5) <= 0.45).sum(),
         "score": energy_score(truth, samples),
         "frames": 1,
+        "discs": len(seen.discs),
     }
-    share = kernel_share(1.25)
-    held, true, sums = [], [], {}
-    for name, weight in (("blob", 0), ("halves", 1)):
-        claimed = error = 0.0
-        for disc in discs:
-            values = (samples * disc[weight]).sum((1, 2)) * share
-            real = float((truth * disc[weight]).sum() * share)
-            claimed += values.var(ddof=1) * (1 + 1 / len(values))
-            error += (values.mean() - real) ** 2
-            if weight == 0:
-                held.append(np.mean(values > TWO))
-                true.append(real > TWO)
-        sums |= {f"{name} claimed2": claimed, f"{name} error2": error}
-    p, hit = np.array(held), np.array(true, bool)
-    return numbers | sums | {"p": p, "hit": hit, "blobs": len(p), "brier": ((p - hit) ** 2).sum()}
+    numbers |= dict.fromkeys((*(f"{a} {b}" for a in Disc._fields for b in TERMS), "brier"), 0.0)
+    k = len(samples)
+    for disc in seen.discs:
+        for name, weight in disc._asdict().items():
+            held = (samples * weight).sum((1, 2)) * share
+            real = float((truth * weight).sum() * share)
+            numbers[f"{name} claimed2"] += held.var(ddof=1) * (1 + 1 / k)
+            numbers[f"{name} error2"] += (held.mean() - real) ** 2
+            if name == "inside":
+                p = np.mean(held > TWO)
+                numbers["brier"] += (p - (real > TWO)) ** 2 - p * (1 - p) / (k - 1)
+    return numbers
 
 
 def statistics(s: Sums) -> dict[str, Any]:
     """Columns of the table."""
-    chance = reliability_statistics({k[2:]: v for k, v in s.items() if k.startswith("r:")})
     return {
         "ratio": np.sqrt(s["claimed2"] / s["error2"]),
         "90 %": s["inside"] / s["ranked"],
+        "RMSE": np.sqrt(s["error2"] / s["n"]),
         "SD": np.sqrt(s["claimed2"] / s["n"]),
         "score": s["score"] / s["frames"],
-        "blob": np.sqrt(s["blob claimed2"] / s["blob error2"]),
+        "blob": np.sqrt(s["inside claimed2"] / s["inside error2"]),
         "halves": np.sqrt(s["halves claimed2"] / s["halves error2"]),
-        "brier": s["brier"] / s["blobs"],
-        "excess": chance["excess"],
+        "brier": s["brier"] / s["discs"],
     }
 
 
@@ -186,10 +195,11 @@ def table(model: Model, args: argparse.Namespace) -> None:
     generator = torch.Generator().manual_seed(SEED)
     pairs = draw_pairs(PAPERS, args.frames, SIZE, 4, 1.25, generator)
     every = methods(model, pairs, args.samples, args.draws, args.minutes, args.out)
-    discs = [blobs(model, pairs, i) for i in range(args.frames)]
+    seen = [look(model, pairs, i) for i in range(args.frames)]
+    share = kernel_share(model.card.network.kernel_sigma)
     print(
-        "| method | ratio | 90 % | rms SD | energy score | blob: SD / error | halves: SD / error "
-        "| two? Brier | two? error beyond chance | evaluations | CPU s |\n|" + "---|" * 11
+        "| method | ratio | 90 % | RMSE | rms SD | energy score | blob: SD / error "
+        "| halves: SD / error | two? Brier | evaluations | CPU s |\n|" + "---|" * 11
     )
     for name, (evaluations, before, answer) in every.items():
         rng = np.random.default_rng(0)
@@ -198,12 +208,8 @@ def table(model: Model, args: argparse.Namespace) -> None:
             began = time.process_time()
             samples = answer(i)
             spent += time.process_time() - began
-            rows.append(numbers_of(pairs.density[i].numpy(), samples, discs[i], rng))
-        per_frame = {
-            k: np.array([row[k] for row in rows]) for k in rows[0] if k not in ("p", "hit")
-        }
-        calls = reliability_sums([row["p"] for row in rows], [row["hit"] for row in rows])
-        sums = per_frame | {f"r:{k}": v for k, v in calls.items()}
+            rows.append(numbers_of(pairs.density[i].numpy(), samples, seen[i], share, rng))
+        sums = {k: np.array([row[k] for row in rows], float) for k in rows[0]}
         cells = " | ".join(map(str, bootstrap(sums, statistics, rng).values()))
         seconds = before + spent / args.frames
         print(f"| {name} | {cells} | {evaluations or '-'} | {seconds:.2g} |", flush=True)
@@ -219,37 +225,28 @@ def pair_table(model: Model, args: argparse.Namespace) -> None:
     posterior = Posterior(model, MICROSCOPE, seed=SEED)
     generator = torch.Generator().manual_seed(SEED + 1)
     print(
-        "\n| distance, px | P(two) samples | P(two) chains | correlation samples "
-        "| correlation chains |\n|" + "---|" * 5
+        "\n| distance, px | P(two) samples | P(two) chains | frames with both "
+        "| correlation samples | correlation chains | difference | mixed |\n|" + "---|" * 8
     )
     for distance in DISTANCES:
-        pairs = draw_pairs(
-            PAPERS,
-            args.pairs,
-            SIZE,
-            4,
-            1.25,
-            generator,
-            place=lambda _, d=distance: pair(d, generator),
-        )
+        one = (PAPERS, args.pairs, SIZE, 4, 1.25, generator)
+        pairs = draw_pairs(*one, place=lambda _, d=distance: pair(d, generator))
         chains = jumps(pairs.effective.double().numpy(), args.draws)
-        columns: dict[str, list[float]] = {k: [] for k in ("p s", "p c", "r s", "r c")}
+        share, correlation = np.empty((2, args.pairs)), np.full((2, args.pairs), np.nan)
         for i in range(args.pairs):
             true = np.stack([pairs.y[i].double(), pairs.x[i].double()], 1)[:2]
             axis = (true[1] - true[0]) / np.linalg.norm(true[1] - true[0])
             images = torch.cat(list(posterior.draw(pairs.effective[i].numpy(), i, args.draws)))
             found = [np.stack([p.y, p.x], 1) for p in peaks_of_samples(images, 1.25, 4)]
             walked = [np.stack(p, 1) for p in places(chains, i, args.draws)]
-            for key, draws in (("s", found), ("c", walked)):
+            for who, draws in enumerate((found, walked)):
                 two = [along(p, axis) for p in draws if len(p) == 2]
-                columns[f"p {key}"].append(len(two) / len(draws))
-                enough = len(two) >= 20
-                columns[f"r {key}"].append(np.corrcoef(np.array(two).T)[0, 1] if enough else np.nan)
-        cells = []
-        for values in columns.values():
-            known = np.array(values)[np.isfinite(values)]
-            error = known.std(ddof=1) / len(known) ** 0.5 if len(known) > 1 else np.nan
-            cells.append(f"{known.mean():.3f} +- {error:.3f}" if len(known) else "-")
+                share[who, i] = len(two) / len(draws)
+                if len(two) >= 20:
+                    correlation[who, i] = np.corrcoef(np.array(two).T)[0, 1]
+        both = correlation[:, np.isfinite(correlation).all(0)]
+        cells = [*map(mean_error, share), str(both.shape[1]), *map(mean_error, both)]
+        cells += [mean_error(both[0] - both[1]), f"{np.mean(chains.r_hat() < 1.05):.2f}"]
         print(f"| {distance:g} | " + " | ".join(cells) + " |", flush=True)
 
 

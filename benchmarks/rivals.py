@@ -1,7 +1,6 @@
 """Other ways to an uncertainty, for `comparison.py`: MC dropout, an ensemble, reversible jump.
 
-Each answers a frame with K density images that it takes for equally likely. One that claims no more
-than a mean and an SD of every pixel is taken at its word: pixels that are Gaussian and independent.
+Each answers a frame with K density images that it takes for equally likely.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,15 +36,20 @@ Images = NDArray[np.float32]
 
 
 class Claim(NamedTuple):
-    """Mean and variance of every pixel, (sY, sX)."""
+    """Mean and variance of every pixel, (sY, sX); nothing is said of two pixels together."""
 
     mean: Images
     variance: Images
 
     def draw(self, samples: int, rng: np.random.Generator) -> Images:
-        """Take the claim at its word."""
-        noise = rng.standard_normal((samples, *self.mean.shape), dtype=np.float32)
-        return self.mean + np.sqrt(self.variance) * noise
+        """Take the claim at its word: Gaussian pixels, and independent."""
+        images = np.broadcast_to(self.mean, (samples, *self.mean.shape))
+        return with_noise(images, self.variance, rng)
+
+
+def with_noise(images: Images, variance: Images, rng: np.random.Generator) -> Images:
+    """Add independent noise of this variance to (K, sY, sX) images."""
+    return images + np.sqrt(variance) * rng.standard_normal(images.shape, dtype=np.float32)
 
 
 @torch.inference_mode()
@@ -57,13 +61,24 @@ def head_claim(model: Model, inputs: Tensor) -> Claim:
     return Claim(density[0].numpy(), model.variance(features, density).exp()[0].numpy())
 
 
-def spread_claim(passes: Sequence[Claim], with_heads: bool) -> Claim:
-    """Combine members: the spread of their means, with or without the variance they claim."""
-    means = np.stack([one.mean for one in passes])
-    variance = means.var(axis=0, ddof=1) * (1 + 1 / len(means))
-    if with_heads:
-        variance = variance + np.mean([one.variance for one in passes], axis=0)
-    return Claim(means.mean(0), variance)
+def draw_members(
+    members: Sequence[Claim], heads: bool, samples: int, rng: np.random.Generator
+) -> Images:
+    """Draw from an ensemble: a Gaussian with the covariance of the members' means.
+
+    Its pixels move together as the members do. With `heads`, what these claim for each pixel comes
+    on top, for each on its own.
+    """
+    means = np.stack([one.mean for one in members])
+    mean = means.mean(0)
+    # The mean of M members has an error of its own: 1 + 1/M.
+    scale = np.sqrt((1 + 1 / len(means)) / (len(means) - 1))
+    weights = rng.standard_normal((samples, len(means))).astype(np.float32)
+    images = mean + scale * np.tensordot(weights, means - mean, axes=1)
+    if not heads:
+        return images
+    variance = np.mean([one.variance for one in members], axis=0)
+    return with_noise(images, variance, rng)
 
 
 def ensemble(out: Path, minutes: float) -> list[Model]:
@@ -72,7 +87,7 @@ def ensemble(out: Path, minutes: float) -> list[Model]:
         load_model(
             trained(
                 TrainingSettings(
-                    name=f"member-{seed}",
+                    name=f"member-{seed}-{minutes:g}",
                     prior=PAPERS,
                     start_from=None,
                     frame_size=SIZE,
