@@ -16,8 +16,8 @@ The second table has pairs at one distance: P(just two) and, in draws with two, 
 their places along the line between them, the lower first, by the samples and by the chains, over
 frames where both can tell; and the share of frames whose chains have mixed (R-hat below 1.05).
 
-Dropout and ensemble are trained first, `--minutes` a member (phi 60 %, its head 20 % of them), half of
-that for dropout, which starts from `papers`; `--out` keeps them. They are younger than `papers`,
+Dropout and ensemble are trained first, `--minutes` a member (phi 60 %, its head 20 % of them), half
+of that for dropout, which starts from `papers`; `--out` keeps them. They are younger than `papers`,
 as the RMSE shows. Reversible jump is charged for all its draws. Errors are from a bootstrap over
 frames.
 """

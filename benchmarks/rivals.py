@@ -129,10 +129,12 @@ def dropout_phi(out: Path, minutes: float) -> DeepStorm:
         return phi.eval()
     phi.load_state_dict(model.phi.state_dict())
     stage = PhiStage(phi, model.card.network.kernel_sigma)
+    (out / "dropout-phi").mkdir(exist_ok=True)
     for progress in train(stage, settings, out / "dropout-phi"):
         if "validation" in progress.info:
             print(f"dropout {progress.done}: {progress.info['validation']:.4f}", flush=True)
-    safetensors.torch.save_file(phi.state_dict(), file)
+    weights = {k: v.contiguous() for k, v in phi.state_dict().items()}
+    safetensors.torch.save_file(weights, file)
     return phi.eval()
 
 
