@@ -8,6 +8,7 @@ from napari_smlm_diffusion.diffusion.schedule import RESIDUAL
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.model import load_model
 from napari_smlm_diffusion.inference.psi import Psi, build_unet
+from napari_smlm_diffusion.networks import checkpoint
 from napari_smlm_diffusion.networks.card import PsiSettings, SamplingSettings
 from napari_smlm_diffusion.training import job
 from napari_smlm_diffusion.training.distil import (
@@ -20,6 +21,7 @@ from napari_smlm_diffusion.training.pairs import draw_pairs
 from napari_smlm_diffusion.training.prior import PAPERS
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import network_input_of
+from napari_smlm_diffusion.training.start import TEACHER
 
 
 def pairs_of(frames):
@@ -89,7 +91,7 @@ def test_fixed_noise_levels_cannot_be_distilled(tiny_psi_model):
         DistilStage(Psi(model.phi, model.variance, unet, settings))
 
 
-def test_a_distilled_model_samples_in_few_steps_and_is_not_distilled_again(
+def test_a_distilled_model_samples_in_few_steps_and_keeps_its_teacher(
     tmp_path, tiny_psi_model, finish
 ):
     settings = TrainingSettings(
@@ -101,14 +103,22 @@ def test_a_distilled_model_samples_in_few_steps_and_is_not_distilled_again(
         distil_steps=3,
         start_from=str(tiny_psi_model),
     )
+    before = checkpoint.load(tiny_psi_model)[0]
     path = finish(job.train_model(settings, tmp_path, ["distil"]))
     card = load_model(path).card
     assert list(card.stages)[-2:] == ["psi", "distil"]
     assert (card.psi.sampling.sampler, card.psi.sampling.steps) == ("ddim", 3)
-    with pytest.raises(InputError, match="distilled already"):
-        finish(job.train_model(settings, tmp_path, ["distil"]))
-    # A Psi that is trained on from it is a denoiser again, and samples as one.
+
+    # Distilled again, it learns from the same teacher; trained on, it is a denoiser again.
+    again = settings.model_copy(update={"name": "again", "start_from": str(path)})
+    for model in (path, finish(job.train_model(again, tmp_path, ["distil"]))):
+        weights = checkpoint.load(model)[0]
+        taught = checkpoint.part(weights, TEACHER)
+        assert taught.keys() == checkpoint.part(before, "psi").keys()
+        assert all(torch.equal(v, before[f"psi.{k}"]) for k, v in taught.items())
+        assert any(not torch.equal(v, weights[f"psi.{k}"]) for k, v in taught.items())
     on = settings.model_copy(update={"name": "on", "start_from": str(path)})
-    card = load_model(finish(job.train_model(on, tmp_path, ["psi"]))).card
+    weights, card = checkpoint.load(finish(job.train_model(on, tmp_path, ["psi"])))
     assert "distil" not in card.stages
     assert card.psi.sampling == SamplingSettings()
+    assert not checkpoint.part(weights, TEACHER)

@@ -29,7 +29,13 @@ from napari_smlm_diffusion.training.rows import collect_rows, fit_rows
 from napari_smlm_diffusion.training.scale import fit_scale
 from napari_smlm_diffusion.training.settings import ALL_STAGES, STAGES, StageName, TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage, VarianceStage
-from napari_smlm_diffusion.training.start import prepared, psi_weights, start_file
+from napari_smlm_diffusion.training.start import (
+    TEACHER,
+    denoiser_weights,
+    prepared,
+    psi_weights,
+    start_file,
+)
 from napari_smlm_diffusion.training.start import weights as start_weights
 
 # What a stage is trained on top of; training one anew makes those that need it worthless.
@@ -174,7 +180,8 @@ def _save(
         stages=stages,
         licence=settings.licence,
     )
-    weights = {k: v for k, v in tensors.items() if k.split(".")[0] in stages}
+    kinds = {*stages, *([TEACHER] if "distil" in stages else [])}
+    weights = {k: v for k, v in tensors.items() if k.split(".")[0] in kinds}
     checkpoint.save(model_file(settings, out), weights, new)
 
 
@@ -270,31 +277,31 @@ def _train_psi(
     result["from_nothing"] = start is None
     with processes.waiting():
         if processes.leads:
-            _save(settings, out, "psi", tensors | _halved(unet), card, result, psi)
+            tensors |= with_prefix(_halved(unet), "psi")
+            _save(settings, out, "psi", tensors, card, result, psi)
 
 
 def _train_distil(
     settings: TrainingSettings, out: Path, folder: Path, resume: bool, processes: Processes
 ) -> Generator[Progress, None, None]:
     tensors, card = _built_on(settings, out, "distil")
-    # Without a Psi `_built_on` has refused already.
-    if card is None or card.psi is None or "distil" in card.stages:
-        raise InputError(
-            f"model {settings.name}: its diffusion model is distilled already; train the stage psi "
-            "anew, or start from another model"
-        )
+    if card is None or card.psi is None:
+        raise InputError(f"model {settings.name} has no psi; train the stage psi first")
     phi, head = _phi_of(settings, tensors), _head_of(settings, tensors)
     unet = build_unet(card.psi, settings.network.channels)
-    unet.load_state_dict({k: v.float() for k, v in part(tensors, "psi").items()})
+    unet.load_state_dict(denoiser_weights(tensors))
+    # What can be trained on, or distilled again, is the teacher: it stays in the file.
+    tensors |= with_prefix(_halved(unet), TEACHER)
     sampling = distilled_sampling(card.psi.sampling, settings.distil_steps)
     psi = card.psi.model_copy(update={"sampling": sampling, "row_scale": None})
     stage = DistilStage(Psi(phi, head, unet, psi))
     result = yield from train(stage, settings, folder, resume, processes)
     with processes.waiting():
         if processes.leads:
-            _save(settings, out, "distil", tensors | _halved(unet), card, result, psi)
+            tensors |= with_prefix(_halved(unet), "psi")
+            _save(settings, out, "distil", tensors, card, result, psi)
 
 
 def _halved(unet: UNet) -> Tensors:
     """Half precision: 4 MB less, and far below what the training left undetermined."""
-    return with_prefix({k: v.half() for k, v in unet.state_dict().items()}, "psi")
+    return {k: v.half() for k, v in unet.state_dict().items()}

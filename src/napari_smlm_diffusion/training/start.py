@@ -18,6 +18,10 @@ from napari_smlm_diffusion.training.settings import TrainingSettings
 _BUILT = {"recipe", "width", "multipliers", "encoder_width"}
 
 
+# Prefix of the weights that a distilled Psi was taught by.
+TEACHER = "teacher"
+
+
 def prepared(settings: TrainingSettings) -> TrainingSettings:
     """Return the settings with the architecture of `start_from` where they say nothing of one.
 
@@ -71,5 +75,10 @@ def psi_weights(settings: TrainingSettings) -> tuple[dict[str, Tensor], float] |
     wanted = settings.psi.model_dump(include=_BUILT)
     if card.psi is None or card.psi.model_dump(include=_BUILT) != wanted:
         return None
-    half = checkpoint.part(tensors, "psi")
-    return {name: tensor.float() for name, tensor in half.items()}, card.psi.sigma_data
+    return denoiser_weights(tensors), card.psi.sigma_data
+
+
+def denoiser_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a Psi that is a denoiser: before it was distilled, if it was."""
+    half = checkpoint.part(tensors, TEACHER) or checkpoint.part(tensors, "psi")
+    return {name: tensor.float() for name, tensor in half.items()}
