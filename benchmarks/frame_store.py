@@ -20,6 +20,7 @@ import torch
 from tqdm import tqdm
 
 from napari_smlm_diffusion.inference.model import Model, load_model
+from napari_smlm_diffusion.inference.posterior import asked_sampling
 from napari_smlm_diffusion.networks.card import SamplingSettings
 from napari_smlm_diffusion.networks.library import resolve
 
@@ -52,8 +53,8 @@ def make_job(args: argparse.Namespace, model: str, **more: Any) -> Numbers:
     loaded = model_of(model)
     if loaded.psi is None:
         sys.exit(f"model {model} has no diffusion model")
-    given = {k: v for k in ("sampler", "steps") if (v := getattr(args, k, None)) is not None}
-    sampling = loaded.psi.settings.sampling.model_copy(update=given)
+    asked = {k: getattr(args, k, None) for k in ("sampler", "steps")}
+    sampling = asked_sampling(loaded, **asked)
     return {
         "model": model,
         "hash": loaded.hash,

@@ -17,9 +17,8 @@ import numpy as np
 import torch
 
 from napari_smlm_diffusion.inference.model import load_model
-from napari_smlm_diffusion.inference.posterior import Moments, Posterior
+from napari_smlm_diffusion.inference.posterior import Moments, Posterior, asked_sampling
 from napari_smlm_diffusion.inference.psi import Psi
-from napari_smlm_diffusion.networks.card import SamplingSettings
 from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.settings import Microscope
@@ -52,8 +51,7 @@ def speed(model_name: str) -> None:
     print(f"| steps | evaluations | seconds for {SAMPLES} samples of 64 x 64 |")
     print("|---|---|---|")
     for steps in (4, 6, 8, 16):
-        shipped = model.card.psi.sampling if model.card.psi else SamplingSettings()
-        sampling = shipped.model_copy(update={"steps": steps})
+        sampling = asked_sampling(model, steps=steps)
         posterior = Posterior(model, microscope, sampling)
         list(posterior.draw(photons[0], 0, 2))
         began = time.perf_counter()

@@ -155,7 +155,7 @@ def main() -> None:
         steps = sampling.steps if levels is None else len(levels) - 1
         runs.append((evaluations(sampling.sampler, steps), name, model, job))
 
-    own = card.psi.sampling if card.psi is not None else SamplingSettings()
+    own = SamplingSettings()
     for name, sampler, levels in candidates(args.evaluations):
         add(args.model, f"{sampler}: {name}", own.model_copy(update={"sampler": sampler}), levels)
     longest = spaced("1", FIRST[0], LAST, 100)

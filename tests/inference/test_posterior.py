@@ -1,5 +1,7 @@
 """Sampling whole frames with a Psi whose answer is known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,13 @@ from napari_smlm_diffusion.diffusion.schedule import RESIDUAL
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.fields import Field, spans
 from napari_smlm_diffusion.inference.model import Model, load_model
-from napari_smlm_diffusion.inference.posterior import AT_ONCE, Batches, Moments, Posterior
+from napari_smlm_diffusion.inference.posterior import (
+    AT_ONCE,
+    Batches,
+    Moments,
+    Posterior,
+    asked_sampling,
+)
 from napari_smlm_diffusion.inference.psi import Psi, build_unet
 from napari_smlm_diffusion.networks.card import PsiSettings, SamplingSettings
 from napari_smlm_diffusion.optics.camera import Camera
@@ -147,3 +155,21 @@ def test_the_papers_recipe_starts_from_noise_or_from_phi(tiny_model, rng):
     centre = load_model(tiny_model).phi(_inputs(torch.from_numpy(photons)[None]))[0].numpy()
     # A network that calls everything noise-free leaves the start as it was.
     assert np.abs(guided.mean(0) - centre).mean() < np.abs(blind.mean(0) - centre).mean()
+
+
+def test_what_a_distilled_model_was_not_made_for_is_its_teachers(tiny_model, rng):
+    few = SamplingSettings(sampler="ddim", steps=3, last_noise=1.0)
+    student = with_psi(tiny_model, sampling=few)
+    teacher = with_psi(tiny_model)
+    torch.manual_seed(4)
+    with torch.no_grad():
+        teacher.psi.unet.exit.weight.normal_(0, 0.1)
+    both = dataclasses.replace(student, teacher=teacher.psi)
+    photons = frame(rng)
+    np.testing.assert_array_equal(drawn(both, photons), drawn(student, photons))
+    assert asked_sampling(both, steps=3) == asked_sampling(both) == few
+    other = asked_sampling(both, steps=5)
+    assert other == SamplingSettings(steps=5)
+    images = drawn(both, photons, sampling=other)
+    np.testing.assert_array_equal(images, drawn(teacher, photons, sampling=other))
+    assert not np.array_equal(images, drawn(student, photons, sampling=other))

@@ -10,6 +10,7 @@ from napari_smlm_diffusion.inference.model import load_model
 from napari_smlm_diffusion.inference.psi import Psi, build_unet
 from napari_smlm_diffusion.networks import checkpoint
 from napari_smlm_diffusion.networks.card import PsiSettings, SamplingSettings
+from napari_smlm_diffusion.networks.checkpoint import TEACHER
 from napari_smlm_diffusion.training import job
 from napari_smlm_diffusion.training.distil import (
     TEACHER_STEPS,
@@ -21,7 +22,6 @@ from napari_smlm_diffusion.training.pairs import draw_pairs
 from napari_smlm_diffusion.training.prior import PAPERS
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import network_input_of
-from napari_smlm_diffusion.training.start import TEACHER
 
 
 def pairs_of(frames):

@@ -9,14 +9,24 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.psi import Psi, build_unet
 from napari_smlm_diffusion.inference.rows import RowPredictor
 from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.networks.card import ModelCard, NetworkSettings, file_hash
+from napari_smlm_diffusion.networks.card import (
+    ModelCard,
+    NetworkSettings,
+    SamplingSettings,
+    file_hash,
+)
+from napari_smlm_diffusion.networks.checkpoint import TEACHER
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.variance import VarianceHead
 
 
 @dataclass(frozen=True)
 class Model:
-    """Networks in evaluation mode with their card; `hash` is the file's SHA-256."""
+    """Networks in evaluation mode with their card; `hash` is the file's SHA-256.
+
+    `teacher` is what a distilled `psi` was taught by: a denoiser at any noise level, where the
+    student knows its few steps only.
+    """
 
     card: ModelCard
     phi: DeepStorm
@@ -24,6 +34,7 @@ class Model:
     rows: RowPredictor | None
     psi: Psi | None
     hash: str
+    teacher: Psi | None = None
 
 
 def build_phi(network: NetworkSettings) -> DeepStorm:
@@ -50,6 +61,8 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> Model:
     head = VarianceHead(card.network.channels) if "variance" in card.stages else None
     rows = RowPredictor() if "rows" in card.stages else None
     unet = build_unet(card.psi, card.network.channels) if card.psi is not None else None
+    taught = checkpoint.part(tensors, TEACHER)
+    teacher = build_unet(card.psi, card.network.channels) if card.psi and taught else None
     try:
         phi.load_state_dict(checkpoint.part(tensors, "phi"))
         if head is not None:
@@ -59,16 +72,22 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> Model:
         if unet is not None:
             half = checkpoint.part(tensors, "psi")
             unet.load_state_dict({k: v.float() for k, v in half.items()})
+        if teacher is not None:
+            teacher.load_state_dict({k: v.float() for k, v in taught.items()})
     except RuntimeError as error:
         first = str(error).splitlines()[0]
         raise InputError(f"model file {path}: weights do not fit the card ({first})") from None
-    for network in (phi, head, rows, unet):
+    for network in (phi, head, rows, unet, teacher):
         if network is not None:
             network.eval().requires_grad_(False)
-    for network in (phi, head, unet):
+    for network in (phi, head, unet, teacher):
         if network is not None:
             network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     psi = None
     if unet is not None and head is not None and card.psi is not None:
         psi = Psi(phi, head, unet, card.psi)
-    return Model(card, phi, head, rows, psi, file_hash(path))
+    before = None
+    if psi is not None and teacher is not None:
+        usual = {"sampling": SamplingSettings(), "row_scale": None}
+        before = Psi(phi, psi.head, teacher, psi.settings.model_copy(update=usual))
+    return Model(card, phi, head, rows, psi, file_hash(path), before)

@@ -41,6 +41,24 @@ def psi_of(model: Model) -> Psi:
     return model.psi
 
 
+def asked_sampling(model: Model, **asked: Any) -> SamplingSettings:
+    """Return how the model samples, with what is asked for otherwise; None asks for nothing.
+
+    What a distilled model was not made for is its teacher's, from the teacher's usual settings.
+
+    Raises
+    ------
+    InputError
+        If it has no Psi.
+    """
+    own = psi_of(model).settings.sampling
+    given = {name: value for name, value in asked.items() if value is not None}
+    if own.model_copy(update=given) == own:
+        return own
+    base = own if model.teacher is None else model.teacher.settings.sampling
+    return base.model_copy(update=given)
+
+
 def check_samples(samples: int) -> None:
     """Refuse a number of samples that has no variance.
 
@@ -95,7 +113,8 @@ class Posterior:
     microscope : Microscope
         Camera, pixel size, PSF width; its maps cropped to the frames.
     sampling : SamplingSettings or None
-        None takes what the model was calibrated with.
+        None takes what the model was calibrated with; any other is done by the teacher of a
+        distilled model.
     seed : int
         Of all noise.
     origin : (y0, x0)
@@ -122,6 +141,9 @@ class Posterior:
         levels: Tensor | None = None,
     ) -> None:
         self._psi = psi_of(model)
+        own = sampling is None or sampling == self._psi.settings.sampling
+        if model.teacher is not None and not (own and levels is None):
+            self._psi = model.teacher
         self.network = model.card.network
         self.sampling = sampling or self._psi.settings.sampling
         self.row_scale = self._psi.settings.row_scale

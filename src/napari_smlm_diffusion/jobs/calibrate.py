@@ -16,7 +16,7 @@ from napari_smlm_diffusion.evaluation.frame_numbers import CalibrationSettings, 
 from napari_smlm_diffusion.evaluation.recalibration import Recalibration, recalibrate
 from napari_smlm_diffusion.inference.device import choose_device
 from napari_smlm_diffusion.inference.model import Model, load_model
-from napari_smlm_diffusion.inference.posterior import Posterior, psi_of
+from napari_smlm_diffusion.inference.posterior import Posterior, asked_sampling, psi_of
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.calibration_frames import (
     SimulatedFrame,
@@ -135,8 +135,7 @@ def prepare(settings: CalibrateSettings, recalibrating: bool = False) -> Calibra
             "`smlm-diffusion models`)"
         )
     trained = psi_of(model).settings.sampling
-    given = {"sampler": settings.sampler, "steps": settings.steps}
-    sampling = trained.model_copy(update={k: v for k, v in given.items() if v is not None})
+    sampling = asked_sampling(model, sampler=settings.sampler, steps=settings.steps)
     prior, notes = narrowed(Prior(**model.card.prior), settings)
     if recalibrating and psi_of(model).settings.row_scale is not None:
         raise InputError(

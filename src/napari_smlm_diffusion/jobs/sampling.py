@@ -9,11 +9,11 @@ from napari_smlm_diffusion.inference.posterior import (
     AT_ONCE,
     Batches,
     Posterior,
+    asked_sampling,
     check_samples,
     psi_of,
 )
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
-from napari_smlm_diffusion.networks.card import SamplingSettings
 from napari_smlm_diffusion.settings import Microscope
 
 
@@ -87,9 +87,7 @@ def choose_posterior(
     if not settings.samples:
         return None, []
     calibrated = psi_of(model).settings.sampling
-    changes = {"sampler": settings.sampler, "steps": settings.steps}
-    given = {name: value for name, value in changes.items() if value is not None}
-    sampling = SamplingSettings(**{**calibrated.model_dump(), **given})
+    sampling = asked_sampling(model, sampler=settings.sampler, steps=settings.steps)
     doubts = []
     if sampling != calibrated:
         doubts.append(

@@ -9,6 +9,9 @@ from torch import Tensor
 from napari_smlm_diffusion.networks.card import CARD_KEY, ModelCard, load_card
 from napari_smlm_diffusion.results.files import atomic
 
+# Prefix of the weights that a distilled Psi was taught by.
+TEACHER = "teacher"
+
 
 def save(path: Path, tensors: dict[str, Tensor], card: ModelCard) -> None:
     """Write a model file, whole or not at all.

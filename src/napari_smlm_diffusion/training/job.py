@@ -13,7 +13,7 @@ from napari_smlm_diffusion.inference.psi import Psi, build_unet
 from napari_smlm_diffusion.inference.rows import RowPredictor
 from napari_smlm_diffusion.networks import checkpoint
 from napari_smlm_diffusion.networks.card import ModelCard, PsiSettings
-from napari_smlm_diffusion.networks.checkpoint import part, with_prefix
+from napari_smlm_diffusion.networks.checkpoint import TEACHER, part, with_prefix
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.unet import UNet
 from napari_smlm_diffusion.networks.variance import VarianceHead
@@ -30,7 +30,6 @@ from napari_smlm_diffusion.training.scale import fit_scale
 from napari_smlm_diffusion.training.settings import ALL_STAGES, STAGES, StageName, TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage, VarianceStage
 from napari_smlm_diffusion.training.start import (
-    TEACHER,
     denoiser_weights,
     prepared,
     psi_weights,

@@ -18,10 +18,6 @@ from napari_smlm_diffusion.training.settings import TrainingSettings
 _BUILT = {"recipe", "width", "multipliers", "encoder_width"}
 
 
-# Prefix of the weights that a distilled Psi was taught by.
-TEACHER = "teacher"
-
-
 def prepared(settings: TrainingSettings) -> TrainingSettings:
     """Return the settings with the architecture of `start_from` where they say nothing of one.
 
@@ -80,5 +76,5 @@ def psi_weights(settings: TrainingSettings) -> tuple[dict[str, Tensor], float] |
 
 def denoiser_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of a Psi that is a denoiser: before it was distilled, if it was."""
-    half = checkpoint.part(tensors, TEACHER) or checkpoint.part(tensors, "psi")
+    half = checkpoint.part(tensors, checkpoint.TEACHER) or checkpoint.part(tensors, "psi")
     return {name: tensor.float() for name, tensor in half.items()}
