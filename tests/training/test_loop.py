@@ -12,6 +12,7 @@ from napari_smlm_diffusion.training import checkpoints, hardware
 from napari_smlm_diffusion.training.batches import draw
 from napari_smlm_diffusion.training.checkpoints import CHECKPOINT
 from napari_smlm_diffusion.training.ema import Ema
+from napari_smlm_diffusion.training.learner import Learner
 from napari_smlm_diffusion.training.loop import train
 from napari_smlm_diffusion.training.stages import PhiStage
 from napari_smlm_diffusion.training.validation import Validation
@@ -199,6 +200,18 @@ def test_bfloat16_trains_and_auto_takes_it_only_where_it_is_fast(
         job.close()
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
+
+
+@pytest.mark.parametrize(("steps", "warm"), [(400, 20), (100_000, 200)])
+def test_the_warm_up_of_a_short_training_is_short(small, phi_stage, steps, warm):
+    settings = small(steps=steps, warmup_steps=200)
+    learner, rates = Learner(phi_stage(settings), settings), []
+    for learner.step in range(300):
+        rates.append(learner.rate)
+    highest = max(range(300), key=rates.__getitem__)
+    assert highest == pytest.approx(warm, abs=1)
+    assert rates[highest] == pytest.approx(settings.rate, rel=0.01)
+    assert rates[0] < 0.1 * settings.rate
 
 
 def test_a_device_that_is_not_there_is_named(tmp_path, small, phi_stage, monkeypatch):

@@ -15,6 +15,8 @@ from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import Stage
 
 _WEIGHT_DECAY = 1e-4
+# A training of minutes has no time for the warm-up of a long one: it takes this share at most.
+_WARM_SHARE = 0.05
 
 
 class Learner:
@@ -54,8 +56,9 @@ class Learner:
     @property
     def rate(self) -> float:
         """Learning rate of the next step: a warm-up, then half a cosine."""
-        warm = min(1.0, (self.step + 1) / self.settings.warmup_steps)
-        return self.settings.rate * warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, self.fraction)))
+        warm = max((self.step + 1) / self.settings.warmup_steps, self.fraction / _WARM_SHARE)
+        cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, self.fraction)))
+        return self.settings.rate * min(1.0, warm) * cosine
 
     @property
     def done(self) -> bool:

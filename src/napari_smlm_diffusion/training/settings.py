@@ -76,7 +76,9 @@ class TrainingSettings(Settings):
         description="after the warm-up, before the cosine; not given: "
         f"{RATE_FINE_TUNING:g} when starting from a model, {RATE_FROM_NOTHING:g} from nothing",
     )
-    warmup_steps: int = Field(200, ge=1, description="steps in which the learning rate grows")
+    warmup_steps: int = Field(
+        200, ge=1, description="steps in which the learning rate grows, 5 % of the training at most"
+    )
     patience: int | None = Field(
         None,
         ge=1,
