@@ -21,7 +21,7 @@ ALL_STAGES: tuple[StageName, ...] = (*STAGES, "distil")
 # Peak learning rates: of new weights, and of weights that are nearly right, which a rate that
 # suits the new ones would first make forget.
 RATE_FROM_NOTHING = 1.5e-3
-RATE_FINE_TUNING = 5e-4
+RATE_FINE_TUNING = 1e-3
 
 # The simulator compares each molecule of a frame with each other one: this many take 250 MB.
 MOST_MOLECULES = 8000
