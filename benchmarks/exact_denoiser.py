@@ -12,18 +12,18 @@ true one for each sampler, number of steps and SD of the place.
 import argparse
 
 import torch
+from schedules import spaced
 from torch import Tensor
 
 from napari_smlm_diffusion.diffusion.recipe import recipe
 from napari_smlm_diffusion.diffusion.samplers import SAMPLERS
-from napari_smlm_diffusion.diffusion.schedule import LogSchedule, Schedule
 from napari_smlm_diffusion.training.pairs import kernel_density
 
 SIZE = 24
 MODES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
-SHIPPED = recipe("residual").schedule
-# From where nothing of a molecule's displacement shows, evenly in log sigma.
-EVEN = LogSchedule(first=80.0)
+# Levels: power of time, first; even in log sigma is the power 1 (`schedules.spaced`).
+EVEN, BENT = ("1", 80.0), ("1.4", 20.0)
+LAST = 0.1
 RUNS = (
     ("ddim", 8, EVEN),
     ("ddim", 32, EVEN),
@@ -33,14 +33,18 @@ RUNS = (
     ("multistep", 4, EVEN),
     ("multistep", 8, EVEN),
     ("multistep", 32, EVEN),
-    ("multistep", 3, SHIPPED),
-    ("multistep", 4, SHIPPED),
-    ("multistep", 8, SHIPPED),
-    ("multistep", 32, SHIPPED),
+    ("multistep", 4, BENT),
+    ("multistep", 8, BENT),
 )
 
 
-def sd_ratio(name: str, steps: int, schedule: Schedule, sd_fine: float, draws: int) -> float:
+def levels_of(steps: int, schedule: tuple[str, float]) -> Tensor:
+    """Return the noise levels of a schedule, highest first, then 0."""
+    power, first = schedule
+    return torch.tensor(spaced(power, first, LAST, steps), dtype=torch.float64)
+
+
+def sd_ratio(name: str, levels: Tensor, sd_fine: float, draws: int) -> float:
     """Return sampled over true SD of the density, for a place known to `sd_fine` fine pixels."""
     line = torch.linspace(-3.5 * sd_fine, 3.5 * sd_fine, 23)
     dy, dx = (part.flatten() for part in torch.meshgrid(line, line, indexing="ij"))
@@ -64,20 +68,19 @@ def sd_ratio(name: str, steps: int, schedule: Schedule, sd_fine: float, draws: i
     def noise(step: int) -> Tensor:
         return torch.randn(draws, SIZE, SIZE, generator=generator)
 
-    start = schedule.first * noise(0)
-    drawn = scaling.density(SAMPLERS[name](denoise, start, schedule.levels(steps), noise))
+    start = float(levels[0]) * noise(0)
+    drawn = scaling.density(SAMPLERS[name](denoise, start, levels, noise))
     inside = variance.sqrt() > 0.01
     return float((drawn.var(0)[inside].sum() / variance[inside].sum()).sqrt())
 
 
-def mode_ratio(steps: int, schedule: Schedule, sd: float) -> float:
+def mode_ratio(levels: Tensor, sd: float) -> float:
     """Return sampled over true SD of a Gaussian mode, whose flow only scales the noise."""
-    start = torch.tensor([schedule.first], dtype=torch.float64)
 
     def denoise(noisy: Tensor, sigma: float) -> Tensor:
         return noisy * sd**2 / (sd**2 + sigma**2)
 
-    end = SAMPLERS["multistep"](denoise, start, schedule.levels(steps), lambda _: start)
+    end = SAMPLERS["multistep"](denoise, levels[:1], levels, lambda _: levels[:1])
     return float(end) / sd
 
 
@@ -86,12 +89,11 @@ def modes() -> None:
     print("| steps | levels | " + " | ".join(f"{sd:g}" for sd in MODES) + " |")
     print("|" + "---|" * (2 + len(MODES)))
     for first in (80.0, 20.0):
-        for bend in (1.0, 1.4, 2.0):
+        for power in ("1", "1.4", "2"):
             for steps in (4, 8, 100):
-                schedule = LogSchedule(first=first, bend=bend)
-                ratios = [mode_ratio(steps, schedule, sd) for sd in MODES]
-                cells = " | ".join(f"{ratio:.2f}" for ratio in ratios)
-                print(f"| {steps} | power {bend:g}, from {first:g} | {cells} |")
+                levels = levels_of(steps, (power, first))
+                cells = " | ".join(f"{mode_ratio(levels, sd):.2f}" for sd in MODES)
+                print(f"| {steps} | power {power}, from {first:g} | {cells} |")
     print()
 
 
@@ -106,9 +108,10 @@ def main() -> None:
     )
     print("|---|---|---|---|---|")
     for name, steps, schedule in RUNS:
-        ratios = [sd_ratio(name, steps, schedule, sd, draws) for sd in (0.32, 1.2)]
-        levels = "shipped" if schedule is SHIPPED else f"even, from {schedule.first:g}"
-        print(f"| {name} | {steps} | {levels} | {ratios[0]:.3f} | {ratios[1]:.3f} |", flush=True)
+        levels = levels_of(steps, schedule)
+        ratios = [sd_ratio(name, levels, sd, draws) for sd in (0.32, 1.2)]
+        said = f"power {schedule[0]}, from {schedule[1]:g}"
+        print(f"| {name} | {steps} | {said} | {ratios[0]:.3f} | {ratios[1]:.3f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 The forerunner of the papers searched for a schedule by FID, which asks whether images look right.
 Here each is judged by whether the samples are honest, at equal cost, on the same frames of the
 model's prior. Schedules: levels evenly spaced in ln sigma, or with steps that begin short and grow
-("bend": the power of time); in sigma^(1/7) (Karras et al. 2022); of a linear beta (Ho et al. 2020)
+(a power of time); in sigma^(1/7) (Karras et al. 2022); of a linear beta (Ho et al. 2020)
 and of a cosine (Nichol & Dhariwal 2021). Solvers: DPM-Solver++(2M), DDIM, Heun (odd numbers).
 The row of 100 evaluations is what others are held against; models given with --also (distilled
 ones) are sampled as their cards say.
@@ -71,9 +71,9 @@ def candidates(evaluations: list[int]) -> Iterator[tuple[str, str, list[float]]]
     for n in evaluations:
         for first in FIRST:
             ends = f"{first:g} to {LAST:g}"
-            for bend in ("1", "1.5", "2.2"):
-                name = "ln sigma" if bend == "1" else f"ln sigma, bend {bend}"
-                yield f"{name}, {ends}", "multistep", spaced(bend, first, LAST, n)
+            for power in ("1", "1.5", "2.2"):
+                name = "ln sigma" if power == "1" else f"ln sigma, power {power}"
+                yield f"{name}, {ends}", "multistep", spaced(power, first, LAST, n)
             if n == 4:
                 yield f"ln sigma, {first:g} to 0.4", "multistep", spaced("1", first, 0.4, n)
                 for kind in ("rho 7", "cosine", "linear beta"):

@@ -65,22 +65,19 @@ def test_both_modes_are_found_in_their_shares(name):
     assert float((drawn > 0).double().mean()) == pytest.approx(0.75, abs=0.03)
 
 
-@pytest.mark.parametrize(
-    ("schedule", "steps"), [(RESIDUAL, 8), (LogSchedule(first=20.0, bend=1.4), 4)]
-)
-def test_few_evaluations_are_enough_where_the_target_is_wide(schedule, steps):
-    """What a molecule's displacement is to a schedule: a mode several units of the residual wide.
+def test_eight_evaluations_are_enough_where_the_target_is_wide():
+    """What a molecule's displacement is to the schedule: a mode several units of the residual wide.
 
     Start and solver together: too little noise for the widest makes it narrow, the solver wide.
     """
-    start = torch.tensor([schedule.first], dtype=torch.float64)
+    start = torch.tensor([RESIDUAL.first], dtype=torch.float64)
     for sd in (2.0, 3.0, 6.0, 10.0):
 
         def denoise(z, sigma, sd=sd):
             return z * sd**2 / (sd**2 + sigma**2)
 
-        got = SAMPLERS["multistep"](denoise, start, schedule.levels(steps), torch.randn)
-        assert float(got) / sd == pytest.approx(1.0, abs=0.05)
+        got = SAMPLERS["multistep"](denoise, start, RESIDUAL.levels(8), torch.randn)
+        assert float(got) / sd == pytest.approx(1.0, abs=0.04)
 
 
 def test_evaluations_are_counted():

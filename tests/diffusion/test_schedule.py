@@ -35,18 +35,6 @@ def test_the_papers_schedule_does_not_end_in_noise():
         PAPERS.levels(101)
 
 
-def test_a_bend_moves_the_levels_between_the_ends_only():
-    even, bent = (LogSchedule(20.0, 0.1, bend=bend).levels(4) for bend in (1.0, 2.2))
-    assert torch.equal(even[[0, -2, -1]], bent[[0, -2, -1]])
-    # Even is geometric; bent has the shorter first step and the longer last one.
-    torch.testing.assert_close(even[1] / even[0], even[2] / even[1])
-    assert bent[1] / bent[0] > even[1] / even[0]
-    assert bent[3] / bent[2] < even[3] / even[2]
-    assert RESIDUAL.between(None, None, 1.5).bend == 1.5
-    with pytest.raises(InputError, match="fixed ends"):
-        PAPERS.between(None, None, 1.5)
-
-
 def test_gamma_and_sigma_are_two_names_of_one_level():
     sigma = torch.tensor([0.01, 1.0, 80.0], dtype=torch.float64)
     torch.testing.assert_close(sigma_of(gamma_of(sigma)), sigma)

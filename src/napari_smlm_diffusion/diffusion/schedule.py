@@ -34,10 +34,8 @@ class Schedule(Protocol):
         """Draw (count,) training levels."""
         ...
 
-    def between(
-        self, first: float | None, last: float | None, bend: float | None = None
-    ) -> "Schedule":
-        """Return this schedule with other ends and another bend; None keeps one.
+    def between(self, first: float | None, last: float | None) -> "Schedule":
+        """Return this schedule with other ends; None keeps one.
 
         Raises
         ------
@@ -72,7 +70,7 @@ def sigma_of(gamma: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LogSchedule:
-    """Level i of n lies (i / (n - 1))^bend of the way from the first to the last, in log sigma.
+    """Levels evenly spaced in log sigma.
 
     Attributes
     ----------
@@ -81,22 +79,17 @@ class LogSchedule:
         molecule's displacement (the law of the guided start), or samples come out narrow.
     widest, finest : float
         Range of the training levels; it holds `first` and `last`.
-    bend : float
-        1 is even spacing. Above 1 the first step is short: a solver that looks at its last two
-        evaluations then knows early where it is going, which few steps need.
     """
 
     first: float = 80.0
     last: float = 0.1
     widest: float = 120.0
     finest: float = 0.1
-    bend: float = 1.0
 
     def levels(self, steps: int) -> Tensor:
         """Return (steps + 1,) levels from `first` to `last`, then 0."""
         check_steps(steps)
-        way = torch.linspace(0.0, 1.0, steps, dtype=torch.float64) ** self.bend
-        inner = self.first * (self.last / self.first) ** way
+        inner = torch.linspace(math.log(self.first), math.log(self.last), steps).double().exp()
         return torch.cat([inner, torch.zeros(1, dtype=torch.float64)])
 
     def draw(self, count: int, generator: Generator) -> Tensor:
@@ -107,17 +100,15 @@ class LogSchedule:
         low, high = math.log(self.finest), math.log(self.widest)
         return torch.exp(low + (high - low) * part)
 
-    def between(
-        self, first: float | None, last: float | None, bend: float | None = None
-    ) -> "LogSchedule":
-        """Return the schedule from `first` to `last`, bent so."""
+    def between(self, first: float | None, last: float | None) -> "LogSchedule":
+        """Return the schedule from `first` to `last`."""
         first, last = first or self.first, last or self.last
         if not self.finest <= last < first <= self.widest:
             raise InputError(
                 f"noise levels from {first:g} to {last:g}: the first must be above the last, and "
                 f"the network was trained from {self.widest:g} to {self.finest:g}"
             )
-        return replace(self, first=first, last=last, bend=bend or self.bend)
+        return replace(self, first=first, last=last)
 
 
 @dataclass(frozen=True)
@@ -163,11 +154,9 @@ class LinearBetas:
         gamma = gammas[t] + share * (gammas[t - 1] - gammas[t])
         return sigma_of(gamma).clamp_min(1e-4).float()
 
-    def between(
-        self, first: float | None, last: float | None, bend: float | None = None
-    ) -> "LinearBetas":
+    def between(self, first: float | None, last: float | None) -> "LinearBetas":
         """Return this schedule: its ends are its betas."""
-        if (first, last, bend) != (None, None, None):
+        if first is not None or last is not None:
             raise InputError("the papers' schedule has fixed ends; leave the noise levels out")
         return self
 

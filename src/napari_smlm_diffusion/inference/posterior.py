@@ -155,7 +155,7 @@ class Posterior:
         if levels is None:
             check_steps(self.sampling.steps)
             schedule = self._psi.recipe.schedule.between(
-                self.sampling.first_noise, self.sampling.last_noise, self.sampling.bend
+                self.sampling.first_noise, self.sampling.last_noise
             )
             levels = schedule.levels(self.sampling.steps)
         self._levels = levels

@@ -42,9 +42,6 @@ class SamplingSettings(Settings):
     last_noise: float | None = Field(
         None, gt=0, description="lowest noise level above 0; None is the recipe's"
     )
-    bend: float | None = Field(
-        None, gt=0, description="of the levels in log sigma, 1 is even; None is the recipe's"
-    )
 
 
 class RowScale(Settings):

@@ -40,7 +40,6 @@ def distilled_sampling(taught: SamplingSettings, steps: int) -> SamplingSettings
             "start": "guided",
             "first_noise": None,
             "last_noise": _LAST_NOISE,
-            "bend": 1.0,
         }
     )
 
@@ -72,7 +71,7 @@ class DistilStage(PsiStage):
                 f"the recipe {psi.recipe.name} has fixed noise levels and cannot be distilled; "
                 "a model of the recipe residual can"
             )
-        own = schedule.between(sampling.first_noise, sampling.last_noise, sampling.bend)
+        own = schedule.between(sampling.first_noise, sampling.last_noise)
         self.levels = own.levels(sampling.steps)
         self._teacher_levels = teacher_levels(schedule, self.levels)
         teacher: UNet = copy.deepcopy(psi.unet).eval().requires_grad_(False)
