@@ -4,6 +4,8 @@ import pytest
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.model import load_model
+from napari_smlm_diffusion.inference.psi import build_unet
+from napari_smlm_diffusion.networks import checkpoint
 from napari_smlm_diffusion.training import job, rows, scale
 from napari_smlm_diffusion.training.prior import PAPERS
 from napari_smlm_diffusion.training.settings import TrainingSettings
@@ -61,3 +63,24 @@ def test_a_stage_without_what_it_builds_on_is_refused(tmp_path, small, finish):
 def test_a_phi_that_finds_nothing_cannot_be_calibrated(tmp_path, small, quick, finish):
     with pytest.raises(InputError, match="train the stage phi longer"):
         finish(job.train_model(small(steps=2), tmp_path))
+
+
+def test_a_psi_of_fewer_layers_takes_the_place_of_another(tmp_path, quick, tiny_psi_model, finish):
+    tensors, card = checkpoint.load(tiny_psi_model)
+    deeper = card.psi.model_copy(update={"multipliers": (1, 1, 1, 1)})
+    unet = build_unet(deeper, card.network.channels)
+    start = tmp_path / "deeper.safetensors"
+    weights = {k: v for k, v in tensors.items() if not k.startswith("psi.")}
+    weights |= checkpoint.with_prefix(unet.state_dict(), "psi")
+    checkpoint.save(start, weights, card.model_copy(update={"psi": deeper}))
+    settings = TrainingSettings(
+        name="flat",
+        prior=PAPERS,
+        psi=card.psi,
+        frame_size=20,
+        batch=4,
+        steps=1,
+        start_from=str(start),
+    )
+    path = finish(job.train_model(settings, tmp_path, ["psi"]))
+    assert load_model(path).psi.settings.multipliers == card.psi.multipliers

@@ -276,8 +276,7 @@ def _train_psi(
     result["from_nothing"] = start is None
     with processes.waiting():
         if processes.leads:
-            tensors |= with_prefix(_halved(unet), "psi")
-            _save(settings, out, "psi", tensors, card, result, psi)
+            _save(settings, out, "psi", _with_psi(tensors, unet), card, result, psi)
 
 
 def _train_distil(
@@ -297,8 +296,13 @@ def _train_distil(
     result = yield from train(stage, settings, folder, resume, processes)
     with processes.waiting():
         if processes.leads:
-            tensors |= with_prefix(_halved(unet), "psi")
-            _save(settings, out, "distil", tensors, card, result, psi)
+            _save(settings, out, "distil", _with_psi(tensors, unet), card, result, psi)
+
+
+def _with_psi(tensors: Tensors, unet: UNet) -> Tensors:
+    """Put these weights in the place of those of another Psi, which may have had more layers."""
+    others = {k: v for k, v in tensors.items() if not k.startswith("psi.")}
+    return others | with_prefix(_halved(unet), "psi")
 
 
 def _halved(unet: UNet) -> Tensors:
