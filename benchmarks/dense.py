@@ -19,15 +19,13 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from papers_figures import MICROSCOPE, PHOTONS, READ_NOISE, SEED, SIGMA_PX, SIZE
+from papers_figures import MICROSCOPE, SEED, SIZE
+from rivals import jumps
 
 from napari_smlm_diffusion.inference.model import Model, load_model
 from napari_smlm_diffusion.inference.posterior import Posterior
 from napari_smlm_diffusion.inference.sample_peaks import peaks_of_samples
 from napari_smlm_diffusion.networks.library import resolve
-from napari_smlm_diffusion.reference.patches import Patches
-from napari_smlm_diffusion.reference.reversible_jump import sample_patches
-from napari_smlm_diffusion.simulation.emitters import Disc
 from napari_smlm_diffusion.training.pairs import draw_pairs
 from napari_smlm_diffusion.training.prior import PAPERS
 
@@ -61,17 +59,8 @@ def scenes(frames: int) -> Iterator[tuple[str, NDArray[np.float64]]]:
 
 def compare(name: str, frames: NDArray[np.float64], model: Model, samples: int, draws: int) -> None:
     """Print one row."""
-    low, high = PAPERS.disc_count
-    patches = Patches(
-        frames=frames,
-        psf_sigma_px=SIGMA_PX,
-        counts=np.array([float(low <= n <= high) for n in range(high + 1)]),
-        photons=PHOTONS,
-        read_noise=READ_NOISE,
-        region=Disc(radius_px=PAPERS.disc_radius_px),
-    )
     began = time.process_time()
-    chains = sample_patches(patches, np.random.default_rng(SEED), draws=draws, burn_in=draws)
+    chains = jumps(frames, draws, SEED)
     chain_seconds = time.process_time() - began
     mean, sd = chains.density_maps((SIZE, SIZE), 4, 1.25)
     network = model.card.network

@@ -138,7 +138,7 @@ def dropout_phi(out: Path, minutes: float) -> DeepStorm:
     return phi.eval()
 
 
-def jumps(frames: NDArray[np.float64], draws: int) -> Draws:
+def jumps(frames: NDArray[np.float64], draws: int, seed: int = 5) -> Draws:
     """Reversible-jump chains that know what the training knew."""
     low, high = PAPERS.disc_count
     patches = Patches(
@@ -150,7 +150,7 @@ def jumps(frames: NDArray[np.float64], draws: int) -> Draws:
         region=Disc(radius_px=PAPERS.disc_radius_px),
     )
     return sample_patches(
-        patches, np.random.default_rng(5), chains=CHAINS, draws=draws, burn_in=draws
+        patches, np.random.default_rng(seed), chains=CHAINS, draws=draws, burn_in=draws
     )
 
 
