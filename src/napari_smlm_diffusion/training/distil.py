@@ -119,10 +119,6 @@ class DistilStage(PsiStage):
         half, camera = psi.condition(inputs, *seen).encoded
         steps = len(images)
         sigma = now.to(start.device).repeat_interleave(len(inputs))
-        noisy, clean = noisy.flatten(0, 1), clean.flatten(0, 1)
-        scale = psi.precondition.coefficients(sigma[:, None, None])[2]
-        condition = (half.repeat(steps, 1, 1, 1), camera.repeat(steps, 1, 1, 1))
-        answer = psi.unet(scale * noisy, sigma.log(), condition).float()
-        error = answer - psi.precondition.network_target(clean, noisy, sigma)
-        # Padding is no part of the frame.
-        return error[:, : taught.shape[0], : taught.shape[1]].square().mean()
+        encoded = (half.repeat(steps, 1, 1, 1), camera.repeat(steps, 1, 1, 1))
+        flat = noisy.flatten(0, 1), clean.flatten(0, 1)
+        return self.error(*flat, sigma, encoded, taught.shape).square().mean()

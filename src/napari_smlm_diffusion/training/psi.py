@@ -51,12 +51,27 @@ class PsiStage:
         clean = clean.repeat_interleave(n, 0)
         noisy = clean + sigma[:, None, None] * torch.cat(unit)
         half, camera = (part.repeat_interleave(n, 0) for part in condition.encoded)
-        scale = psi.precondition.coefficients(sigma[:, None, None])[2]
-        answer = psi.unet(scale * noisy, sigma.log(), (half, camera)).float()
-        error = answer - psi.precondition.network_target(clean, noisy, sigma)
-        # Padding is no part of the frame.
-        error = error[:, : condition.shape[0], : condition.shape[1]]
+        error = self.error(noisy, clean, sigma, (half, camera), condition.shape)
         return error.abs().pow(psi.recipe.power).mean()
+
+    def error(
+        self,
+        noisy: Tensor,
+        clean: Tensor,
+        sigma: Tensor,
+        encoded: tuple[Tensor, Tensor],
+        shape: tuple[int, int],
+    ) -> Tensor:
+        """Return the network's answer less what it should have been, in frames of `shape`.
+
+        (N, H, W) noisy and clean targets at (N,) levels, and a condition for each. Padding beyond
+        `shape` is no part of the frame.
+        """
+        precondition = self.psi.precondition
+        scale = precondition.coefficients(sigma[:, None, None])[2]
+        answer: Tensor = self.psi.unet(scale * noisy, sigma.log(), encoded).float()
+        error = answer - precondition.network_target(clean, noisy, sigma)
+        return error[:, : shape[0], : shape[1]]
 
     def show(self, pairs: Pairs) -> dict[str, Tensor]:
         """Return phi's density and the head's SD: samples are drawn with the finished model."""
