@@ -33,10 +33,8 @@ import torch
 from ambiguity import mean_error
 from dense import pair
 from numpy.typing import NDArray
+from papers_figures import MICROSCOPE, SIZE
 from rivals import (
-    READ_NOISE,
-    SIGMA_PX,
-    SIZE,
     density_of,
     draw_members,
     dropout_phi,
@@ -58,19 +56,12 @@ from napari_smlm_diffusion.inference.posterior import Posterior
 from napari_smlm_diffusion.inference.sample_peaks import MIN_MASS, peaks_of_samples
 from napari_smlm_diffusion.networks.inputs import network_input
 from napari_smlm_diffusion.networks.library import resolve
-from napari_smlm_diffusion.optics.camera import Camera
-from napari_smlm_diffusion.settings import Microscope
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
 from napari_smlm_diffusion.training.prior import PAPERS
 
 SEED, THRESHOLD, RADIUS_PX, TWO, RESOLUTION = 95_000_001, 0.05, 2.0, 1.5, 0.01
 DISTANCES = (1.0, 1.5, 2.0)
 TERMS = ("claimed2", "error2")
-MICROSCOPE = Microscope(
-    camera=Camera(offset=0.0, gain=1.0, read_noise=READ_NOISE),
-    pixel_size_nm=100.0,
-    psf_sigma_nm=100 * SIGMA_PX,
-)
 Images = NDArray[np.float32]
 
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from learning import trained
 from numpy.typing import NDArray
+from papers_figures import PHOTONS, READ_NOISE, SIGMA_PX, SIZE
 from torch import Tensor
 
 from napari_smlm_diffusion.density import density_image
@@ -27,9 +28,8 @@ from napari_smlm_diffusion.training.prior import PAPERS
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage
 
-# Gal & Ghahramani 2016 and Lakshminarayanan et al. 2017; the papers' setting.
+# Gal & Ghahramani 2016 and Lakshminarayanan et al. 2017.
 DROPOUT, MEMBERS = 0.1, 3
-SIZE, SIGMA_PX, PHOTONS, READ_NOISE = 20, 0.92, 200.0, 1.0
 CHAINS = 4
 
 Images = NDArray[np.float32]
