@@ -209,6 +209,16 @@ def test_a_run_can_be_stopped_and_made_again(tiny_psi_model):
         judge(plan, few, 0.0)
 
 
+def test_workers_make_the_same_frames_and_can_be_stopped(tiny_psi_model):
+    settings = CalibrateSettings(model=str(tiny_psi_model), frames=20, samples=9, seed=4)
+    alone = run(prepare(settings), stop=4).info["data"]
+    shared = run(prepare(settings.model_copy(update={"workers": 2})), stop=4).info["data"]
+    assert [f.frame for f in shared.frames] == [0, 1, 2, 3]
+    for one, other in zip(alone.frames, shared.frames, strict=True):
+        # One thread adds in another order than several.
+        np.testing.assert_allclose(other.spread, one.spread, rtol=1e-3)
+
+
 def test_a_model_without_psi_is_refused(tiny_model):
     with pytest.raises(InputError, match="has no diffusion model"):
         prepare(CalibrateSettings(model=str(tiny_model)))

@@ -1,12 +1,18 @@
 """Calibrate a model by simulation: frames of known truth, samples of each, and a verdict."""
 
+import functools
+import signal
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from napari_smlm_diffusion import __version__
 from napari_smlm_diffusion.errors import InputError
@@ -206,17 +212,19 @@ def calibrate(
     settings = plan.settings
     data = CalibrationData(plan.checked)
     total = np.zeros(4)
-    for index in range(settings.frames):
-        if store is not None and index in store.frames:
-            numbers = store.frames[index]
-        else:
-            numbers = one_frame(plan, index)
-            if store is not None:
+    known = {} if store is None else store.frames
+    todo = [index for index in range(settings.frames) if index not in known]
+    with closing(frames_of(plan, todo)) as new:
+        for index in range(settings.frames):
+            numbers = known[index] if index in known else next(new)
+            if store is not None and index not in known:
                 store.add(numbers)
-        data = data.add_frame(numbers)
-        total += numbers.spread
-        ratio = float(np.sqrt(total[1] / total[2])) if total[2] > 0 else float("nan")
-        yield Progress(index + 1, settings.frames, "calibrating", {"data": data, "ratio": ratio})
+            data = data.add_frame(numbers)
+            total += numbers.spread
+            ratio = float(np.sqrt(total[1] / total[2])) if total[2] > 0 else float("nan")
+            yield Progress(
+                index + 1, settings.frames, "calibrating", {"data": data, "ratio": ratio}
+            )
     return data
 
 
@@ -226,6 +234,36 @@ def one_frame(plan: CalibrationPlan, index: int) -> FrameNumbers:
     frame: SimulatedFrame = simulate_frame(plan.prior, network, plan.size, settings.seed, index)
     drawn = draw_frame(plan.model, frame, plan.sampling, settings.samples, settings.seed)
     return frame_numbers(frame, drawn, network, plan.checked)
+
+
+def frames_of(plan: CalibrationPlan, indices: Sequence[int]) -> Generator[FrameNumbers, None, None]:
+    """Yield `one_frame` of these frames in order, by as many processes as there are workers."""
+    workers = min(plan.settings.workers, len(indices))
+    if workers < 2:
+        yield from (one_frame(plan, index) for index in indices)
+        return
+    # Spawned, because a process that has used CUDA cannot be forked.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker) as pool:
+        try:
+            yield from pool.map(functools.partial(_frame_of, plan.settings), indices)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    torch.set_num_threads(1)
+    # Ctrl-C reaches every process of a terminal; the first one decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _frame_of(settings: CalibrateSettings, index: int) -> FrameNumbers:
+    return one_frame(_plan_of(settings), index)
+
+
+@functools.lru_cache(maxsize=1)
+def _plan_of(settings: CalibrateSettings) -> CalibrationPlan:
+    """Load the model once per process."""
+    return prepare(settings)
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,13 @@ class CalibrateSettings(Settings):
         description="judge every cell of density x photons x background x PSF width too; takes "
         "thousands of frames",
     )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="processes that each simulate and sample a frame at a time, with one thread; "
+        "1 is this one, with all threads",
+    )
     camera: Path | None = Field(
         None,
         description="JSON file with the camera: its read noise in place of the model's range",
