@@ -13,7 +13,7 @@ from napari_smlm_diffusion.inference.model import load_model
 from napari_smlm_diffusion.inference.phi import PhiLocalizer
 from napari_smlm_diffusion.inference.sample_peaks import Peaks, peaks_of_samples
 from napari_smlm_diffusion.inference.sample_rows import rows_from_peaks
-from napari_smlm_diffusion.jobs.calibrate import calibrate, frame_size, judge, prepare, varying
+from napari_smlm_diffusion.jobs.calibrate import calibrate, judge
 from napari_smlm_diffusion.jobs.calibration_frames import (
     DrawnFrame,
     SimulatedFrame,
@@ -23,6 +23,7 @@ from napari_smlm_diffusion.jobs.calibration_frames import (
     isolated_bounds,
     simulate_frame,
 )
+from napari_smlm_diffusion.jobs.calibration_plan import frame_size, prepare, varying
 from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings, narrowed
 from napari_smlm_diffusion.networks.card import NetworkSettings
 from napari_smlm_diffusion.optics.camera import Camera

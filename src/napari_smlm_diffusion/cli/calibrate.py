@@ -57,7 +57,8 @@ def run(options: argparse.Namespace) -> int:
 
     from napari_smlm_diffusion.evaluation.diagnostics import MIN_FRAMES
     from napari_smlm_diffusion.inference.memory import keep_freed
-    from napari_smlm_diffusion.jobs.calibrate import calibrate, judge, prepare, recalibrated
+    from napari_smlm_diffusion.jobs.calibrate import calibrate, judge, recalibrated
+    from napari_smlm_diffusion.jobs.calibration_plan import prepare
     from napari_smlm_diffusion.jobs.calibration_store import CalibrationStore
 
     keep_freed()

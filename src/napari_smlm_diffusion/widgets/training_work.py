@@ -156,7 +156,8 @@ def check(
     yield Progress(0, 0, "Loading the model…")
     import torch
 
-    from napari_smlm_diffusion.jobs.calibrate import calibrate, judge, prepare
+    from napari_smlm_diffusion.jobs.calibrate import calibrate, judge
+    from napari_smlm_diffusion.jobs.calibration_plan import prepare
     from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings
 
     torch.set_num_threads(threads)
