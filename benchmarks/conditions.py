@@ -17,7 +17,9 @@ with errors from a bootstrap over frames:
 - ln SD: differences are nats of entropy a pixel;
 - "knows": correlation over frames of the logarithms of claimed and true error, that is whether the
   samples tell a bad frame from a good one;
-- the energy score of the whole density, a proper score of the joint distribution: lower is better.
+- the energy score of the whole density, a proper score of the joint distribution: lower is better;
+- the same relative to "both", frame by frame: all three see the same frames, so that the error of a
+  difference is far below that of a score.
 
 `--out` keeps the trainings, which go on where they were stopped.
 """
@@ -110,6 +112,7 @@ def _statistics(s: Sums) -> dict[str, object]:
         "log_sd": s["log_sd"] / s["pixels"],
         "knows": covariance / np.sqrt(power),
         "score": s["score"] / n,
+        "paired": (s["score"] - s["score of both"]) / s["score of both"],
     }
 
 
@@ -131,8 +134,14 @@ def main() -> None:
     for name, file in files.items():
         job = make_job(args, file, seed=SEED)
         found[name] = measure(one_frame, job, args.frames, args.processes, args.store)
-    print("| molecules found | frames | given | RMSE | SD | ratio | ln SD | knows | energy score |")
-    print("|" + "---|" * 9)
+    for every in found.values():
+        for frame, both in zip(every, found["both"], strict=True):
+            frame["score of both"] = both["score"]
+    print(
+        "| molecules found | frames | given | RMSE | SD | ratio | ln SD | knows | energy score ",
+        end="",
+    )
+    print("| relative to both |\n|" + "---|" * 10)
     for low, high in [*pairwise(EDGES), (EDGES[0], EDGES[-1])]:
         for name, every in found.items():
             done = [f for f in every if low <= f["found"] < high and f["n"]]
