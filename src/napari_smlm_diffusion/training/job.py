@@ -22,6 +22,7 @@ from napari_smlm_diffusion.results.files import disk_errors
 from napari_smlm_diffusion.training.batches import check_processes, draw
 from napari_smlm_diffusion.training.distil import DistilStage, distilled_sampling
 from napari_smlm_diffusion.training.distributed import Processes, Stopped, joined
+from napari_smlm_diffusion.training.energy import EnergyStage
 from napari_smlm_diffusion.training.hardware import training_device
 from napari_smlm_diffusion.training.loop import train
 from napari_smlm_diffusion.training.psi import PsiStage, measure_sigma_data
@@ -44,6 +45,7 @@ _NEEDS: dict[StageName, tuple[StageName, ...]] = {
     "rows": ("phi", "variance"),
     "psi": ("phi", "variance"),
     "distil": ("phi", "variance", "psi"),
+    "energy": ("phi", "variance", "psi", "distil"),
 }
 Tensors = dict[str, torch.Tensor]
 
@@ -111,6 +113,7 @@ def train_model(
         "rows": _train_rows,
         "psi": _train_psi,
         "distil": _train_distil,
+        "energy": _train_energy,
     }
     with joined(training_device(settings)) as processes:
         check_processes(settings, processes)
@@ -297,6 +300,24 @@ def _train_distil(
     with processes.waiting():
         if processes.leads:
             _save(settings, out, "distil", _with_psi(tensors, unet), card, result, psi)
+
+
+def _train_energy(
+    settings: TrainingSettings, out: Path, folder: Path, resume: bool, processes: Processes
+) -> Generator[Progress, None, None]:
+    tensors, card = _built_on(settings, out, "energy")
+    if card is None or card.psi is None:
+        raise InputError(f"model {settings.name} has no psi; train the stage psi first")
+    phi, head = _phi_of(settings, tensors), _head_of(settings, tensors)
+    unet = build_unet(card.psi, settings.network.channels)
+    unet.load_state_dict(part(tensors, "psi"))
+    psi = card.psi.model_copy(update={"row_scale": None})
+    result = yield from train(
+        EnergyStage(Psi(phi, head, unet, psi)), settings, folder, resume, processes
+    )
+    with processes.waiting():
+        if processes.leads:
+            _save(settings, out, "energy", _with_psi(tensors, unet), card, result, psi)
 
 
 def _with_psi(tensors: Tensors, unet: UNet) -> Tensors:

@@ -13,10 +13,10 @@ from napari_smlm_diffusion.networks.card import NetworkSettings, PsiSettings
 from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.training.prior import Prior
 
-StageName = Literal["phi", "variance", "rows", "psi", "distil"]
-# A whole model; the last stage of all is for those who ask for it.
+StageName = Literal["phi", "variance", "rows", "psi", "distil", "energy"]
+# A whole model; the last two of all are for those who ask for them.
 STAGES: tuple[StageName, ...] = ("phi", "variance", "rows", "psi")
-ALL_STAGES: tuple[StageName, ...] = (*STAGES, "distil")
+ALL_STAGES: tuple[StageName, ...] = (*STAGES, "distil", "energy")
 
 # Peak learning rates: of new weights, and of weights that are nearly right, which a rate that
 # suits the new ones would first make forget.

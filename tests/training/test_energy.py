@@ -1,0 +1,112 @@
+"""The score of whole samples: least for the honest, and what a sampler learns by it."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.inference.model import load_model
+from napari_smlm_diffusion.inference.psi import Psi, build_unet
+from napari_smlm_diffusion.networks import checkpoint
+from napari_smlm_diffusion.networks.card import SamplingSettings
+from napari_smlm_diffusion.networks.checkpoint import TEACHER
+from napari_smlm_diffusion.training import job
+from napari_smlm_diffusion.training.distil import distilled_sampling
+from napari_smlm_diffusion.training.energy import EnergyStage, energy_score, window_norms
+from napari_smlm_diffusion.training.pairs import draw_pairs
+from napari_smlm_diffusion.training.prior import PAPERS
+from napari_smlm_diffusion.training.settings import TrainingSettings
+
+DISTANCES = {
+    "pixels": torch.Tensor.abs,
+    "windows": partial(window_norms, pool=1, window=8),
+    "boxes": partial(window_norms, pool=4, window=4),
+}
+
+
+def fields(seed, frames=3000):
+    """Images whose pixels go together: a common part, and one of each pixel."""
+    g = torch.Generator().manual_seed(seed)
+    return torch.randn(frames, 1, 1, generator=g) + torch.randn(frames, 16, 16, generator=g)
+
+
+@pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)
+def test_no_posterior_scores_better_than_the_honest_one(distance):
+    truth, one, other = fields(1), fields(2), fields(3)
+    honest = energy_score(distance, (one, other), truth)
+    for width, shift in ((0.6, 0.0), (1.6, 0.0), (1.0, 0.7)):
+        wrong = (width * one + shift, width * other + shift)
+        worse = energy_score(distance, wrong, truth) - honest
+        assert float(worse.mean()) > 5 * float(worse.std()) / len(worse) ** 0.5
+
+
+def test_windows_see_what_pixels_have_in_common():
+    """Marginals alone are right where each pixel is drawn apart: only windows tell."""
+    g = torch.Generator().manual_seed(4)
+    truth, one, other = fields(1), fields(2), fields(3)
+    apart = tuple(2**0.5 * torch.randn(one.shape, generator=g) for _ in range(2))
+    for distance, told in ((torch.Tensor.abs, False), (DISTANCES["boxes"], True)):
+        worse = energy_score(distance, apart, truth) - energy_score(distance, (one, other), truth)
+        assert (float(worse.mean()) > 5 * float(worse.std()) / len(worse) ** 0.5) == told
+
+
+@pytest.mark.parametrize("side", [8, 40, 200])
+def test_norms_of_small_and_large_frames(side):
+    ones = torch.ones(2, side, side)
+    for pool, window in ((1, 8), (4, 4), (8, 3)):
+        norms = window_norms(ones, pool, window)
+        boxes = min(window, side // pool)
+        torch.testing.assert_close(norms, torch.full_like(norms, pool**2 * boxes))
+
+
+@pytest.fixture
+def stage(tiny_psi_model):
+    model = load_model(tiny_psi_model)
+    settings = model.card.psi.model_copy(
+        update={"sampling": distilled_sampling(SamplingSettings(), 3)}
+    )
+    torch.manual_seed(0)
+    unet = build_unet(settings, model.card.network.channels)
+    with torch.no_grad():
+        unet.exit.weight.normal_(0, 0.1)
+    return EnergyStage(Psi(model.phi, model.variance, unet, settings))
+
+
+def test_the_score_of_a_sampler_falls(stage):
+    pairs = draw_pairs(PAPERS, 4, 20, 4, 1.25, torch.Generator().manual_seed(1))
+    optimizer = torch.optim.Adam(stage.network.parameters(), 3e-3)
+    losses = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss = stage.loss(pairs, [torch.Generator().manual_seed(2)])
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_a_tuned_model_keeps_sampler_and_teacher(tmp_path, tiny_psi_model, finish):
+    settings = TrainingSettings(
+        name="tuned",
+        prior=PAPERS,
+        frame_size=20,
+        batch=2,
+        steps=2,
+        distil_steps=2,
+        start_from=str(tiny_psi_model),
+    )
+    with pytest.raises(InputError, match="has no distil; train the stage distil first"):
+        finish(job.train_model(settings, tmp_path, ["energy"]))
+    path = finish(job.train_model(settings, tmp_path, ["distil"]))
+    before, distilled = checkpoint.load(path)
+    finish(job.train_model(settings, tmp_path, ["energy"]))
+    after, card = checkpoint.load(path)
+    assert list(card.stages)[-2:] == ["distil", "energy"]
+    assert card.psi.sampling == distilled.psi.sampling
+    assert after.keys() == before.keys()
+    changed = {k.split(".")[0] for k, v in after.items() if not torch.equal(v, before[k])}
+    assert changed == {"psi"}
+    assert checkpoint.part(after, TEACHER)
+    finish(job.train_model(settings, tmp_path, ["distil"]))
+    assert "energy" not in checkpoint.load(path)[1].stages
