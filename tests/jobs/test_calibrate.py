@@ -1,6 +1,7 @@
 """Calibration of a model: the frames, what is made of them, and the verdict."""
 
 import json
+from multiprocessing import active_children
 
 import numpy as np
 import pytest
@@ -210,10 +211,13 @@ def test_a_run_can_be_stopped_and_made_again(tiny_psi_model):
         judge(plan, few, 0.0)
 
 
-def test_workers_make_the_same_frames_and_can_be_stopped(tiny_psi_model):
+def test_workers_make_the_same_frames_and_can_be_stopped(tiny_psi_model, monkeypatch):
     settings = CalibrateSettings(model=str(tiny_psi_model), frames=20, samples=9, seed=4)
     alone = run(prepare(settings), stop=4).info["data"]
+    # Spawned processes import the real one.
+    monkeypatch.setattr("napari_smlm_diffusion.jobs.calibrate.one_frame", None)
     shared = run(prepare(settings.model_copy(update={"workers": 2})), stop=4).info["data"]
+    assert not active_children()
     assert [f.frame for f in shared.frames] == [0, 1, 2, 3]
     for one, other in zip(alone.frames, shared.frames, strict=True):
         # One thread adds in another order than several.

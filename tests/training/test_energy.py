@@ -5,6 +5,8 @@ from functools import partial
 import pytest
 import torch
 
+from napari_smlm_diffusion.diffusion.samplers import ddim
+from napari_smlm_diffusion.diffusion.schedule import RESIDUAL
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.model import load_model
 from napari_smlm_diffusion.inference.psi import Psi, build_unet
@@ -16,7 +18,8 @@ from napari_smlm_diffusion.training.distil import distilled_sampling
 from napari_smlm_diffusion.training.energy import EnergyStage, energy_score, window_norms
 from napari_smlm_diffusion.training.pairs import draw_pairs
 from napari_smlm_diffusion.training.prior import PAPERS
-from napari_smlm_diffusion.training.settings import TrainingSettings
+from napari_smlm_diffusion.training.settings import RATE_OF_SAMPLER, TrainingSettings
+from napari_smlm_diffusion.training.stages import network_input_of
 
 DISTANCES = {
     "pixels": torch.Tensor.abs,
@@ -73,6 +76,30 @@ def stage(tiny_psi_model):
     return EnergyStage(Psi(model.phi, model.variance, unet, settings))
 
 
+def test_samples_are_those_of_the_sampler(stage):
+    """Two of each frame, padding cut off, whatever else is in the batch."""
+    pairs = draw_pairs(PAPERS, 2, 21, 4, 1.25, torch.Generator().manual_seed(1))
+    inputs = network_input_of(pairs)
+    noise = [torch.Generator().manual_seed(k) for k in (2, 3)]
+    condition = stage.psi.condition(inputs, *stage.psi.look(inputs))
+    drawn = torch.stack(stage.samples(condition, noise), 1)
+    assert drawn.shape == (2, 2, 84, 84)
+    for frame, k in enumerate((2, 3)):
+        one = inputs[frame : frame + 1]
+        alone = stage.psi.condition(one, *stage.psi.look(one))
+        unit = torch.randn((2, *alone.padded), generator=torch.Generator().manual_seed(k))
+        for sample in range(2):
+            start = alone.guess + 80.0 * unit[sample : sample + 1]
+            target = ddim(
+                lambda z, sigma, known=alone: stage.psi.denoise(z, sigma, known),
+                start,
+                RESIDUAL.between(None, 1.0).levels(3),
+                torch.zeros_like,
+            )
+            expected = alone.scaling.density(target)[0, :84, :84]
+            torch.testing.assert_close(drawn[frame, sample], expected, rtol=1e-3, atol=1e-3)
+
+
 def test_the_score_of_a_sampler_falls(stage):
     pairs = draw_pairs(PAPERS, 4, 20, 4, 1.25, torch.Generator().manual_seed(1))
     optimizer = torch.optim.Adam(stage.network.parameters(), 3e-3)
@@ -108,5 +135,8 @@ def test_a_tuned_model_keeps_sampler_and_teacher(tmp_path, tiny_psi_model, finis
     changed = {k.split(".")[0] for k, v in after.items() if not torch.equal(v, before[k])}
     assert changed == {"psi"}
     assert checkpoint.part(after, TEACHER)
+    assert card.stages["energy"]["settings"]["learning_rate"] == RATE_OF_SAMPLER
+    with pytest.raises(InputError, match="has had the stage energy; train the stage distil first"):
+        finish(job.train_model(settings, tmp_path, ["energy"]))
     finish(job.train_model(settings, tmp_path, ["distil"]))
     assert "energy" not in checkpoint.load(path)[1].stages

@@ -67,8 +67,6 @@ class Recipe:
         Of training and sampling.
     power : int
         Exponent of the loss: 1 or 2.
-    boxes : bool
-        Whether sums over boxes are in the loss too (`training.boxes`).
     """
 
     name: str
@@ -77,7 +75,6 @@ class Recipe:
     prediction: Prediction
     schedule: Schedule
     power: Literal[1, 2]
-    boxes: bool = False
 
     def scaling(self, y_hat: Tensor, variance: Tensor) -> Scaling:
         """Return the map of these frames, from phi's density and the head's variance."""
@@ -96,10 +93,10 @@ class Recipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("residual", "residual over SD", "both", "edm", RESIDUAL, 2, boxes=True),
+        Recipe("residual", "residual over SD", "both", "edm", RESIDUAL, 2),
         # What phi loses is measured with these (benchmarks/conditions.py).
-        Recipe("given-frame", "density", "frame", "edm", RESIDUAL, 2, boxes=True),
-        Recipe("given-density", "residual over density", "density", "edm", RESIDUAL, 2, boxes=True),
+        Recipe("given-frame", "density", "frame", "edm", RESIDUAL, 2),
+        Recipe("given-density", "residual over density", "density", "edm", RESIDUAL, 2),
         Recipe("papers", "signed density", "density", "noise", PAPERS, 2),
         Recipe("forerunner", "signed density", "density", "noise", FORERUNNER, 1),
     )

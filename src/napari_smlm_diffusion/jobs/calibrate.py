@@ -3,10 +3,12 @@
 import functools
 import signal
 import time
+from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from napari_smlm_diffusion.evaluation.calibration import CalibrationData, check
 from napari_smlm_diffusion.evaluation.calibration_report import CalibrationReport
 from napari_smlm_diffusion.evaluation.frame_numbers import FrameNumbers
 from napari_smlm_diffusion.evaluation.recalibration import Recalibration, recalibrate
+from napari_smlm_diffusion.inference.memory import keep_freed
 from napari_smlm_diffusion.inference.posterior import psi_of
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.calibration_frames import (
@@ -87,15 +90,22 @@ def frames_of(plan: CalibrationPlan, indices: Sequence[int]) -> Generator[FrameN
         yield from (one_frame(plan, index) for index in indices)
         return
     # Spawned, because a process that has used CUDA cannot be forked.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker) as pool:
-        try:
-            yield from pool.map(functools.partial(_frame_of, plan.settings), indices)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker)
+    try:
+        todo = iter(indices)
+        making = deque(pool.submit(_frame_of, plan.settings, i) for i in islice(todo, workers))
+        while making:
+            numbers = making.popleft().result()
+            # No more than are being made: when stopped, it waits for these alone.
+            making.extend(pool.submit(_frame_of, plan.settings, i) for i in islice(todo, 1))
+            yield numbers
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _start_worker() -> None:
     torch.set_num_threads(1)
+    keep_freed()
     # Ctrl-C reaches every process of a terminal; the first one decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

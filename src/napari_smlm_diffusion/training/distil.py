@@ -20,9 +20,8 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.psi import Condition, Psi
 from napari_smlm_diffusion.networks.card import SamplingSettings
 from napari_smlm_diffusion.networks.unet import UNet
-from napari_smlm_diffusion.training.boxes import box_error
 from napari_smlm_diffusion.training.pairs import Pairs
-from napari_smlm_diffusion.training.psi import PsiStage, cropped_spread
+from napari_smlm_diffusion.training.psi import PsiStage
 from napari_smlm_diffusion.training.stages import move, network_input_of
 
 # Steps of the teacher for one of the student's.
@@ -122,5 +121,4 @@ class DistilStage(PsiStage):
         sigma = now.to(start.device).repeat_interleave(len(inputs))
         encoded = (half.repeat(steps, 1, 1, 1), camera.repeat(steps, 1, 1, 1))
         flat = noisy.flatten(0, 1), clean.flatten(0, 1)
-        error = self.error(*flat, sigma, encoded, taught.shape)
-        return error.square().mean() + box_error(error, cropped_spread(taught).repeat(steps, 1, 1))
+        return self.error(*flat, sigma, encoded, taught.shape).square().mean()

@@ -2,7 +2,7 @@
 
 A denoiser learns one noise level at a time, and a student the path of its teacher; whether the
 samples are right in the end, nobody has asked. A proper score asks. Of two samples x, x' of a frame
-and its true density y, the energy score (Gneiting & Raftery 2007, eq. 21)
+and its true density y, the energy score (Gneiting & Raftery 2007, eq. 22)
 
     |x - y| / 2 + |x' - y| / 2 - |x - x'| / 2
 
@@ -18,14 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from napari_smlm_diffusion.diffusion.samplers import by_name
+from napari_smlm_diffusion.diffusion.samplers import ddim
+from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.psi import Condition, Psi
 from napari_smlm_diffusion.training.pairs import Pairs
 from napari_smlm_diffusion.training.psi import PsiStage
 from napari_smlm_diffusion.training.stages import network_input_of
 
-# Sides in fine pixels: of boxes whose sums are compared, and of windows of so many boxes whose
-# differences are one vector; with their weights, each of which makes its score of order one.
+# Sides of boxes whose sums are compared, fine pixels, and of windows, boxes, whose differences are
+# one vector; with their weights, each of which makes its score of order one.
 _WINDOWS = ((1, 8, 4.0), (4, 4, 0.3), (16, 3, 0.04))
 _PIXEL, _COUNT = 4.0, 0.3
 # Sum of one molecule's density over fine pixels, about: 1 / kernel_share(1.25).
@@ -83,7 +84,11 @@ class EnergyStage(PsiStage):
     def __init__(self, psi: Psi) -> None:
         super().__init__(psi)
         sampling = psi.settings.sampling
-        self._sampler = by_name(sampling.sampler)
+        if (sampling.sampler, sampling.start) != ("ddim", "guided"):
+            raise InputError(
+                f"the stage energy trains ddim with a guided start, not {sampling.sampler} "
+                f"with the start {sampling.start}; train the stage distil first"
+            )
         schedule = psi.recipe.schedule.between(sampling.first_noise, sampling.last_noise)
         self._levels = schedule.levels(sampling.steps)
 
@@ -99,13 +104,16 @@ class EnergyStage(PsiStage):
         def denoise(noisy: Tensor, sigma: float) -> Tensor:
             return self.psi.denoise(noisy, sigma, both).float()
 
-        drawn = self._sampler(denoise, start, self._levels, lambda _: start)
+        drawn = ddim(denoise, start, self._levels, lambda _: start)
         height, width = condition.shape
         one, other = (condition.scaling.density(drawn[k::2])[:, :height, :width] for k in range(2))
         return one, other
 
     def loss(self, pairs: Pairs, noise: Sequence[Generator]) -> Tensor:
-        """Return the weighted sum of the scores, each in units of what the head expects."""
+        """Return the weighted sum of the scores, in units of the SD that the head expects.
+
+        That of a frame is one number for all windows; the count's unit is 1 + its square root.
+        """
         inputs = network_input_of(pairs)
         seen = self.psi.look(inputs)
         samples, truth = self.samples(self.psi.condition(inputs, *seen), noise), pairs.density

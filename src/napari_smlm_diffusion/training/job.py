@@ -1,4 +1,4 @@
-"""Training a model from settings to a model file: phi, the variance head, the rows, Psi."""
+"""Training a model from settings to a model file: phi, variance head, rows, Psi, its sampler."""
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -28,7 +28,13 @@ from napari_smlm_diffusion.training.loop import train
 from napari_smlm_diffusion.training.psi import PsiStage, measure_sigma_data
 from napari_smlm_diffusion.training.rows import collect_rows, fit_rows
 from napari_smlm_diffusion.training.scale import fit_scale
-from napari_smlm_diffusion.training.settings import ALL_STAGES, STAGES, StageName, TrainingSettings
+from napari_smlm_diffusion.training.settings import (
+    ALL_STAGES,
+    RATE_OF_SAMPLER,
+    STAGES,
+    StageName,
+    TrainingSettings,
+)
 from napari_smlm_diffusion.training.stages import PhiStage, VarianceStage
 from napari_smlm_diffusion.training.start import (
     denoiser_weights,
@@ -85,8 +91,9 @@ def train_model(
     out : Path
         Gets `model_file` and the folders of the checkpoints.
     stages : sequence of str
-        Of `STAGES`. The variance head needs a phi in the model file, or in `start_from` when there
-        is no model file yet; the rows and Psi need the head too.
+        Of `ALL_STAGES`. The variance head needs a phi in the model file, or in `start_from` when
+        there is no model file yet; the rows and Psi need the head too, distil a Psi, and energy a
+        distilled one that has not had it.
     resume : bool
         Continue the first of the stages from its checkpoint.
 
@@ -285,6 +292,7 @@ def _train_psi(
 def _train_distil(
     settings: TrainingSettings, out: Path, folder: Path, resume: bool, processes: Processes
 ) -> Generator[Progress, None, None]:
+    settings = _gently(settings)
     tensors, card = _built_on(settings, out, "distil")
     if card is None or card.psi is None:
         raise InputError(f"model {settings.name} has no psi; train the stage psi first")
@@ -305,9 +313,15 @@ def _train_distil(
 def _train_energy(
     settings: TrainingSettings, out: Path, folder: Path, resume: bool, processes: Processes
 ) -> Generator[Progress, None, None]:
+    settings = _gently(settings)
     tensors, card = _built_on(settings, out, "energy")
     if card is None or card.psi is None:
         raise InputError(f"model {settings.name} has no psi; train the stage psi first")
+    if "energy" in card.stages and not resume:
+        raise InputError(
+            f"model {settings.name} has had the stage energy; train the stage distil first, which "
+            "begins with the teacher again, or go on from the checkpoint with --resume"
+        )
     phi, head = _phi_of(settings, tensors), _head_of(settings, tensors)
     unet = build_unet(card.psi, settings.network.channels)
     unet.load_state_dict(part(tensors, "psi"))
@@ -318,6 +332,12 @@ def _train_energy(
     with processes.waiting():
         if processes.leads:
             _save(settings, out, "energy", _with_psi(tensors, unet), card, result, psi)
+
+
+def _gently(settings: TrainingSettings) -> TrainingSettings:
+    """Return the settings with the rate of these stages, where they name none."""
+    rate = settings.learning_rate or RATE_OF_SAMPLER
+    return settings.model_copy(update={"learning_rate": rate})
 
 
 def _with_psi(tensors: Tensors, unet: UNet) -> Tensors:

@@ -8,7 +8,6 @@ from torch import Generator, Tensor
 
 from napari_smlm_diffusion.inference.psi import Condition, Psi
 from napari_smlm_diffusion.networks.unet import UNet
-from napari_smlm_diffusion.training.boxes import box_error
 from napari_smlm_diffusion.training.pairs import Pairs
 from napari_smlm_diffusion.training.stages import move, network_input_of
 
@@ -53,10 +52,7 @@ class PsiStage:
         noisy = clean + sigma[:, None, None] * torch.cat(unit)
         half, camera = (part.repeat_interleave(n, 0) for part in condition.encoded)
         error = self.error(noisy, clean, sigma, (half, camera), condition.shape)
-        loss = error.abs().pow(psi.recipe.power).mean()
-        if psi.recipe.boxes:
-            loss = loss + box_error(error, cropped_spread(condition).repeat_interleave(n, 0))
-        return loss
+        return error.abs().pow(psi.recipe.power).mean()
 
     def error(
         self,
@@ -88,12 +84,6 @@ def padded_target(density: Tensor, condition: Condition) -> Tensor:
     height, width = condition.padded
     below, right = height - density.shape[1], width - density.shape[2]
     return condition.scaling.target(F.pad(density, (0, right, 0, below)))
-
-
-def cropped_spread(condition: Condition) -> Tensor:
-    """Return the density per unit of what is diffused, (B, sY, sX) without the padding."""
-    height, width = condition.shape
-    return condition.scaling.spread.expand_as(condition.guess)[:, :height, :width]
 
 
 @torch.no_grad()

@@ -22,6 +22,8 @@ ALL_STAGES: tuple[StageName, ...] = (*STAGES, "distil", "energy")
 # suits the new ones would first make forget.
 RATE_FROM_NOTHING = 1.5e-3
 RATE_FINE_TUNING = 1e-3
+# Of a sampler that is right already.
+RATE_OF_SAMPLER = 2e-4
 
 # The simulator compares each molecule of a frame with each other one: this many take 250 MB.
 MOST_MOLECULES = 8000
@@ -74,7 +76,8 @@ class TrainingSettings(Settings):
         le=1,
         allow_inf_nan=False,
         description="after the warm-up, before the cosine; not given: "
-        f"{RATE_FINE_TUNING:g} when starting from a model, {RATE_FROM_NOTHING:g} from nothing",
+        f"{RATE_FINE_TUNING:g} when starting from a model, {RATE_FROM_NOTHING:g} from nothing, "
+        f"{RATE_OF_SAMPLER:g} in the stages distil and energy",
     )
     warmup_steps: int = Field(
         200, ge=1, description="steps in which the learning rate grows, 5 % of the training at most"
