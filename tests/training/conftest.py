@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from napari_smlm_diffusion.inference.model import build_phi
-from napari_smlm_diffusion.networks.card import NetworkSettings, PsiSettings
+from napari_smlm_diffusion.inference.model import build_phi, load_model
+from napari_smlm_diffusion.inference.psi import Psi, build_unet
+from napari_smlm_diffusion.networks.card import NetworkSettings, PsiSettings, SamplingSettings
 from napari_smlm_diffusion.training import metrics, validation
+from napari_smlm_diffusion.training.distil import distilled_sampling
 from napari_smlm_diffusion.training.prior import PAPERS
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage
@@ -63,6 +65,20 @@ def phi_stage():
         return PhiStage(build_phi(settings.network), settings.network.kernel_sigma)
 
     return make
+
+
+@pytest.fixture
+def student(tiny_psi_model):
+    """A Psi to be taught to sample in three steps, made to answer more than zero."""
+    model = load_model(tiny_psi_model)
+    settings = model.card.psi.model_copy(
+        update={"sampling": distilled_sampling(SamplingSettings(), 3)}
+    )
+    torch.manual_seed(0)
+    unet = build_unet(settings, model.card.network.channels)
+    with torch.no_grad():
+        unet.exit.weight.normal_(0, 0.1)
+    return Psi(model.phi, model.variance, unet, settings)
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from napari_smlm_diffusion.training import job
 from napari_smlm_diffusion.training.distil import (
     TEACHER_STEPS,
     DistilStage,
-    distilled_sampling,
     teacher_levels,
 )
 from napari_smlm_diffusion.training.pairs import draw_pairs
@@ -29,17 +28,8 @@ def pairs_of(frames):
 
 
 @pytest.fixture
-def stage(tiny_psi_model):
-    """The stage of a model, its teacher made to answer more than zero."""
-    model = load_model(tiny_psi_model)
-    settings = model.card.psi.model_copy(
-        update={"sampling": distilled_sampling(SamplingSettings(), 3)}
-    )
-    torch.manual_seed(0)
-    unet = build_unet(settings, model.card.network.channels)
-    with torch.no_grad():
-        unet.exit.weight.normal_(0, 0.1)
-    return DistilStage(Psi(model.phi, model.variance, unet, settings))
+def stage(student):
+    return DistilStage(student)
 
 
 def test_the_teacher_stops_at_every_level_of_the_student():

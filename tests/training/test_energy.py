@@ -8,13 +8,9 @@ import torch
 from napari_smlm_diffusion.diffusion.samplers import ddim
 from napari_smlm_diffusion.diffusion.schedule import RESIDUAL
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.inference.model import load_model
-from napari_smlm_diffusion.inference.psi import Psi, build_unet
 from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.networks.card import SamplingSettings
 from napari_smlm_diffusion.networks.checkpoint import TEACHER
 from napari_smlm_diffusion.training import job
-from napari_smlm_diffusion.training.distil import distilled_sampling
 from napari_smlm_diffusion.training.energy import EnergyStage, energy_score, window_norms
 from napari_smlm_diffusion.training.pairs import draw_pairs
 from napari_smlm_diffusion.training.prior import PAPERS
@@ -64,16 +60,8 @@ def test_norms_of_small_and_large_frames(side):
 
 
 @pytest.fixture
-def stage(tiny_psi_model):
-    model = load_model(tiny_psi_model)
-    settings = model.card.psi.model_copy(
-        update={"sampling": distilled_sampling(SamplingSettings(), 3)}
-    )
-    torch.manual_seed(0)
-    unet = build_unet(settings, model.card.network.channels)
-    with torch.no_grad():
-        unet.exit.weight.normal_(0, 0.1)
-    return EnergyStage(Psi(model.phi, model.variance, unet, settings))
+def stage(student):
+    return EnergyStage(student)
 
 
 def test_samples_are_those_of_the_sampler(stage):

@@ -154,10 +154,7 @@ class Posterior:
         self._sampler = by_name(self.sampling.sampler)
         if levels is None:
             check_steps(self.sampling.steps)
-            schedule = self._psi.recipe.schedule.between(
-                self.sampling.first_noise, self.sampling.last_noise
-            )
-            levels = schedule.levels(self.sampling.steps)
+            levels = self._psi.levels(self.sampling)
         self._levels = levels
         noise = np.asarray(microscope.camera.effective_read_noise, dtype=np.float32)
         self._read_variance = torch.from_numpy(np.atleast_2d(noise**2)[None])

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from napari_smlm_diffusion.diffusion.denoiser import Preconditioner
 from napari_smlm_diffusion.diffusion.recipe import Recipe, Scaling, recipe
-from napari_smlm_diffusion.networks.card import PsiSettings
+from napari_smlm_diffusion.networks.card import PsiSettings, SamplingSettings
 from napari_smlm_diffusion.networks.deepstorm import UPSAMPLING, DeepStorm
 from napari_smlm_diffusion.networks.unet import FOLD, UNet, condition_channels, fold_condition
 from napari_smlm_diffusion.networks.variance import VarianceHead
@@ -73,6 +73,11 @@ class Psi:
         self.settings = settings
         self.recipe: Recipe = recipe(settings.recipe)
         self.precondition = Preconditioner(self.recipe.prediction, settings.sigma_data)
+
+    def levels(self, sampling: SamplingSettings) -> Tensor:
+        """Return the noise levels of a sampling; raises as `Schedule.between` and `levels`."""
+        ends = self.recipe.schedule.between(sampling.first_noise, sampling.last_noise)
+        return ends.levels(sampling.steps)
 
     @torch.no_grad()
     def look(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -22,7 +22,7 @@ from napari_smlm_diffusion.networks.card import SamplingSettings
 from napari_smlm_diffusion.networks.unet import UNet
 from napari_smlm_diffusion.training.pairs import Pairs
 from napari_smlm_diffusion.training.psi import PsiStage
-from napari_smlm_diffusion.training.stages import move, network_input_of
+from napari_smlm_diffusion.training.stages import move, network_input_of, unit_noise
 
 # Steps of the teacher for one of the student's.
 TEACHER_STEPS = 4
@@ -71,8 +71,7 @@ class DistilStage(PsiStage):
                 f"the recipe {psi.recipe.name} has fixed noise levels and cannot be distilled; "
                 "a model of the recipe residual can"
             )
-        own = schedule.between(sampling.first_noise, sampling.last_noise)
-        self.levels = own.levels(sampling.steps)
+        self.levels = psi.levels(sampling)
         self._teacher_levels = teacher_levels(schedule, self.levels)
         teacher: UNet = copy.deepcopy(psi.unet).eval().requires_grad_(False)
         self.teacher = Psi(psi.phi, psi.head, teacher, psi.settings)
@@ -103,12 +102,9 @@ class DistilStage(PsiStage):
         psi = self.psi
         inputs = network_input_of(pairs)
         seen = psi.look(inputs)
-        each = len(inputs) // len(noise)
         with torch.no_grad():
             taught = self.teacher.condition(inputs, *seen)
-        shape = (each, *taught.padded)
-        unit = [torch.randn(shape, generator=source, device=source.device) for source in noise]
-        start = taught.guess + float(self.levels[0]) * torch.cat(unit)
+        start = taught.guess + float(self.levels[0]) * unit_noise(taught.guess.shape, noise)
         images, sample = self.path(taught, start)
         now, after = self.levels[:-1].float(), self.levels[1:].float()
         ratio = (after / now).to(start.device)[:, None, None, None]

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
@@ -23,7 +22,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.psi import Condition, Psi
 from napari_smlm_diffusion.training.pairs import Pairs
 from napari_smlm_diffusion.training.psi import PsiStage
-from napari_smlm_diffusion.training.stages import network_input_of
+from napari_smlm_diffusion.training.stages import network_input_of, unit_noise
 
 # Sides of boxes whose sums are compared, fine pixels, and of windows, boxes, whose differences are
 # one vector; with their weights, each of which makes its score of order one.
@@ -89,17 +88,14 @@ class EnergyStage(PsiStage):
                 f"the stage energy trains ddim with a guided start, not {sampling.sampler} "
                 f"with the start {sampling.start}; train the stage distil first"
             )
-        schedule = psi.recipe.schedule.between(sampling.first_noise, sampling.last_noise)
-        self._levels = schedule.levels(sampling.steps)
+        self._levels = psi.levels(sampling)
 
     def samples(self, condition: Condition, noise: Sequence[Generator]) -> tuple[Tensor, Tensor]:
         """Draw two densities of each frame, (B, sY, sX)."""
         twice = tuple(part.repeat_interleave(2, 0) for part in condition.encoded)
         both = replace(condition, encoded=(twice[0], twice[1]))
         guess = condition.guess.repeat_interleave(2, 0)
-        shape = (len(guess) // len(noise), *condition.padded)
-        unit = [torch.randn(shape, generator=source, device=source.device) for source in noise]
-        start = guess + float(self._levels[0]) * torch.cat(unit)
+        start = guess + float(self._levels[0]) * unit_noise(guess.shape, noise)
 
         def denoise(noisy: Tensor, sigma: float) -> Tensor:
             return self.psi.denoise(noisy, sigma, both).float()

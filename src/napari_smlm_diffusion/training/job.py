@@ -1,8 +1,9 @@
 """Training a model from settings to a model file: phi, variance head, rows, Psi, its sampler."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -54,6 +55,8 @@ _NEEDS: dict[StageName, tuple[StageName, ...]] = {
     "energy": ("phi", "variance", "psi", "distil"),
 }
 Tensors = dict[str, torch.Tensor]
+# From settings, folder of the model, folder of the checkpoint, whether to resume, and processes.
+_Train = Callable[[TrainingSettings, Path, Path, bool, Processes], Generator[Progress, None, None]]
 
 # Frames over which the SD of Psi's target is measured.
 _FRAMES_TO_MEASURE = 128
@@ -114,13 +117,13 @@ def train_model(
     """
     settings = prepared(settings)
     _built_on(settings, out, stages[0])  # before the folder is made
-    run = {
+    run: dict[StageName, _Train] = {
         "phi": _train_phi,
         "variance": _train_variance,
         "rows": _train_rows,
         "psi": _train_psi,
-        "distil": _train_distil,
-        "energy": _train_energy,
+        "distil": partial(_train_sampler, "distil"),
+        "energy": partial(_train_sampler, "energy"),
     }
     with joined(training_device(settings)) as processes:
         check_processes(settings, processes)
@@ -289,63 +292,49 @@ def _train_psi(
             _save(settings, out, "psi", _with_psi(tensors, unet), card, result, psi)
 
 
-def _train_distil(
-    settings: TrainingSettings, out: Path, folder: Path, resume: bool, processes: Processes
+def _train_sampler(
+    name: Literal["distil", "energy"],
+    settings: TrainingSettings,
+    out: Path,
+    folder: Path,
+    resume: bool,
+    processes: Processes,
 ) -> Generator[Progress, None, None]:
-    settings = _gently(settings)
-    tensors, card = _built_on(settings, out, "distil")
+    rate = settings.learning_rate or RATE_OF_SAMPLER
+    settings = settings.model_copy(update={"learning_rate": rate})
+    tensors, card = _built_on(settings, out, name)
     if card is None or card.psi is None:
         raise InputError(f"model {settings.name} has no psi; train the stage psi first")
-    phi, head = _phi_of(settings, tensors), _head_of(settings, tensors)
-    unet = build_unet(card.psi, settings.network.channels)
-    unet.load_state_dict(denoiser_weights(tensors))
-    # What can be trained on, or distilled again, is the teacher: it stays in the file.
-    tensors |= with_prefix(_halved(unet), TEACHER)
-    sampling = distilled_sampling(card.psi.sampling, settings.distil_steps)
-    psi = card.psi.model_copy(update={"sampling": sampling, "row_scale": None})
-    stage = DistilStage(Psi(phi, head, unet, psi))
-    result = yield from train(stage, settings, folder, resume, processes)
-    with processes.waiting():
-        if processes.leads:
-            _save(settings, out, "distil", _with_psi(tensors, unet), card, result, psi)
-
-
-def _train_energy(
-    settings: TrainingSettings, out: Path, folder: Path, resume: bool, processes: Processes
-) -> Generator[Progress, None, None]:
-    settings = _gently(settings)
-    tensors, card = _built_on(settings, out, "energy")
-    if card is None or card.psi is None:
-        raise InputError(f"model {settings.name} has no psi; train the stage psi first")
-    if "energy" in card.stages and not resume:
+    psi = card.psi.model_copy(update={"row_scale": None})
+    if name == "distil":
+        weights = denoiser_weights(tensors)
+        # What can be trained on, or distilled again, is the teacher: it stays in the file.
+        tensors |= with_prefix(_halved(weights), TEACHER)
+        sampling = distilled_sampling(psi.sampling, settings.distil_steps)
+        psi = psi.model_copy(update={"sampling": sampling})
+    elif "energy" in card.stages and not resume:
         raise InputError(
             f"model {settings.name} has had the stage energy; train the stage distil first, which "
             "begins with the teacher again, or go on from the checkpoint with --resume"
         )
+    else:
+        weights = part(tensors, "psi")
     phi, head = _phi_of(settings, tensors), _head_of(settings, tensors)
-    unet = build_unet(card.psi, settings.network.channels)
-    unet.load_state_dict(part(tensors, "psi"))
-    psi = card.psi.model_copy(update={"row_scale": None})
-    result = yield from train(
-        EnergyStage(Psi(phi, head, unet, psi)), settings, folder, resume, processes
-    )
+    unet = build_unet(psi, settings.network.channels)
+    unet.load_state_dict(weights)
+    stage = {"distil": DistilStage, "energy": EnergyStage}[name](Psi(phi, head, unet, psi))
+    result = yield from train(stage, settings, folder, resume, processes)
     with processes.waiting():
         if processes.leads:
-            _save(settings, out, "energy", _with_psi(tensors, unet), card, result, psi)
-
-
-def _gently(settings: TrainingSettings) -> TrainingSettings:
-    """Return the settings with the rate of these stages, where they name none."""
-    rate = settings.learning_rate or RATE_OF_SAMPLER
-    return settings.model_copy(update={"learning_rate": rate})
+            _save(settings, out, name, _with_psi(tensors, unet), card, result, psi)
 
 
 def _with_psi(tensors: Tensors, unet: UNet) -> Tensors:
     """Put these weights in the place of those of another Psi, which may have had more layers."""
     others = {k: v for k, v in tensors.items() if not k.startswith("psi.")}
-    return others | with_prefix(_halved(unet), "psi")
+    return others | with_prefix(_halved(unet.state_dict()), "psi")
 
 
-def _halved(unet: UNet) -> Tensors:
+def _halved(weights: Tensors) -> Tensors:
     """Half precision: 4 MB less, and far below what the training left undetermined."""
-    return {k: v.half() for k, v in unet.state_dict().items()}
+    return {k: v.half() for k, v in weights.items()}

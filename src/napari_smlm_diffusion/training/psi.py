@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from napari_smlm_diffusion.inference.psi import Condition, Psi
 from napari_smlm_diffusion.networks.unet import UNet
 from napari_smlm_diffusion.training.pairs import Pairs
-from napari_smlm_diffusion.training.stages import move, network_input_of
+from napari_smlm_diffusion.training.stages import move, network_input_of, unit_noise
 
 # Noise levels drawn for each frame: phi and the encoder then work once for all of them.
 LEVELS_PER_FRAME = 4
@@ -46,10 +46,8 @@ class PsiStage:
         batch = len(clean)
         each, draw = batch // len(noise), psi.recipe.schedule.draw
         sigma = torch.cat([draw(n, source) for source in noise for _ in range(each)])
-        shape = (each * n, *clean.shape[1:])
-        unit = [torch.randn(shape, generator=source, device=source.device) for source in noise]
         clean = clean.repeat_interleave(n, 0)
-        noisy = clean + sigma[:, None, None] * torch.cat(unit)
+        noisy = clean + sigma[:, None, None] * unit_noise(clean.shape, noise)
         half, camera = (part.repeat_interleave(n, 0) for part in condition.encoded)
         error = self.error(noisy, clean, sigma, (half, camera), condition.shape)
         return error.abs().pow(psi.recipe.power).mean()

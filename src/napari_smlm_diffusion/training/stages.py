@@ -52,6 +52,12 @@ def move(device: torch.device, *networks: nn.Module) -> None:
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+def unit_noise(shape: Sequence[int], noise: Sequence[Generator]) -> Tensor:
+    """Return standard normal images of this shape, an equal part of the first axis from each."""
+    each = (shape[0] // len(noise), *shape[1:])
+    return torch.cat([torch.randn(each, generator=g, device=g.device) for g in noise])
+
+
 def network_input_of(pairs: Pairs) -> Tensor:
     """Return the (B, 3, Y, X) input of the networks."""
     return network_input(pairs.effective, pairs.read_variance, pairs.psf_sigma_px)
