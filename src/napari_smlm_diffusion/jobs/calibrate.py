@@ -1,27 +1,21 @@
 """Calibrate a model by simulation: frames of known truth, samples of each, and a verdict."""
 
-import functools
-import signal
 import time
-from collections import deque
 from collections.abc import Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
-from multiprocessing import get_context
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from napari_smlm_diffusion.evaluation.calibration import CalibrationData, check
 from napari_smlm_diffusion.evaluation.calibration_report import CalibrationReport
 from napari_smlm_diffusion.evaluation.frame_numbers import FrameNumbers
 from napari_smlm_diffusion.evaluation.recalibration import Recalibration, recalibrate
-from napari_smlm_diffusion.inference.memory import keep_freed
 from napari_smlm_diffusion.inference.posterior import psi_of
+from napari_smlm_diffusion.inference.workers import in_order
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.calibration_frames import (
     SimulatedFrame,
@@ -89,32 +83,15 @@ def frames_of(plan: CalibrationPlan, indices: Sequence[int]) -> Generator[FrameN
     if workers < 2:
         yield from (one_frame(plan, index) for index in indices)
         return
-    # Spawned, because a process that has used CUDA cannot be forked.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker)
-    try:
-        todo = iter(indices)
-        making = deque(pool.submit(_frame_of, plan.settings, i) for i in islice(todo, workers))
-        while making:
-            numbers = making.popleft().result()
-            # No more than are being made: when stopped, it waits for these alone.
-            making.extend(pool.submit(_frame_of, plan.settings, i) for i in islice(todo, 1))
-            yield numbers
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    torch.set_num_threads(1)
-    keep_freed()
-    # Ctrl-C reaches every process of a terminal; the first one decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # No more ahead than are being made: when stopped, it waits for these alone.
+    yield from in_order(partial(_frame_of, plan.settings), indices, workers, ahead=workers)
 
 
 def _frame_of(settings: CalibrateSettings, index: int) -> FrameNumbers:
     return one_frame(_plan_of(settings), index)
 
 
-@functools.lru_cache(maxsize=1)
+@lru_cache(maxsize=1)
 def _plan_of(settings: CalibrateSettings) -> CalibrationPlan:
     """Load the model once per process."""
     return prepare(settings)

@@ -1,13 +1,10 @@
 """Drawing what is in training frames ahead of the step that needs it, in other processes."""
 
-from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
 from itertools import count
-from multiprocessing import get_context
 
-import torch
-
+from napari_smlm_diffusion.inference.workers import in_order
 from napari_smlm_diffusion.training.scenes import Scenes
 
 # Batches in the making for each process: enough that none of them waits.
@@ -33,17 +30,6 @@ def draw_ahead(
     if not workers:
         yield from map(batch, count(first))
         return
-    # Spawned, because a process that has used CUDA cannot be forked.
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        steps = count(first)
-        waiting: deque[Future[Scenes]] = deque()
-        try:
-            while True:
-                while len(waiting) < _AHEAD * workers:
-                    waiting.append(pool.submit(batch, next(steps)))
-                scenes = waiting.popleft().result()
-                yield scenes.pin_memory() if pin else scenes
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    with closing(in_order(batch, count(first), workers, _AHEAD * workers)) as drawn:
+        for scenes in drawn:
+            yield scenes.pin_memory() if pin else scenes
