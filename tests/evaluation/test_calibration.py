@@ -78,6 +78,16 @@ def test_an_honest_posterior_is_calibrated(reports):
     assert report.verdict().startswith("calibrated: 11 of 11 diagnostics pass over all frames")
 
 
+def test_too_few_frames_are_owned_up_to(reports):
+    thin = [b for b in reports["honest"].bins if b.undecided()]
+    assert thin
+    assert f"{len(thin)} of the bins and cells that pass" in reports["honest"].verdict()
+    assert f"pass, {len(thin[0].undecided())} undecided" in reports["honest"].text()
+    few = check(run("honest", frames=20, settings=SETTINGS.model_copy(update={"bins": 1})))
+    assert "Errors larger than the band, take more frames: " in few.verdict()
+    assert not any(r.undecided for r in few.whole.results if r.passed is None)
+
+
 CAUGHT = {
     "narrow": {"density SD over error", "density pixels", "x of isolated", "SD over CRLB"},
     "wide": {"density pixels"},

@@ -201,11 +201,11 @@ def test_a_run_can_be_stopped_and_made_again(tiny_psi_model):
     result = judge(plan, last.info["data"], 0.0)
     assert not result.report.calibrated
     assert result.report.whole.number("density SD over error", "ratio").value < 0.5
-    assert "whole frame (TARP)" in result.undecided()
-    assert "error larger than the band: take more frames" in result.text()
+    assert "Errors larger than the band, take more frames: " in result.text()
     content = result.to_dict()
     assert content["sampling"]["steps"] == 8
     assert content["frames"] == 20
+    assert "whole frame (TARP)" in content["more_frames_needed_for"]
     json.dumps(content)
     with pytest.raises(InputError, match="at least 20 frames, got 3"):
         judge(plan, few, 0.0)

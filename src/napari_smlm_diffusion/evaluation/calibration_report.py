@@ -37,6 +37,11 @@ class Result:
         """Whether all checks passed; None if there was too little to judge, or nothing to."""
         return all(check.passed for check in self.checks) if self.checks else None
 
+    @property
+    def undecided(self) -> bool:
+        """Whether a number's own error is larger than the band it should lie in."""
+        return any(not check.got.error <= check.rule.band for check in self.checks)
+
     def failure(self) -> str | None:
         """Say what fails, by its worst check; None if nothing does."""
         failed = [check for check in self.checks if not check.passed]
@@ -89,6 +94,10 @@ class Group:
         """Whether nothing failed."""
         return all(result.passed is not False for result in self.results)
 
+    def undecided(self) -> list[str]:
+        """Names of the diagnostics for which there are too few frames to be sure."""
+        return [result.name for result in self.results if result.undecided]
+
     def number(self, diagnostic: str, statistic: str) -> Estimate:
         """Return one estimate; NaN if it was not measured."""
         for result in self.results:
@@ -115,6 +124,7 @@ class Group:
                 if r.headline in r.numbers
             },
             "failed": self.failures(),
+            "undecided": self.undecided(),
         }
 
 
@@ -180,16 +190,23 @@ class CalibrationReport:
         if wrong:
             text += f" ({', '.join(wrong)} fail)" if len(wrong) > 1 else f" ({wrong[0]} fails)"
         if self.bins:
-            passed = sum(b.passed for b in self.bins)
-            text += f", and {passed} of {len(self.bins)} bins"
+            text += f", and {_count(self.bins)} bins"
             text += f" ({', '.join(self.failed_bins)} fail)" if self.failed_bins else ""
         if self.cells or self.thin_cells:
-            passed = sum(c.passed for c in self.cells)
-            text += f", and {passed} of {len(self.cells)} cells"
+            text += f", and {_count(self.cells)} cells"
             if self.thin_cells:
                 text += f" ({self.thin_cells} more hold too few frames)"
         text += "."
-        return text + (f" Not judged, too little to see: {', '.join(blank)}." if blank else "")
+        text += f" Not judged, too little to see: {', '.join(blank)}." if blank else ""
+        if unsure := self.whole.undecided():
+            text += f" Errors larger than the band, take more frames: {', '.join(unsure)}."
+        thin = [b.name for b in (*self.bins, *self.cells) if b.passed and b.undecided()]
+        if thin:
+            text += (
+                f" {len(thin)} of the bins and cells that pass have too few frames to be sure of "
+                "every diagnostic."
+            )
+        return text
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values for JSON; NaN becomes None."""
@@ -238,6 +255,10 @@ def _share(groups: tuple[Group, ...]) -> float:
     return sum(g.passed for g in groups) / len(groups) if groups else math.nan
 
 
+def _count(groups: tuple[Group, ...]) -> str:
+    return f"{sum(g.passed for g in groups)} of {len(groups)}"
+
+
 def _table(kind: str, groups: tuple[Group, ...]) -> list[str]:
     """Return a line for each group, and one for each of their failures."""
     if not groups:
@@ -247,6 +268,8 @@ def _table(kind: str, groups: tuple[Group, ...]) -> list[str]:
     for group in groups:
         numbers = "".join(f"{_short(group.number(d, s)):<19}" for _, d, s in _COLUMNS)
         mark = "pass" if group.passed else "FAIL"
+        if unsure := group.undecided():
+            mark += f", {len(unsure)} undecided"
         lines.append(f"{group.name:<{width}}{group.frames:>7}  {numbers}{mark}")
     return lines + [f"{g.name}: {sentence}" for g in groups for sentence in g.failures()]
 

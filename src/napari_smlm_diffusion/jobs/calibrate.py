@@ -113,20 +113,9 @@ class Calibration:
     report: CalibrationReport
     seconds: float
 
-    def undecided(self) -> list[str]:
-        """Diagnostics of which a number's own error is larger than the band it should lie in."""
-        return [
-            result.name
-            for result in self.report.whole.results
-            if any(not c.got.error <= c.rule.band for c in result.checks)
-        ]
-
     def text(self) -> str:
         """Return the headline, the verdict and the tables."""
-        lines = [self.plan.headline(self.report.frames), "", self.report.text()]
-        if unsure := self.undecided():
-            lines += ["", f"error larger than the band: take more frames ({', '.join(unsure)})"]
-        return "\n".join(lines)
+        return "\n".join([self.plan.headline(self.report.frames), "", self.report.text()])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON and for ``ModelCard.calibration``."""
@@ -134,7 +123,7 @@ class Calibration:
             **self.plan.describe(),
             **self.report.to_dict(),
             "notes": self.plan.notes,
-            "more_frames_needed_for": self.undecided(),
+            "more_frames_needed_for": self.report.whole.undecided(),
             "seconds": round(self.seconds, 1),
         }
 
