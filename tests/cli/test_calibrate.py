@@ -3,8 +3,10 @@
 import json
 
 import pytest
+import torch
 
 from napari_smlm_diffusion.cli import calibrate, main
+from napari_smlm_diffusion.networks import checkpoint
 from napari_smlm_diffusion.networks.card import load_card
 
 SHORT = ["--frames", "20", "--samples", "9"]
@@ -106,6 +108,20 @@ def test_the_full_table_has_cells_of_all_axes(command, tmp_path):
     assert content["thin_cells"] + len(cells) == 2 ** len(axes)
     assert all(c["frames"] >= 20 and c["name"].count(",") == len(axes) - 1 for c in cells)
     assert f"of {len(cells)} cells" in said
+
+
+def test_a_result_is_stamped_beside_what_else_the_card_says(command, tmp_path, tiny_psi_model):
+    model = tmp_path / "mine.safetensors"
+    tensors, card = checkpoint.load(tiny_psi_model)
+    checkpoint.save(model, tensors, card.model_copy(update={"calibration": {"rows": "good"}}))
+    said = command(*SHORT, "--stamp", model=model)
+    assert f"written into the card of {model}" in said
+    after, stamped = checkpoint.load(model)
+    found = stamped.calibration["samples"]
+    assert stamped.calibration["rows"] == "good"
+    assert found["verdict"] in said
+    assert found["command"].startswith(f"smlm-diffusion calibrate --model {model} --frames 20")
+    assert all(torch.equal(after[name], tensor) for name, tensor in tensors.items())
 
 
 def test_a_correction_that_helps_makes_a_model_that_has_it(command, tmp_path, tiny_psi_model):

@@ -210,7 +210,7 @@ def test_the_check_gives_a_verdict_a_plot_and_a_card(viewer, tab_in, qtbot, tiny
     assert result.verdict.text().startswith("NOT calibrated")
     assert not result.plot.isHidden()
     assert result.plot.icon().availableSizes()[0].width() > 200
-    calibration = load_card(plan.model).calibration
+    calibration = load_card(plan.model).calibration["samples"]
     assert calibration["frames"] == 20
     assert not calibration["calibrated"]
     assert result.verdict.text() == calibration["verdict"]

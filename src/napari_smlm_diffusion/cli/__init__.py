@@ -6,6 +6,7 @@ with ``SMLM_DEBUG=1`` in the environment the traceback comes instead.
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -66,7 +67,7 @@ def _run(argv: list[str]) -> int:
         if name == wanted:
             module = import_module(f"{__name__}.{name}")
             module.add_options(subparser)
-            subparser.set_defaults(run=module.run)
+            subparser.set_defaults(run=module.run, typed=shlex.join([PROGRAM, *argv]))
     options = parser.parse_args(argv)
     return int(options.run(options))
 

@@ -1,6 +1,7 @@
 """``smlm-diffusion calibrate``: are a model's uncertainties true, and if not, which way."""
 
 import argparse
+import os
 import sys
 import time
 from contextlib import nullcontext
@@ -10,6 +11,7 @@ from napari_smlm_diffusion.cli.parser import add_settings, settings_from
 from napari_smlm_diffusion.cli.progress import drive
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings
+from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
 
@@ -38,6 +40,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="new model file, with the uncertainties of rows corrected by what these frames show; "
         "only written if that helps frames held out",
     )
+    parser.add_argument(
+        "--stamp", action="store_true", help="write the result into the card of the model's file"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the results in DIR")
 
 
@@ -54,10 +59,12 @@ def run(options: argparse.Namespace) -> int:
             raise InputError(f"--recalibrate {options.recalibrate} is there already")
     if options.out is not None:
         run_folder.check(options.out, options.overwrite)
+    if options.stamp and not os.access(resolve(settings.model), os.W_OK):
+        raise InputError(f"--stamp: {resolve(settings.model)} cannot be written")
 
     from napari_smlm_diffusion.evaluation.diagnostics import MIN_FRAMES
     from napari_smlm_diffusion.inference.memory import keep_freed
-    from napari_smlm_diffusion.jobs.calibrate import calibrate, judge, recalibrated
+    from napari_smlm_diffusion.jobs.calibrate import calibrate, judge, recalibrated, stamp
     from napari_smlm_diffusion.jobs.calibration_plan import prepare
     from napari_smlm_diffusion.jobs.calibration_store import CalibrationStore
 
@@ -93,6 +100,10 @@ def run(options: argparse.Namespace) -> int:
         run_folder.write_json(folder / JSON, content)
         write_calibration_plot(folder / PLOT, content, plan.title(last.done))
         print(f"\nwritten to {folder}")
+    if options.stamp:
+        model = resolve(settings.model)
+        stamp(model, {**content, "command": options.typed})
+        print(f"\nwritten into the card of {model}")
     if options.recalibrate is not None:
         correction = recalibrated(plan, last.info["data"], options.recalibrate)
         print(f"\n{correction.text()}")

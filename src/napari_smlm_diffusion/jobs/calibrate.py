@@ -153,6 +153,21 @@ def recalibrated(plan: CalibrationPlan, data: CalibrationData, out: Path) -> Rec
     return found
 
 
+def stamp(model: Path, found: dict[str, Any]) -> None:
+    """Write what `Calibration.to_dict` says of a model's samples into the card of its file.
+
+    Raises
+    ------
+    InputError
+        If the file is no model.
+    OutputError
+        If it cannot be written.
+    """
+    tensors, card = checkpoint.load(model)
+    calibration = {**card.calibration, "samples": found}
+    checkpoint.save(model, tensors, card.model_copy(update={"calibration": calibration}))
+
+
 def judge(plan: CalibrationPlan, data: CalibrationData, started: float) -> Calibration:
     """Judge the frames so far; `started` is the `time.monotonic` of the first.
 

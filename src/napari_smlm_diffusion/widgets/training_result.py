@@ -16,6 +16,7 @@ from napari_smlm_diffusion.widgets.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.notices import reported
 from napari_smlm_diffusion.widgets.training_form import ResultForm, TrainingForm
 from napari_smlm_diffusion.widgets.training_work import Checked
+from napari_smlm_diffusion.widgets.uncertainty_card import samples_report
 from napari_smlm_diffusion.widgets.work import (
     Clock,
     JobRunner,
@@ -83,8 +84,8 @@ class TrainingResult(ResultForm):
         self._offer(card, busy=checking or self.files.busy)
         if checking or card is None:
             return
-        verdict = str(card.calibration.get("verdict", ""))
-        if verdict:
+        if report := samples_report(card):
+            verdict = str(report["verdict"])
             verdict = verdict[:1].upper() + verdict[1:]
         elif card.psi is not None:
             verdict = f"“{card.name}” is trained; nobody has checked it yet."

@@ -156,7 +156,7 @@ def check(
     yield Progress(0, 0, "Loading the model…")
     import torch
 
-    from napari_smlm_diffusion.jobs.calibrate import calibrate, judge
+    from napari_smlm_diffusion.jobs.calibrate import calibrate, judge, stamp
     from napari_smlm_diffusion.jobs.calibration_plan import prepare
     from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings
 
@@ -173,7 +173,7 @@ def check(
         # Also of a check that was stopped, if its frames are enough.
         if data is not None and done >= FEWEST:
             found = judge(plan, data, began).to_dict()
-            _note(model, found)
+            stamp(model, found)
             from napari_smlm_diffusion.results.calibration_plot import write_calibration_plot
 
             plot = model.with_name(PLOT)
@@ -183,11 +183,6 @@ def check(
 
 # As `evaluation.diagnostics.MIN_FRAMES`; a test holds them together.
 FEWEST = 20
-
-
-def _note(model: Path, calibration: dict[str, Any]) -> None:
-    """Write a result into the model's card."""
-    _rewrite(model, model, calibration=calibration)
 
 
 def _rewrite(model: Path, to: Path, **changes: Any) -> None:

@@ -38,7 +38,7 @@ def calibration_words(
         )
     usual = card.psi.sampling
     said = [f"Model {card.name}, made for {usual.sampler} in {usual.steps} steps."]
-    verdict = _verdict(card.calibration)
+    verdict = samples_report(card)
     if verdict is not None:
         said.append(f"Calibration of its samples: {verdict.get('verdict')}")
         tried = verdict.get("sampling", {})
@@ -70,9 +70,9 @@ def upsampling_of(card: ModelCard | None) -> int:
     return 4 if card is None else card.network.upsampling
 
 
-def _verdict(calibration: dict[str, Any]) -> dict[str, Any] | None:
-    """Find the report of `jobs.calibrate`, which may lie beside other measurements."""
-    for found in (calibration, *calibration.values()):
+def samples_report(card: ModelCard) -> dict[str, Any] | None:
+    """Return the report of `jobs.calibrate` on a card; older ones hold nothing else."""
+    for found in (card.calibration.get("samples"), card.calibration):
         if isinstance(found, dict) and "verdict" in found:
             return found
     return None
