@@ -136,7 +136,7 @@ def test_the_json_holds_the_verdict_and_all_a_plot_needs(reports):
     assert len(by_name["density pixels"]["histogram"]) == 20
     assert len(by_name["probability of rows"]["reliability"]) == 10
     checks = by_name["density pixels"]["checks"]
-    assert {"what", "value", "error", "target", "band", "passed"} == checks[0].keys()
+    assert {"what", "value", "error", "target", "band", "allowed", "passed"} == checks[0].keys()
     assert read["bins"][0]["axis"] == "density"
     assert read["bins"][0]["failed"]
     assert read["bins"][0]["numbers"]["density pixels"]["what"] == "coverage 0.9"

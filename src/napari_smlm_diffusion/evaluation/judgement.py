@@ -60,6 +60,15 @@ class Rule:
     side: Side = "both"
     unit_error: float = 0.0
 
+    @property
+    def allowed(self) -> str:
+        """The band in words."""
+        return {
+            "both": f"{self.target:g} +- {self.band:g}",
+            "below": f"{self.target - self.band:g} or more",
+            "above": f"{self.target + self.band:g} or less",
+        }[self.side]
+
 
 @dataclass(frozen=True)
 class Check:
@@ -79,12 +88,7 @@ class Check:
         """Say what is wrong, in words and numbers."""
         rule = self.rule
         tendency = rule.low if self.got.value < rule.target else rule.high
-        allowed = {
-            "both": f"{rule.target:g} +- {rule.band:g}",
-            "below": f"{rule.target - rule.band:g} or more",
-            "above": f"{rule.target + rule.band:g} or less",
-        }[rule.side]
-        return f"{rule.what} is {self.got}, allowed is {allowed}: {tendency}"
+        return f"{rule.what} is {self.got}, allowed is {rule.allowed}: {tendency}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -94,6 +98,7 @@ class Check:
             "error": float(f"{self.got.error:.4g}"),
             "target": self.rule.target,
             "band": self.rule.band,
+            "allowed": self.rule.allowed,
             "passed": self.passed,
         }
 

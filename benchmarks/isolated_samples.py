@@ -1,0 +1,101 @@
+"""What varies from sample to sample of an isolated molecule: its sum, and its place.
+
+    python benchmarks/isolated_samples.py [--models general] [--photons 300 1000 4000]
+                                          [--frames 8] [--samples 24]
+
+Sparse frames, PSF sigma 1.2 px, background 10, molecules 6 px or more from each other. The truth
+of each is one kernel: its sum over 15 x 15 fine pixels hardly varies, and a sample's should not
+either once the molecule is bright. "place" is the centroid of that window along x, fine pixels,
+medians; "SD / error" is over all pixels of the frames, rms.
+"""
+
+import argparse
+
+import numpy as np
+import torch
+from frame_store import model_of
+from numpy.typing import NDArray
+
+from napari_smlm_diffusion.density import to_fine
+from napari_smlm_diffusion.inference.model import Model
+from napari_smlm_diffusion.inference.posterior import Posterior
+from napari_smlm_diffusion.jobs.calibration_frames import simulate_frame
+from napari_smlm_diffusion.training.prior import Prior
+
+SEED, SIZE, RADIUS, APART, MARGIN = 96_000_001, 48, 7, 6.0, 4.0
+
+
+def prior_of(photons: float) -> Prior:
+    """Sparse frames of molecules alike."""
+    return Prior(
+        psf_sigma_px=(1.2, 1.2),
+        photons=(photons, photons),
+        photon_cv=(0.0, 0.0),
+        background=(10.0, 10.0),
+        background_gradient=(0.0, 0.0),
+        read_noise=(1.0, 1.0),
+        density_per_px2=(0.002, 0.004),
+        structures=("uniform",),
+    )
+
+
+def isolated(emitters: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Those with no other one near, and not at the border."""
+    between = np.hypot(*(emitters[:, None] - emitters[None]).transpose(2, 0, 1))
+    np.fill_diagonal(between, np.inf)
+    inside = ((emitters > MARGIN) & (emitters < SIZE - 1 - MARGIN)).all(1)
+    return emitters[(between.min(1, initial=np.inf) >= APART) & inside]
+
+
+def moments(
+    images: NDArray[np.float32], y: int, x: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum over the window around a fine pixel, and centroid along x, of each image."""
+    columns = np.arange(-RADIUS, RADIUS + 1)
+    window = images[:, y + columns[0] : y + RADIUS + 1, x + columns[0] : x + RADIUS + 1]
+    total = window.sum((1, 2), dtype=float)
+    return total, (window.sum(1) * columns).sum(1) / total
+
+
+def row(model: Model, photons: float, frames: int, samples: int) -> str:
+    """Numbers of one brightness."""
+    claimed, error, sums, places = 0.0, 0.0, [], []
+    for index in range(frames):
+        frame = simulate_frame(prior_of(photons), model.card.network, SIZE, SEED, index)
+        drawn = Posterior(model, frame.microscope).draw(frame.effective, index, samples)
+        images = torch.cat(list(drawn)).numpy()
+        claimed += float((1 + 1 / samples) * images.var(0, ddof=1).sum(dtype=float))
+        error += float(np.square(images.mean(0) - frame.density).sum(dtype=float))
+        for place in isolated(frame.emitters):
+            y, x = to_fine(place, model.card.network.upsampling).round().astype(int)
+            (true_sum,), (true_x,) = moments(frame.density[None], y, x)
+            total, centroid = moments(images, y, x)
+            sums.append((total.mean() / true_sum, total.std(ddof=1) / true_sum))
+            places.append((centroid.std(ddof=1), abs(centroid.mean() - true_x)))
+    mean, scatter = np.mean(sums, axis=0)
+    sd, off = np.median(places, axis=0)
+    # The median of |error| of a Gaussian is 0.674 SD.
+    numbers = (mean, scatter, sd, off / 0.674, (claimed / error) ** 0.5)
+    return f"| {photons:g} | {len(sums)} | " + " | ".join(f"{n:.2f}" for n in numbers) + " |"
+
+
+def main() -> None:
+    """Print the table."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("--models", nargs="*", default=["general"])
+    parser.add_argument("--photons", type=float, nargs="*", default=[300.0, 1000.0, 4000.0])
+    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--samples", type=int, default=24)
+    args = parser.parse_args()
+    print(
+        "| model | photons | molecules | sum / true | its SD | SD of place | rms error of place "
+        "| SD / error |\n" + "|---" * 8 + "|"
+    )
+    for name in args.models:
+        for photons in args.photons:
+            print(f"| {name} {row(model_of(name), photons, args.frames, args.samples)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
