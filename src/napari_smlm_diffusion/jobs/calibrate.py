@@ -115,7 +115,7 @@ class Calibration:
 
     def text(self) -> str:
         """Return the headline, the verdict and the tables."""
-        return "\n".join([self.plan.headline(self.report.frames), "", self.report.text()])
+        return f"{self.plan.headline(self.report.frames)}\n\n{self.report.text()}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON and for ``ModelCard.calibration``."""
