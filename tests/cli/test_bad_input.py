@@ -145,7 +145,7 @@ def misfit(path, model):
     from napari_smlm_diffusion.networks import checkpoint
 
     tensors, card = checkpoint.load(model)
-    network = card.network.model_copy(update={"channels": 16})
+    network = card.network.model_copy(update={"channels": 2 * card.network.channels})
     checkpoint.save(path, tensors, card.model_copy(update={"network": network}))
 
 

@@ -23,7 +23,7 @@ def test_the_architecture_comes_with_the_model(tiny_psi_model):
 
 def test_another_architecture_is_refused_before_training(tiny_model):
     with pytest.raises(InputError, match=r"network is .*leave network out"):
-        start.prepared(TrainingSettings(start_from=str(tiny_model), network={"channels": 16}))
+        start.prepared(TrainingSettings(start_from=str(tiny_model), network={"channels": 32}))
 
 
 def test_a_psi_of_another_recipe_starts_from_nothing(tiny_psi_model):
