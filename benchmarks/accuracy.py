@@ -66,9 +66,8 @@ def mean_bound_nm(movie: Movie) -> float:
 def stamp(name: str, rows: list[dict[str, object]]) -> None:
     """Write what was measured into a model's card; the weights stay as they are."""
     path = resolve(name)
-    tensors, card = checkpoint.load(path)
     record = {"command": "python benchmarks/accuracy.py --stamp", "papers_setting": rows}
-    checkpoint.save(path, tensors, card.model_copy(update={"calibration": record}))
+    checkpoint.rewrite(path, path, calibration=record)
 
 
 def figures(count: int, frames: int, result: Evaluation) -> dict[str, object]:

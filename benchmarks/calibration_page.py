@@ -31,7 +31,7 @@ USUAL = {"density pixels", "pulls of rows", "SD over CRLB"}
 
 def failed(group: dict[str, Any]) -> set[str]:
     """Names of the diagnostics that fail in a bin."""
-    return {sentence.split(":")[0] for sentence in group["failed"]}
+    return {name for name, found in group["numbers"].items() if found["passed"] is False}
 
 
 def number(found: dict[str, float | None]) -> str:

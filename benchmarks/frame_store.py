@@ -9,10 +9,8 @@ import argparse
 import functools
 import hashlib
 import json
-import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from tqdm import tqdm
 
 from napari_smlm_diffusion.inference.model import Model, load_model
 from napari_smlm_diffusion.inference.posterior import asked_sampling
+from napari_smlm_diffusion.inference.workers import in_order
 from napari_smlm_diffusion.networks.card import SamplingSettings
 from napari_smlm_diffusion.networks.library import resolve
 
@@ -85,7 +84,9 @@ def measure(
     known = {} if store is None else _read(store, key)
     todo = [index for index in range(frames) if index not in known]
     bar = tqdm(total=frames, initial=frames - len(todo), unit=" frames", file=sys.stderr)
-    for index, numbers in _done(functools.partial(_one, work, job), todo, processes):
+    for index, numbers in zip(
+        todo, _done(functools.partial(work, job), todo, processes), strict=True
+    ):
         known[index] = numbers
         if store is not None:
             with store.open("a") as file:
@@ -95,22 +96,13 @@ def measure(
     return [known[index] for index in range(frames)]
 
 
-def _one(work: Work, job: Numbers, index: int) -> tuple[int, Numbers]:
-    return index, work(job, index)
-
-
-def _done(
-    one: Callable[[int], tuple[int, Numbers]], todo: list[int], processes: int
-) -> Iterator[tuple[int, Numbers]]:
+def _done(one: Callable[[int], Numbers], todo: list[int], processes: int) -> Iterator[Numbers]:
     # One thread each, also alone: sums then come in the same order.
     if processes == 1:
         torch.set_num_threads(1)
         yield from map(one, todo)
-        return
-    # Spawned, not forked: torch's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, torch.set_num_threads, (1,)) as pool:
-        yield from pool.map(one, todo)
+    else:
+        yield from in_order(one, todo, processes, ahead=processes)
 
 
 def _read(store: Path, key: str) -> dict[int, Numbers]:

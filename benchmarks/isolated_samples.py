@@ -17,6 +17,7 @@ from frame_store import model_of
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.density import to_fine
+from napari_smlm_diffusion.evaluation.spread import SPREAD_TERMS, sampled_spread
 from napari_smlm_diffusion.inference.model import Model
 from napari_smlm_diffusion.inference.posterior import Posterior
 from napari_smlm_diffusion.jobs.calibration_frames import simulate_frame
@@ -59,13 +60,13 @@ def moments(
 
 def row(model: Model, photons: float, frames: int, samples: int) -> str:
     """Numbers of one brightness."""
-    claimed, error, sums, places = 0.0, 0.0, [], []
+    spread, sums, places = np.zeros(len(SPREAD_TERMS)), [], []
     for index in range(frames):
         frame = simulate_frame(prior_of(photons), model.card.network, SIZE, SEED, index)
         drawn = Posterior(model, frame.microscope).draw(frame.effective, index, samples)
         images = torch.cat(list(drawn)).numpy()
-        claimed += float((1 + 1 / samples) * images.var(0, ddof=1).sum(dtype=float))
-        error += float(np.square(images.mean(0) - frame.density).sum(dtype=float))
+        everywhere = np.ones(frame.density.shape, dtype=bool)
+        spread += sampled_spread(frame.density, images, everywhere)
         for place in isolated(frame.emitters):
             y, x = to_fine(place, model.card.network.upsampling).round().astype(int)
             (true_sum,), (true_x,) = moments(frame.density[None], y, x)
@@ -75,7 +76,8 @@ def row(model: Model, photons: float, frames: int, samples: int) -> str:
     mean, scatter = np.mean(sums, axis=0)
     sd, off = np.median(places, axis=0)
     # The median of |error| of a Gaussian is 0.674 SD.
-    numbers = (mean, scatter, sd, off / 0.674, (claimed / error) ** 0.5)
+    _, claimed2, error2, _ = spread
+    numbers = (mean, scatter, sd, off / 0.674, (claimed2 / error2) ** 0.5)
     return f"| {photons:g} | {len(sums)} | " + " | ".join(f"{n:.2f}" for n in numbers) + " |"
 
 

@@ -59,8 +59,9 @@ def run(options: argparse.Namespace) -> int:
             raise InputError(f"--recalibrate {options.recalibrate} is there already")
     if options.out is not None:
         run_folder.check(options.out, options.overwrite)
-    if options.stamp and not os.access(resolve(settings.model), os.W_OK):
-        raise InputError(f"--stamp: {resolve(settings.model)} cannot be written")
+    model = resolve(settings.model) if options.stamp else None
+    if model is not None and not os.access(model, os.W_OK):
+        raise InputError(f"--stamp: {model} cannot be written")
 
     from napari_smlm_diffusion.evaluation.diagnostics import MIN_FRAMES
     from napari_smlm_diffusion.inference.memory import keep_freed
@@ -100,8 +101,7 @@ def run(options: argparse.Namespace) -> int:
         run_folder.write_json(folder / JSON, content)
         write_calibration_plot(folder / PLOT, content, plan.title(last.done))
         print(f"\nwritten to {folder}")
-    if options.stamp:
-        model = resolve(settings.model)
+    if model is not None:
         stamp(model, {**content, "command": options.typed})
         print(f"\nwritten into the card of {model}")
     if options.recalibrate is not None:

@@ -27,7 +27,7 @@ from napari_smlm_diffusion.jobs.calibration_plan import CalibrationPlan, prepare
 from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings
 from napari_smlm_diffusion.jobs.calibration_store import CalibrationStore
 from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.networks.card import RowScale
+from napari_smlm_diffusion.networks.card import RowScale, load_card
 from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.progress import Progress
 
@@ -140,16 +140,17 @@ def recalibrated(plan: CalibrationPlan, data: CalibrationData, out: Path) -> Rec
     """
     found = recalibrate([f.features for f in data.frames], [f.scores for f in data.frames])
     if found.helps:
-        tensors, card = checkpoint.load(resolve(plan.settings.model))
         scale = RowScale(coefficients=found.coefficients, limits=found.limits)
         # What was measured of samples was measured without.
-        measured = {k: v for k, v in card.calibration.items() if k != "samples"}
+        calibration = plan.model.card.calibration
+        measured = {k: v for k, v in calibration.items() if k != "samples"}
         about = {**found.to_dict(), "samples": plan.settings.samples, "seed": plan.settings.seed}
-        new = {
-            "psi": psi_of(plan.model).settings.model_copy(update={"row_scale": scale}),
-            "calibration": {**measured, "recalibration": about},
-        }
-        checkpoint.save(out, tensors, card.model_copy(update=new))
+        checkpoint.rewrite(
+            resolve(plan.settings.model),
+            out,
+            psi=psi_of(plan.model).settings.model_copy(update={"row_scale": scale}),
+            calibration={**measured, "recalibration": about},
+        )
     return found
 
 
@@ -163,9 +164,8 @@ def stamp(model: Path, found: dict[str, Any]) -> None:
     OutputError
         If it cannot be written.
     """
-    tensors, card = checkpoint.load(model)
-    calibration = {**card.calibration, "samples": found}
-    checkpoint.save(model, tensors, card.model_copy(update={"calibration": calibration}))
+    calibration = {**load_card(model).calibration, "samples": found}
+    checkpoint.rewrite(model, model, calibration=calibration)
 
 
 def judge(plan: CalibrationPlan, data: CalibrationData, started: float) -> Calibration:

@@ -1,6 +1,7 @@
 """A model is one safetensors file, enough to run: weights, and a JSON card in its header."""
 
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 from safetensors import safe_open
@@ -33,6 +34,22 @@ def load(path: Path) -> tuple[dict[str, Tensor], ModelCard]:
     card = load_card(path)
     with safe_open(path, "pt") as handle:
         return {key: handle.get_tensor(key) for key in handle.keys()}, card
+
+
+def rewrite(path: Path, out: Path, **changes: Any) -> None:
+    """Write a model with changes of its card; nothing where it would be the same file.
+
+    Raises
+    ------
+    InputError
+        If `path` is no model.
+    OutputError
+        If `out` cannot be written.
+    """
+    tensors, card = load(path)
+    changed = card.model_copy(update=changes)
+    if out != path or changed != card:
+        save(out, tensors, changed)
 
 
 def part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

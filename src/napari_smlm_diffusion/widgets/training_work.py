@@ -185,16 +185,6 @@ def check(
 FEWEST = 20
 
 
-def _rewrite(model: Path, to: Path, **changes: Any) -> None:
-    """Write a model with changes of its card; nothing where it would be the same file."""
-    from napari_smlm_diffusion.networks import checkpoint
-
-    tensors, card = checkpoint.load(model)
-    changed = card.model_copy(update=changes)
-    if to != model or changed != card:
-        checkpoint.save(to, tensors, changed)
-
-
 def describe(model: Path, notes: str, licence: str) -> None:
     """Write notes and licence into a model's card.
 
@@ -205,7 +195,9 @@ def describe(model: Path, notes: str, licence: str) -> None:
     OutputError
         If it cannot be written.
     """
-    _rewrite(model, model, description=notes, licence=licence)
+    from napari_smlm_diffusion.networks import checkpoint
+
+    checkpoint.rewrite(model, model, description=notes, licence=licence)
 
 
 def keep(model: Path, notes: str, licence: str) -> str:
@@ -248,6 +240,8 @@ def save_as(model: Path, to: Path, notes: str, licence: str) -> Path:
     OutputError
         If it cannot be written.
     """
+    from napari_smlm_diffusion.networks import checkpoint
+
     to = to if to.suffix == ".safetensors" else to.with_name(f"{to.name}.safetensors")
-    _rewrite(model, to, name=to.stem, description=notes, licence=licence)
+    checkpoint.rewrite(model, to, name=to.stem, description=notes, licence=licence)
     return to
