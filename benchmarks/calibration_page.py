@@ -1,7 +1,7 @@
 """The page of a calibration, failures included, from what `smlm-diffusion calibrate` wrote.
 
-    smlm-diffusion calibrate --model general --full --bins 2 --frames 800 --json general.json
-    python benchmarks/calibration_page.py general.json > docs/calibration-general.md
+    smlm-diffusion calibrate --model general --full --bins 2 --frames 900 --seed 7 --json g.json
+    python benchmarks/calibration_page.py g.json > docs/calibration-general.md
 
 A star marks what fails, a question mark what has an error larger than its band.
 """
