@@ -15,12 +15,12 @@ import numpy as np
 
 from napari_smlm_diffusion.evaluation.metrics import evaluate
 from napari_smlm_diffusion.evaluation.report import Evaluation
-from napari_smlm_diffusion.inference.model import load_model
-from napari_smlm_diffusion.inference.phi import PhiLocalizer
-from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.models import file as checkpoint
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
+from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.simulation.movie import Movie, MovieSettings, simulate
 
 PIXEL_NM, SIGMA_PX, PHOTONS, READ_NOISE = 108.0, 0.92, 200.0, 1.0

@@ -29,10 +29,10 @@ from ambiguity_plot import Example, draw
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.density import kernel_share
-from napari_smlm_diffusion.inference.model import Model, load_model
-from napari_smlm_diffusion.inference.posterior import Posterior
-from napari_smlm_diffusion.inference.sample_peaks import peaks_of_samples
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import Model, load_model
+from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
+from napari_smlm_diffusion.proposals.sample_peaks import peaks_of_samples
 from napari_smlm_diffusion.training.prior import Prior
 
 DISTANCES = (0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0)

@@ -16,12 +16,12 @@ from napari_smlm_diffusion.evaluation.reliability import (
     reliability_statistics,
     reliability_sums,
 )
-from napari_smlm_diffusion.inference.model import Model
-from napari_smlm_diffusion.inference.phi import PhiLocalizer
-from napari_smlm_diffusion.inference.posterior import Posterior
-from napari_smlm_diffusion.inference.sample_peaks import Peaks, peaks_of_samples
+from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.optics.camera import Camera
-from napari_smlm_diffusion.settings import Microscope
+from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
+from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+from napari_smlm_diffusion.proposals.sample_peaks import Peaks, peaks_of_samples
 from napari_smlm_diffusion.training.pairs import draw_pairs
 from napari_smlm_diffusion.training.prior import Prior
 

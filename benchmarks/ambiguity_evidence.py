@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.optics.camera import Camera
+from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf import expected_image
 from napari_smlm_diffusion.reference.evidence import log_evidence
 from napari_smlm_diffusion.reference.molecules import LogUniform
 from napari_smlm_diffusion.reference.observation import Observation
-from napari_smlm_diffusion.settings import Microscope
 from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
 from napari_smlm_diffusion.training.pairs import draw_pairs
 from napari_smlm_diffusion.training.prior import Prior

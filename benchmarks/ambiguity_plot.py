@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.inference.sample_peaks import Peaks
+from napari_smlm_diffusion.proposals.sample_peaks import Peaks
 
 SHOWN, HALF_PX, FEWEST_DISCS = 5, 5.0, 10
 BLUE, ORANGE = "#0072b2", "#d55e00"

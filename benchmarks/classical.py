@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 
+from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf import pixel_derivatives, pixel_integrals
-from napari_smlm_diffusion.settings import Microscope
 
 # A maximum counts at this many standard deviations of the smoothed frames' noise.
 THRESHOLD = 4.0

@@ -50,12 +50,12 @@ from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.evaluation.bootstrap import Sums, bootstrap
 from napari_smlm_diffusion.evaluation.ranks import jittered_rank
 from napari_smlm_diffusion.evaluation.spread import SPREAD_TERMS, sampled_spread
-from napari_smlm_diffusion.inference.model import Model, load_model
-from napari_smlm_diffusion.inference.phi import PhiLocalizer
-from napari_smlm_diffusion.inference.posterior import Posterior
-from napari_smlm_diffusion.inference.sample_peaks import MIN_MASS, peaks_of_samples
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import Model, load_model
 from napari_smlm_diffusion.networks.inputs import network_input
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
+from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+from napari_smlm_diffusion.proposals.sample_peaks import MIN_MASS, peaks_of_samples
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
 from napari_smlm_diffusion.training.prior import PAPERS
 

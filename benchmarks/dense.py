@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from papers_figures import MICROSCOPE, SEED, SIZE
 from rivals import jumps
 
-from napari_smlm_diffusion.inference.model import Model, load_model
-from napari_smlm_diffusion.inference.posterior import Posterior
-from napari_smlm_diffusion.inference.sample_peaks import peaks_of_samples
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import Model, load_model
+from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
+from napari_smlm_diffusion.proposals.sample_peaks import peaks_of_samples
 from napari_smlm_diffusion.training.pairs import draw_pairs
 from napari_smlm_diffusion.training.prior import PAPERS
 

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from napari_smlm_diffusion.inference.model import Model, load_model
-from napari_smlm_diffusion.inference.posterior import asked_sampling
-from napari_smlm_diffusion.inference.workers import in_order
-from napari_smlm_diffusion.networks.card import SamplingSettings
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.compute.workers import in_order
+from napari_smlm_diffusion.models.card import SamplingSettings
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import Model, load_model
+from napari_smlm_diffusion.proposals.diffusion_samples import asked_sampling
 
 Numbers = dict[str, Any]
 Work = Callable[[Numbers, int], Numbers]

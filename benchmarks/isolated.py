@@ -15,16 +15,16 @@ import torch
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.density import density_image
-from napari_smlm_diffusion.inference.model import Model, load_model
-from napari_smlm_diffusion.inference.posterior import Moments, Posterior
-from napari_smlm_diffusion.networks.card import SamplingSettings
+from napari_smlm_diffusion.models.card import SamplingSettings
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import Model, load_model
 from napari_smlm_diffusion.networks.inputs import network_input
-from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.optics.camera import Camera
+from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.proposals.diffusion_samples import Moments, Posterior
 from napari_smlm_diffusion.reference.grid import grid_posterior
 from napari_smlm_diffusion.reference.metropolis import papers_chain, sample_posterior
 from napari_smlm_diffusion.reference.observation import Observation
-from napari_smlm_diffusion.settings import Microscope
 from napari_smlm_diffusion.simulation.emitters import Disc
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
 from napari_smlm_diffusion.training.prior import PAPERS

@@ -23,10 +23,10 @@ from accuracy import TOLERANCE_NM, mean_bound_nm, papers_movie
 
 from napari_smlm_diffusion.evaluation.metrics import evaluate
 from napari_smlm_diffusion.evaluation.report import Evaluation
-from napari_smlm_diffusion.inference.model import load_model
-from napari_smlm_diffusion.inference.phi import PhiLocalizer
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.camera import Camera
+from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.simulation.light import FlatBackground, LognormalPhotons
 from napari_smlm_diffusion.simulation.movie import Movie, MovieSettings, simulate
 from napari_smlm_diffusion.training.job import model_file, train_model

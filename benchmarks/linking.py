@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.cli.progress import drive
 from napari_smlm_diffusion.evaluation.matching import match_frames
-from napari_smlm_diffusion.inference.model import load_model
-from napari_smlm_diffusion.inference.phi import PhiLocalizer
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.postprocessing.linking import link
+from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.simulation.blinking import Blinking
 from napari_smlm_diffusion.simulation.light import FlatBackground, LognormalPhotons

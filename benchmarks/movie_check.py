@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from napari_smlm_diffusion.inference.moviecheck import check_movie
-from napari_smlm_diffusion.inference.outofrange import compare_with_prior
-from napari_smlm_diffusion.networks.card import load_card
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.models.card import load_card
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.moviecheck.check import check_movie
+from napari_smlm_diffusion.moviecheck.out_of_range import compare_with_prior
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.simulation.emitters import Filaments, UniformField
 from napari_smlm_diffusion.simulation.light import GradientBackground, LognormalPhotons

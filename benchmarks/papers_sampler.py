@@ -21,11 +21,11 @@ from napari_smlm_diffusion.evaluation.spread import (
     sampled_spread,
     spread_statistics,
 )
-from napari_smlm_diffusion.inference.model import Model
-from napari_smlm_diffusion.inference.phi import PhiLocalizer
-from napari_smlm_diffusion.inference.posterior import Posterior
-from napari_smlm_diffusion.networks.card import SamplingSettings
-from napari_smlm_diffusion.settings import Microscope
+from napari_smlm_diffusion.models.card import SamplingSettings
+from napari_smlm_diffusion.models.model import Model
+from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
+from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.training.pairs import Pairs
 
 THRESHOLD, RESOLUTION, PIXELS = 0.05, 0.01, 64

@@ -24,12 +24,12 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.evaluation.metrics import evaluate
-from napari_smlm_diffusion.inference.model import load_model
-from napari_smlm_diffusion.inference.moviecheck import check_movie, sample_frames
-from napari_smlm_diffusion.inference.phi import PhiLocalizer
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import load_model
+from napari_smlm_diffusion.moviecheck.check import check_movie, sample_frames
 from napari_smlm_diffusion.optics.camera import Camera
-from napari_smlm_diffusion.settings import Microscope
+from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 
 DATA = Path(os.environ.get("SMLM_DATA", "../shared/data"))
 TOLERANCE_NM = 100.0

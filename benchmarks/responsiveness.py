@@ -80,7 +80,11 @@ def watch(options: argparse.Namespace) -> None:
     """Work through the widgets."""
     import napari
 
-    from napari_smlm_diffusion.widgets import localize, samples, train, training, uncertainty
+    from napari_smlm_diffusion.widgets.files import samples
+    from napari_smlm_diffusion.widgets.localize import dock as localize
+    from napari_smlm_diffusion.widgets.train import dock as train
+    from napari_smlm_diffusion.widgets.train import training
+    from napari_smlm_diffusion.widgets.uncertainty import dock as uncertainty
 
     if options.threads:
         for module in (localize, uncertainty, training):

@@ -17,9 +17,9 @@ from papers_figures import PHOTONS, READ_NOISE, SIGMA_PX, SIZE
 from torch import Tensor
 
 from napari_smlm_diffusion.density import density_image
-from napari_smlm_diffusion.inference.model import Model, build_phi, load_model
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import Model, build_phi, load_model
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
-from napari_smlm_diffusion.networks.library import resolve
 from napari_smlm_diffusion.reference.patches import Patches
 from napari_smlm_diffusion.reference.reversible_jump import Draws, sample_patches
 from napari_smlm_diffusion.simulation.emitters import Disc

@@ -16,12 +16,12 @@ import time
 import numpy as np
 import torch
 
-from napari_smlm_diffusion.inference.model import load_model
-from napari_smlm_diffusion.inference.posterior import Moments, Posterior, asked_sampling
-from napari_smlm_diffusion.inference.psi import Psi
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.diffusion.psi import Psi
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.camera import Camera
-from napari_smlm_diffusion.settings import Microscope
+from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.proposals.diffusion_samples import Moments, Posterior, asked_sampling
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
 
 SAMPLES = 32

@@ -22,12 +22,12 @@ import torch
 from decode_sized import DecodeSized
 
 from napari_smlm_diffusion.cli import main as command
-from napari_smlm_diffusion.inference.candidates import evaluate
-from napari_smlm_diffusion.inference.memory import keep_freed
-from napari_smlm_diffusion.inference.model import load_model
-from napari_smlm_diffusion.inference.phi import PhiLocalizer
+from napari_smlm_diffusion.compute.memory import keep_freed
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.networks.inputs import network_input
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.proposals.candidates import evaluate
+from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
 
 

@@ -13,8 +13,8 @@ from functools import partial
 
 import torch
 
-from napari_smlm_diffusion.inference.model import load_model
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.training.batches import step_frames, step_noise, step_scenes
 from napari_smlm_diffusion.training.distributed import Processes
 from napari_smlm_diffusion.training.hardware import autocast, simulates_on, training_device

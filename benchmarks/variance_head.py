@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.density import kernel_share
-from napari_smlm_diffusion.inference.candidates import find_candidates
-from napari_smlm_diffusion.inference.model import load_model
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import load_model
+from napari_smlm_diffusion.proposals.candidates import find_candidates
 from napari_smlm_diffusion.training.pairs import draw_pairs
 from napari_smlm_diffusion.training.prior import Prior
 

@@ -48,9 +48,9 @@ def tiny_model(tmp_path_factory) -> Path:
     """
     import torch
 
-    from napari_smlm_diffusion.inference.rows import RowPredictor
-    from napari_smlm_diffusion.networks import checkpoint
-    from napari_smlm_diffusion.networks.card import ModelCard, NetworkSettings
+    from napari_smlm_diffusion.inference.head import RowPredictor
+    from napari_smlm_diffusion.models import file as checkpoint
+    from napari_smlm_diffusion.models.card import ModelCard, NetworkSettings
     from napari_smlm_diffusion.networks.deepstorm import DeepStorm
     from napari_smlm_diffusion.networks.variance import VarianceHead
 
@@ -94,9 +94,9 @@ def tiny_psi_model(tiny_model) -> Path:
     Its posterior is a Gaussian about phi's density, with the SD of 0.03 that an untrained head
     claims: far too narrow.
     """
-    from napari_smlm_diffusion.inference.psi import build_unet
-    from napari_smlm_diffusion.networks import checkpoint
-    from napari_smlm_diffusion.networks.card import PsiSettings
+    from napari_smlm_diffusion.diffusion.psi import build_unet
+    from napari_smlm_diffusion.models import file as checkpoint
+    from napari_smlm_diffusion.models.card import PsiSettings
 
     tensors, card = checkpoint.load(tiny_model)
     settings = PsiSettings(width=4, encoder_width=8, multipliers=(1, 1, 1))

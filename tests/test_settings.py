@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.camera import Camera
-from napari_smlm_diffusion.settings import Microscope, Settings
+from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.settings import Settings
 
 CAMERA = Camera(offset=100, gain=2)
 

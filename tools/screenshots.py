@@ -16,7 +16,7 @@ import numpy as np
 from napari.layers import Layer
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_smlm_diffusion.widgets import samples
+from napari_smlm_diffusion.widgets.files import samples
 
 WIDTH, HEIGHT = 1280, 800
 FRAMES, FRAME = 60, 17
@@ -81,7 +81,7 @@ class Stage:
 
 def localize(stage: Stage) -> None:
     """The preview, then a run."""
-    from napari_smlm_diffusion.widgets.localize import Localize
+    from napari_smlm_diffusion.widgets.localize.dock import Localize
 
     widget = stage.dock(Localize(stage.viewer), "Localize")
     widget.model.choose("general")
@@ -95,7 +95,7 @@ def localize(stage: Stage) -> None:
 
 def uncertainty(stage: Stage) -> None:
     """Samples of one frame: their SD over the frame."""
-    from napari_smlm_diffusion.widgets.uncertainty import Uncertainty
+    from napari_smlm_diffusion.widgets.uncertainty.dock import Uncertainty
 
     widget = stage.dock(Uncertainty(stage.viewer), "Uncertainty")
     widget.model.choose("general")
@@ -109,7 +109,7 @@ def uncertainty(stage: Stage) -> None:
 
 def filter_export(stage: Stage) -> None:
     """The rows that are kept, coloured by their uncertainty."""
-    from napari_smlm_diffusion.widgets.filter_export import FilterExport
+    from napari_smlm_diffusion.widgets.filter.dock import FilterExport
 
     widget = stage.dock(FilterExport(stage.viewer), "Filter & export")
     widget.ranges.high.setText("30")
@@ -124,7 +124,7 @@ def filter_export(stage: Stage) -> None:
 
 def train(stage: Stage) -> None:
     """Simulated frames beside the movie."""
-    from napari_smlm_diffusion.widgets.train import Train
+    from napari_smlm_diffusion.widgets.train.dock import Train
 
     stage.show_only(stage.viewer.layers[0])
     widget = stage.dock(Train(stage.viewer), "Train")
@@ -141,7 +141,7 @@ def after(stage: Stage) -> None:
     from napari_smlm_diffusion.results.dataset import Dataset
     from napari_smlm_diffusion.results.point_layers import points_layer
     from napari_smlm_diffusion.simulation.observed import ObservedSettings, observe
-    from napari_smlm_diffusion.widgets.after import AfterLocalization
+    from napari_smlm_diffusion.widgets.after.dock import AfterLocalization
 
     settings = ObservedSettings(frames=6000, rows_per_frame=12, shape=(80, 80))
     t = np.arange(settings.frames)[:, None] / settings.frames

@@ -20,16 +20,16 @@ import numpy as np
 import pandas as pd
 
 from napari_smlm_diffusion import __version__, localizations
+from napari_smlm_diffusion.compute.memory import keep_freed
 from napari_smlm_diffusion.errors import InputError, SmlmError
 from napari_smlm_diffusion.frames import open_movie
-from napari_smlm_diffusion.inference.localizer import Localized
-from napari_smlm_diffusion.inference.memory import keep_freed
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.chunks import Frames, grouped, without
 from napari_smlm_diffusion.jobs.folder import SUMS, Localizing
 from napari_smlm_diffusion.jobs.localize import localize_chunks, work_chunks
 from napari_smlm_diffusion.jobs.work import Parcel, Work, parcel, unpack
 from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.proposals.localizer import Localized
 from napari_smlm_diffusion.results import sums
 
 try:

@@ -2,10 +2,9 @@
 
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, field_serializer
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.optics.camera import Camera
 
 
 class Settings(BaseModel):
@@ -45,33 +44,6 @@ class Settings(BaseModel):
                 got = f", got {problem['input']!r}" if path else ""
                 lines.append(f"{name} {rule}{got}{meaning}".lstrip())
         return f"{cls.__name__}: " + "; ".join(lines)
-
-
-class Microscope(Settings):
-    """All that a localizer has to know of how the frames were recorded."""
-
-    camera: InstanceOf[Camera] = Field(title="Camera", description="turns counts into photons")
-    pixel_size_nm: float = Field(
-        gt=0,
-        allow_inf_nan=False,
-        title="Pixel size (nm)",
-        description="width of one camera pixel in the sample, nm",
-    )
-    psf_sigma_nm: float = Field(
-        gt=0,
-        allow_inf_nan=False,
-        title="PSF sigma (nm)",
-        description="standard deviation of the Gaussian spot of one molecule, nm",
-    )
-
-    @property
-    def psf_sigma_px(self) -> float:
-        """Standard deviation of the spot, camera pixels."""
-        return self.psf_sigma_nm / self.pixel_size_nm
-
-    @field_serializer("camera")
-    def _camera_as_dict(self, camera: Camera) -> dict[str, Any]:
-        return camera.to_dict()
 
 
 class Roi(NamedTuple):

@@ -135,14 +135,14 @@ def cut(path, model):
 
 
 def newer(path, model):
-    from napari_smlm_diffusion.networks import checkpoint
+    from napari_smlm_diffusion.models import file as checkpoint
 
     tensors, card = checkpoint.load(model)
     checkpoint.save(path, tensors, card.model_copy(update={"format_version": 99}))
 
 
 def misfit(path, model):
-    from napari_smlm_diffusion.networks import checkpoint
+    from napari_smlm_diffusion.models import file as checkpoint
 
     tensors, card = checkpoint.load(model)
     network = card.network.model_copy(update={"channels": 2 * card.network.channels})

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from napari_smlm_diffusion.cli import calibrate, main
-from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.networks.card import load_card
+from napari_smlm_diffusion.models import file as checkpoint
+from napari_smlm_diffusion.models.card import load_card
 
 SHORT = ["--frames", "20", "--samples", "9"]
 

@@ -13,7 +13,7 @@ import tifffile
 from napari_smlm_diffusion import __version__
 from napari_smlm_diffusion.cli import COMMANDS, main
 from napari_smlm_diffusion.frames import open_stack
-from napari_smlm_diffusion.networks import library
+from napari_smlm_diffusion.models import library
 from napari_smlm_diffusion.results.formats import thunderstorm
 
 

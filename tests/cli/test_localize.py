@@ -225,7 +225,7 @@ def test_images_that_cannot_be_written_do_not_take_the_table_along(localize, mon
 
 
 def test_ctrl_c_keeps_the_finished_frames(localize, small_chunks, monkeypatch, capsys):
-    from napari_smlm_diffusion.inference.phi import PhiLocalizer
+    from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 
     answer, calls = PhiLocalizer.localize, []
 
@@ -251,7 +251,7 @@ def test_ctrl_c_keeps_the_finished_frames(localize, small_chunks, monkeypatch, c
 
 
 def test_a_second_ctrl_c_stops_at_once(localize, small_chunks, monkeypatch):
-    from napari_smlm_diffusion.inference.phi import PhiLocalizer
+    from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 
     answer, calls = PhiLocalizer.localize, []
 
@@ -272,7 +272,7 @@ def test_what_torch_raises_is_one_sentence(localize, monkeypatch, capsys):
     def fail(*arguments):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr("napari_smlm_diffusion.inference.phi.PhiLocalizer.localize", fail)
+    monkeypatch.setattr("napari_smlm_diffusion.proposals.phi.PhiLocalizer.localize", fail)
     folder = localize("out", *GIVEN, code=1)
     assert "out of memory" in capsys.readouterr().err.splitlines()[-1]
     assert record(folder)["status"] == "failed"

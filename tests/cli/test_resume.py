@@ -74,7 +74,7 @@ def test_a_run_killed_after_any_write_ends_with_the_same_bytes(localize, snapsho
 
 
 def test_nothing_finished_is_computed_twice(localize, snapshots, monkeypatch):
-    from napari_smlm_diffusion.inference.phi import PhiLocalizer
+    from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 
     localize("out")
     answer, asked = PhiLocalizer.localize, []

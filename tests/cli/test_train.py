@@ -5,7 +5,7 @@ import json
 import pytest
 
 from napari_smlm_diffusion.cli import main
-from napari_smlm_diffusion.networks.card import load_card
+from napari_smlm_diffusion.models.card import load_card
 from napari_smlm_diffusion.training.stages import PhiStage
 
 

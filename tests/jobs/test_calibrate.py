@@ -10,10 +10,7 @@ from napari_smlm_diffusion.density import density_image, kernel_share
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.calibration import CalibrationData, check
 from napari_smlm_diffusion.evaluation.frame_numbers import CalibrationSettings
-from napari_smlm_diffusion.inference.model import load_model
-from napari_smlm_diffusion.inference.phi import PhiLocalizer
-from napari_smlm_diffusion.inference.sample_peaks import Peaks, peaks_of_samples
-from napari_smlm_diffusion.inference.sample_rows import rows_from_peaks
+from napari_smlm_diffusion.inference.from_samples import rows_from_peaks
 from napari_smlm_diffusion.jobs.calibrate import calibrate, judge
 from napari_smlm_diffusion.jobs.calibration_frames import (
     DrawnFrame,
@@ -26,11 +23,14 @@ from napari_smlm_diffusion.jobs.calibration_frames import (
 )
 from napari_smlm_diffusion.jobs.calibration_plan import frame_size, prepare, varying
 from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings, narrowed
-from napari_smlm_diffusion.networks.card import NetworkSettings
+from napari_smlm_diffusion.models.card import NetworkSettings
+from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
+from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf import expected_image
-from napari_smlm_diffusion.settings import Microscope
+from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+from napari_smlm_diffusion.proposals.sample_peaks import Peaks, peaks_of_samples
 from napari_smlm_diffusion.training.prior import GENERAL, PAPERS
 
 MICROSCOPE = Microscope(

@@ -9,7 +9,8 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack, open_stack
 from napari_smlm_diffusion.jobs.plan import prepare
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
-from napari_smlm_diffusion.networks import checkpoint, library
+from napari_smlm_diffusion.models import file as checkpoint
+from napari_smlm_diffusion.models import library
 
 
 @pytest.fixture

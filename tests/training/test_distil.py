@@ -3,14 +3,14 @@
 import pytest
 import torch
 
+from napari_smlm_diffusion.diffusion.psi import Psi, build_unet
 from napari_smlm_diffusion.diffusion.samplers import ddim
 from napari_smlm_diffusion.diffusion.schedule import RESIDUAL
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.inference.model import load_model
-from napari_smlm_diffusion.inference.psi import Psi, build_unet
-from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.networks.card import PsiSettings, SamplingSettings
-from napari_smlm_diffusion.networks.checkpoint import TEACHER
+from napari_smlm_diffusion.models import file as checkpoint
+from napari_smlm_diffusion.models.card import PsiSettings, SamplingSettings
+from napari_smlm_diffusion.models.file import TEACHER
+from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.training import job
 from napari_smlm_diffusion.training.distil import (
     TEACHER_STEPS,

@@ -10,10 +10,10 @@ from functools import partial
 import pytest
 import torch
 
+from napari_smlm_diffusion.diffusion.psi import Psi, build_unet
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.inference.model import load_model
-from napari_smlm_diffusion.inference.psi import Psi, build_unet
-from napari_smlm_diffusion.networks import checkpoint
+from napari_smlm_diffusion.models import file as checkpoint
+from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.training.batch import join
 from napari_smlm_diffusion.training.batches import (
     check_processes,

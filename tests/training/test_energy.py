@@ -8,8 +8,8 @@ import torch
 from napari_smlm_diffusion.diffusion.samplers import ddim
 from napari_smlm_diffusion.diffusion.schedule import RESIDUAL
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.networks.checkpoint import TEACHER
+from napari_smlm_diffusion.models import file as checkpoint
+from napari_smlm_diffusion.models.file import TEACHER
 from napari_smlm_diffusion.training import job
 from napari_smlm_diffusion.training.energy import EnergyStage, energy_score, window_norms
 from napari_smlm_diffusion.training.pairs import draw_pairs

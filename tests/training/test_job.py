@@ -2,10 +2,10 @@
 
 import pytest
 
+from napari_smlm_diffusion.diffusion.psi import build_unet
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.inference.model import load_model
-from napari_smlm_diffusion.inference.psi import build_unet
-from napari_smlm_diffusion.networks import checkpoint
+from napari_smlm_diffusion.models import file as checkpoint
+from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.training import job, rows, scale
 from napari_smlm_diffusion.training.prior import PAPERS
 from napari_smlm_diffusion.training.settings import TrainingSettings

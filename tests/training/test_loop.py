@@ -51,7 +51,7 @@ def test_a_resumed_training_ends_with_the_weights_of_an_undisturbed_one(
 _TO_BE_KILLED = """
 import sys, torch
 from pathlib import Path
-from napari_smlm_diffusion.inference.model import build_phi
+from napari_smlm_diffusion.models.model import build_phi
 from napari_smlm_diffusion.training.loop import train
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.networks import checkpoint
+from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.training import start
 from napari_smlm_diffusion.training.settings import TrainingSettings
 

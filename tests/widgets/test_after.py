@@ -27,7 +27,7 @@ def dataset(drift=DRIFT):
 @pytest.fixture
 def scene(viewer, qtbot):
     """A viewer with drifting localizations that lie 1 um from its origin, and the widget."""
-    from napari_smlm_diffusion.widgets.after import AfterLocalization
+    from napari_smlm_diffusion.widgets.after.dock import AfterLocalization
 
     data, options, _ = point_layers.points_layer(dataset(), origin_nm=(1000.0, 500.0), name="cells")
     points = viewer.add_points(data, **options)
@@ -108,7 +108,7 @@ def test_cancelling_adds_nothing(scene, qtbot):
 
 
 def test_without_localizations_it_says_so(viewer, told):
-    from napari_smlm_diffusion.widgets.after import AfterLocalization
+    from napari_smlm_diffusion.widgets.after.dock import AfterLocalization
 
     widget = AfterLocalization(viewer)
     viewer.add_points(np.zeros((3, 2)))

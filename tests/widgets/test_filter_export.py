@@ -55,7 +55,7 @@ def add_images(viewer, seed=1):
 
 
 def opened(viewer):
-    from napari_smlm_diffusion.widgets.filter_export import FilterExport
+    from napari_smlm_diffusion.widgets.filter.dock import FilterExport
 
     widget = FilterExport(viewer)
     viewer.window.add_dock_widget(widget, name="Filter & export")
@@ -474,7 +474,7 @@ def test_a_layer_that_was_made_to_show_a_part_shows_no_more(viewer, at_rest):
 
 
 def test_napari_opens_it_from_its_menu(make_napari_viewer, npe2pm, at_rest):
-    from napari_smlm_diffusion.widgets.filter_export import FilterExport
+    from napari_smlm_diffusion.widgets.filter.dock import FilterExport
 
     # napari then hands out a proxy of the viewer, whose layers are proxies, new ones each time.
     with npe2pm.tmp_plugin(package=KEY):
@@ -539,7 +539,7 @@ def test_colours_follow_the_theme(scene):
 
 def test_opening_the_widget_loads_no_torch():
     code = (
-        "import sys, napari_smlm_diffusion.widgets.filter_export;"
+        "import sys, napari_smlm_diffusion.widgets.filter.dock;"
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -549,7 +549,7 @@ def test_opening_the_widget_loads_no_torch():
 
 @pytest.mark.parametrize("unit", ["nm", "micrometer"])
 def test_of_too_many_molecules_those_in_view_are_points(viewer, at_rest, monkeypatch, unit):
-    from napari_smlm_diffusion.widgets import filter_layers
+    from napari_smlm_diffusion.widgets.filter import layers as filter_layers
 
     monkeypatch.setattr(filter_layers, "DRAWN", 60)
     monkeypatch.setattr(filter_layers, "LARGEST", 80)

@@ -22,7 +22,7 @@ PATIENCE = 60_000  # ms; a loaded machine must not fail a test
 @pytest.fixture
 def widget_in(tiny_model):
     """Make the widget in a viewer; the preview is off, for it would wait for a core."""
-    from napari_smlm_diffusion.widgets.localize import Localize
+    from napari_smlm_diffusion.widgets.localize.dock import Localize
 
     def make(viewer, preview=False):
         widget = Localize(viewer)
@@ -132,7 +132,7 @@ def test_the_molecules_of_a_run_get_no_rings(viewer, widget_in, movie_file, qtbo
 
 
 def test_cancel_keeps_what_is_done(viewer, widget_in, movie_file, qtbot, monkeypatch):
-    from napari_smlm_diffusion.widgets import localize_work
+    from napari_smlm_diffusion.widgets.localize import work as localize_work
 
     monkeypatch.setattr(localize_work, "STEP_PIXELS", 28 * 36)  # a frame at a time
     open_movie(viewer, movie_file)
@@ -154,7 +154,8 @@ def test_cancel_keeps_what_is_done(viewer, widget_in, movie_file, qtbot, monkeyp
 
 
 def test_the_density_grows_during_a_run(viewer, widget_in, movie_file, qtbot, monkeypatch):
-    from napari_smlm_diffusion.widgets import localize, localize_work
+    from napari_smlm_diffusion.widgets.localize import dock as localize
+    from napari_smlm_diffusion.widgets.localize import work as localize_work
 
     monkeypatch.setattr(localize_work, "STEP_PIXELS", 28 * 36)  # a frame at a time
     monkeypatch.setattr(localize, "_GROW_S", 0.0)
@@ -179,7 +180,7 @@ def test_the_density_grows_during_a_run(viewer, widget_in, movie_file, qtbot, mo
 def test_failures_are_sentences_and_leave_the_button_usable(
     viewer, widget_in, movie_file, qtbot, told, monkeypatch, tmp_path
 ):
-    from napari_smlm_diffusion.widgets import localize_work
+    from napari_smlm_diffusion.widgets.localize import work as localize_work
 
     widget = widget_in(viewer)
     widget.run_form.start.click()
@@ -238,7 +239,7 @@ def held(whole, go):
 def test_the_layer_goes_away_and_run_is_pressed_twice(
     viewer, widget_in, movie_file, qtbot, told, monkeypatch
 ):
-    from napari_smlm_diffusion.widgets import localize_work
+    from napari_smlm_diffusion.widgets.localize import work as localize_work
 
     go = threading.Event()
     monkeypatch.setattr(localize_work, "run", held(localize_work.run, go))
@@ -262,7 +263,7 @@ def test_the_layer_goes_away_and_run_is_pressed_twice(
 def test_the_viewer_is_closed_while_running(
     make_napari_viewer, npe2pm, widget_in, movie_file, qtbot, monkeypatch
 ):
-    from napari_smlm_diffusion.widgets import localize_work
+    from napari_smlm_diffusion.widgets.localize import work as localize_work
 
     go, seen = threading.Event(), threading.Event()
 
@@ -340,7 +341,7 @@ def test_setting_the_pixel_size_scales_the_frames(viewer, widget_in, unit):
 
 
 def test_presets_and_the_estimate_fill_the_form(viewer, widget_in, movie_file, qtbot):
-    from napari_smlm_diffusion.widgets.presets import PRESETS
+    from napari_smlm_diffusion.widgets.shared.presets import PRESETS
 
     viewer.add_image(open_movie(viewer, movie_file).data, name="unknown")
     widget = widget_in(viewer)
@@ -379,7 +380,7 @@ def test_every_control_has_a_tooltip_and_the_unit_in_its_label(viewer, widget_in
 
 
 def test_a_cropped_layer_and_a_single_frame_are_movies(viewer):
-    from napari_smlm_diffusion.widgets.movie_layers import current_frame, stack_of
+    from napari_smlm_diffusion.widgets.shared.movie_layers import current_frame, stack_of
 
     data, options, _ = frames_layer(np.ones((7, 30, 30), np.uint16), pixel_size_nm=100.0)
     layer = viewer.add_image(data[2:], **options | {"translate": (2, 0, 0)})
@@ -396,7 +397,7 @@ def test_a_cropped_layer_and_a_single_frame_are_movies(viewer):
 
 def test_errors_are_converted_where_they_arise():
     """What the runner rests on: no RuntimeError leaves a job."""
-    from napari_smlm_diffusion.widgets.work import _guarded
+    from napari_smlm_diffusion.widgets.shared.work import _guarded
 
     def job():
         yield Progress(0, 1)
@@ -410,7 +411,7 @@ def test_errors_are_converted_where_they_arise():
 
 def test_garbage_is_collected_in_the_thread_of_the_window(qtbot):
     """Else a removed layer's Qt widgets are destroyed in the worker, which Qt forbids."""
-    from napari_smlm_diffusion.widgets.work import JobRunner
+    from napari_smlm_diffusion.widgets.shared.work import JobRunner
 
     threads, runner = set(), JobRunner()
 

@@ -18,8 +18,8 @@ from napari_smlm_diffusion.frames.metadata import nm_per_unit
 from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.layers import KEY, placement
 from napari_smlm_diffusion.results.point_layers import dataset_of, points_layer
-from napari_smlm_diffusion.widgets import samples
-from napari_smlm_diffusion.widgets.preferences import Preferences, preferences
+from napari_smlm_diffusion.widgets.files import samples
+from napari_smlm_diffusion.widgets.shared.preferences import Preferences, preferences
 
 NAME = "napari-smlm-diffusion"
 

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.gui
 
 @pytest.fixture
 def histogram(qtbot):
-    from napari_smlm_diffusion.widgets.range_histogram import RangeHistogram, binned
+    from napari_smlm_diffusion.widgets.shared.range_histogram import RangeHistogram, binned
 
     widget = RangeHistogram()
     qtbot.addWidget(widget)
@@ -103,7 +103,7 @@ def test_kept_bars_are_painted_brighter(histogram):
     "values", [np.array([]), np.full(5, np.nan), np.full(5, 3.0), np.array([7, 7, 7])]
 )
 def test_columns_without_a_distribution(values):
-    from napari_smlm_diffusion.widgets.range_histogram import binned
+    from napari_smlm_diffusion.widgets.shared.range_histogram import binned
 
     made = binned(values)
     assert made.low < made.high
@@ -111,7 +111,7 @@ def test_columns_without_a_distribution(values):
 
 
 def test_one_bright_row_does_not_flatten_all():
-    from napari_smlm_diffusion.widgets.range_histogram import binned
+    from napari_smlm_diffusion.widgets.shared.range_histogram import binned
 
     values = np.append(np.linspace(0, 100, 5000), 1e9)
     made = binned(values)

@@ -21,7 +21,7 @@ CAMERA = {"offset": 100.0, "gain": 0.5, "em_gain": 1.0, "qe": 1.0, "read_noise":
 
 @pytest.fixture
 def widget_in():
-    from napari_smlm_diffusion.widgets.train import Train
+    from napari_smlm_diffusion.widgets.train.dock import Train
 
     def make(viewer):
         widget = Train(viewer)
@@ -101,7 +101,7 @@ def test_simulated_frames_stand_right_of_the_movie(viewer, widget_in, qtbot):
 
 
 def test_a_molecule_is_where_its_ring_is(viewer, widget_in, qtbot):
-    from napari_smlm_diffusion.widgets.train_form import ROWS
+    from napari_smlm_diffusion.widgets.train.form import ROWS
 
     add_movie(viewer)
     widget = widget_in(viewer)
@@ -139,7 +139,7 @@ def test_a_molecule_is_where_its_ring_is(viewer, widget_in, qtbot):
 
 def test_counts_are_the_inverse_of_effective_photons(rng):
     from napari_smlm_diffusion.optics.camera import Camera
-    from napari_smlm_diffusion.widgets.train_work import counts_of
+    from napari_smlm_diffusion.widgets.train.work import counts_of
 
     maps = rng.uniform(0.4, 0.6, (6, 7))
     camera = Camera(offset=maps * 200, gain=maps, em_gain=50.0, qe=0.9, read_noise=30.0)
@@ -349,7 +349,7 @@ def test_bad_ranges_are_said_in_the_words_of_the_form(viewer, widget_in, qtbot, 
 def test_failures_are_sentences_and_leave_the_buttons_usable(
     viewer, widget_in, qtbot, told, monkeypatch
 ):
-    from napari_smlm_diffusion.widgets import train_work
+    from napari_smlm_diffusion.widgets.train import work as train_work
 
     widget = widget_in(viewer)
     widget.prior_form.fill_in.click()
@@ -401,7 +401,7 @@ def held(whole, seen, go):
 def test_what_is_closed_while_simulating(
     make_napari_viewer, npe2pm, widget_in, qtbot, monkeypatch, what
 ):
-    from napari_smlm_diffusion.widgets import train_work
+    from napari_smlm_diffusion.widgets.train import work as train_work
 
     seen, go = threading.Event(), threading.Event()
     monkeypatch.setattr(train_work, "run", held(train_work.run, seen, go))
@@ -450,14 +450,14 @@ def test_every_control_has_a_tooltip_and_no_torch_is_loaded(viewer, widget_in):
             named = control.objectName().startswith(("qt_", "Scroll"))
             assert named or control.toolTip() or inner is widget.tabs.tabBar(), control
     code = (
-        "import sys, napari_smlm_diffusion.widgets.train; "
+        "import sys, napari_smlm_diffusion.widgets.train.dock; "
         "assert not {'torch', 'scipy.stats'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_histogram_paints_both_and_survives_empty_ones(qtbot):
-    from napari_smlm_diffusion.widgets.intensity_histogram import IntensityHistogram, Series
+    from napari_smlm_diffusion.widgets.train.intensity_histogram import IntensityHistogram, Series
 
     widget = IntensityHistogram()
     qtbot.addWidget(widget)

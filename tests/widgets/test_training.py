@@ -6,10 +6,10 @@ import threading
 import numpy as np
 import pytest
 
-from napari_smlm_diffusion.networks import library
-from napari_smlm_diffusion.networks.card import load_card
+from napari_smlm_diffusion.models import library
+from napari_smlm_diffusion.models.card import load_card
 from napari_smlm_diffusion.training.prior import Prior
-from napari_smlm_diffusion.widgets import training_plan
+from napari_smlm_diffusion.widgets.train import training_plan
 
 pytest.importorskip("PyQt6")
 pytestmark = pytest.mark.gui
@@ -46,7 +46,7 @@ def own_folder(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     from napari_smlm_diffusion.training import job, metrics, rows, scale, validation
-    from napari_smlm_diffusion.widgets import training_work
+    from napari_smlm_diffusion.widgets.train import training_work
 
     monkeypatch.setattr(validation, "_FRAMES", 4)
     monkeypatch.setattr(validation, "_SHARE", 1e9)  # metrics each time
@@ -61,7 +61,7 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def tab_in():
-    from napari_smlm_diffusion.widgets.train import Train
+    from napari_smlm_diffusion.widgets.train.dock import Train
 
     def make(viewer, **values):
         widget = Train(viewer)
@@ -110,9 +110,9 @@ def checkpoint(name="small", stage="phi"):
 
 
 def test_from_start_to_a_model_that_localize_uses(viewer, fine_tuned, qtbot, own_folder, told):
-    from napari_smlm_diffusion.inference.model import load_model
-    from napari_smlm_diffusion.widgets.localize import Localize
-    from napari_smlm_diffusion.widgets.uncertainty import Uncertainty
+    from napari_smlm_diffusion.models.model import load_model
+    from napari_smlm_diffusion.widgets.localize.dock import Localize
+    from napari_smlm_diffusion.widgets.uncertainty.dock import Uncertainty
 
     movie = add_movie(viewer)
     localize, uncertainty = Localize(viewer), Uncertainty(viewer)
@@ -180,7 +180,7 @@ def test_from_start_to_a_model_that_localize_uses(viewer, fine_tuned, qtbot, own
 def test_the_check_gives_a_verdict_a_plot_and_a_card(viewer, tab_in, qtbot, tiny_psi_model, told):
     from napari_smlm_diffusion.evaluation.diagnostics import MIN_FRAMES
     from napari_smlm_diffusion.training.settings import TrainingSettings
-    from napari_smlm_diffusion.widgets import training_work
+    from napari_smlm_diffusion.widgets.train import training_work
 
     assert training_work.FEWEST == MIN_FRAMES
     stages = ("phi", "variance", "rows", "psi")
@@ -372,7 +372,7 @@ def test_what_is_closed_while_training_keeps_the_checkpoint(
 
 
 def test_curves_leave_out_what_a_logarithm_cannot_show(qtbot):
-    from napari_smlm_diffusion.widgets.curves import Curve, Curves
+    from napari_smlm_diffusion.widgets.train.curves import Curve, Curves
 
     widget = Curves("nothing yet", goal=1.0)
     qtbot.addWidget(widget)

@@ -28,7 +28,7 @@ CAMERA = {"offset": 100.0, "gain": 1.0, "em_gain": 1.0, "qe": 1.0, "read_noise":
 @pytest.fixture
 def widget_in(tiny_psi_model):
     """Make the widget in a viewer, for few samples in few steps."""
-    from napari_smlm_diffusion.widgets.uncertainty import Uncertainty
+    from napari_smlm_diffusion.widgets.uncertainty.dock import Uncertainty
 
     def make(viewer, samples=4, **settings):
         widget = Uncertainty(viewer)
@@ -88,7 +88,7 @@ def peak_nm(layer, image):
 def test_samples_of_the_current_frame_refine_while_they_arrive(
     viewer, widget_in, qtbot, monkeypatch
 ):
-    from napari_smlm_diffusion.widgets import uncertainty_work
+    from napari_smlm_diffusion.widgets.uncertainty import work as uncertainty_work
 
     whole, go = uncertainty_work.sample, threading.Semaphore(0)
 
@@ -145,7 +145,7 @@ def test_batches_change_no_digit_and_agree_with_the_command_line(tiny_psi_model)
     from napari_smlm_diffusion.jobs.localize import localize
     from napari_smlm_diffusion.jobs.plan import prepare
     from napari_smlm_diffusion.jobs.settings import LocalizeSettings
-    from napari_smlm_diffusion.widgets.uncertainty_work import Drawn, sample
+    from napari_smlm_diffusion.widgets.uncertainty.work import Drawn, sample
 
     stack = FrameStack.from_array(movie(), pixel_size_nm=PIXEL, camera_hint=CAMERA)
     settings = LocalizeSettings(
@@ -161,7 +161,7 @@ def test_batches_change_no_digit_and_agree_with_the_command_line(tiny_psi_model)
 
 
 def test_a_range_lies_at_its_frames_and_adds_sums_for_a_filter(viewer, widget_in, qtbot):
-    from napari_smlm_diffusion.widgets.filter_layers import is_fine_image, maps_of
+    from napari_smlm_diffusion.widgets.filter.layers import is_fine_image, maps_of
 
     add_movie(viewer, scale=(0.5, PIXEL, PIXEL), translate=(3.0, 0, 0))
     widget = widget_in(viewer)
@@ -274,7 +274,7 @@ def localized(frames, rows=3, shape=(4, 20, 24), source="the layer 'movie'"):
 
 
 def test_molecules_of_samples_take_the_place_of_the_others(viewer, widget_in, qtbot):
-    from napari_smlm_diffusion.widgets.filter_export import FilterExport
+    from napari_smlm_diffusion.widgets.filter.dock import FilterExport
 
     frames = add_movie(viewer)
     data, options = localized(frames)
@@ -366,7 +366,7 @@ def test_the_head_does_the_whole_stack(viewer, widget_in, qtbot, monkeypatch, ti
     from napari_smlm_diffusion.frames import FrameStack
     from napari_smlm_diffusion.jobs.localize import localize
     from napari_smlm_diffusion.jobs.plan import prepare
-    from napari_smlm_diffusion.widgets import localize_work
+    from napari_smlm_diffusion.widgets.localize import work as localize_work
 
     frames = add_movie(viewer)
     widget = widget_in(viewer)
@@ -431,7 +431,8 @@ def test_what_the_form_says_is_refused_with_a_sentence(viewer, widget_in, told, 
 def test_what_the_thread_finds_out_is_a_sentence_and_leaves_the_button_usable(
     viewer, widget_in, told, qtbot, monkeypatch, tiny_model, tiny_psi_model, tmp_path
 ):
-    from napari_smlm_diffusion.widgets import uncertainty_sweep, uncertainty_work
+    from napari_smlm_diffusion.widgets.uncertainty import sweep as uncertainty_sweep
+    from napari_smlm_diffusion.widgets.uncertainty import work as uncertainty_work
 
     viewer.add_image(movie(), name="plain")
     widget = widget_in(viewer)
@@ -481,7 +482,7 @@ def test_what_the_thread_finds_out_is_a_sentence_and_leaves_the_button_usable(
 
 
 def test_a_failure_after_some_samples_keeps_them(viewer, widget_in, told, qtbot, monkeypatch):
-    from napari_smlm_diffusion.widgets import uncertainty_work
+    from napari_smlm_diffusion.widgets.uncertainty import work as uncertainty_work
 
     whole = uncertainty_work.sample
 
@@ -503,7 +504,7 @@ def test_a_failure_after_some_samples_keeps_them(viewer, widget_in, told, qtbot,
 def test_other_shapes_are_refused():
     from napari.layers import Image, Shapes
 
-    from napari_smlm_diffusion.widgets.drawn_region import region_of
+    from napari_smlm_diffusion.widgets.shared.drawn_region import region_of
 
     data, options, _ = frames_layer(movie(), pixel_size_nm=PIXEL)
     frames = Image(data, **options)
@@ -523,7 +524,7 @@ def test_other_shapes_are_refused():
 
 
 def test_the_selected_rectangle_is_the_region(viewer, widget_in):
-    from napari_smlm_diffusion.widgets.drawn_region import region_of
+    from napari_smlm_diffusion.widgets.shared.drawn_region import region_of
 
     frames = add_movie(viewer)
     layer = draw(viewer, box(150, 950, 250, 1050))
@@ -562,7 +563,7 @@ def held(whole, go):
 
 
 def test_layers_go_away_and_run_is_pressed_twice(viewer, widget_in, qtbot, told, monkeypatch):
-    from napari_smlm_diffusion.widgets import uncertainty_work
+    from napari_smlm_diffusion.widgets.uncertainty import work as uncertainty_work
 
     go = threading.Event()
     monkeypatch.setattr(uncertainty_work, "sample", held(uncertainty_work.sample, go))
@@ -592,7 +593,7 @@ def test_layers_go_away_and_run_is_pressed_twice(viewer, widget_in, qtbot, told,
 def test_the_viewer_is_closed_while_running(
     make_napari_viewer, npe2pm, widget_in, qtbot, monkeypatch
 ):
-    from napari_smlm_diffusion.widgets import uncertainty_work
+    from napari_smlm_diffusion.widgets.uncertainty import work as uncertainty_work
 
     go = threading.Event()
     monkeypatch.setattr(uncertainty_work, "sample", held(uncertainty_work.sample, go))
@@ -609,7 +610,7 @@ def test_the_viewer_is_closed_while_running(
 
 
 def test_the_widget_is_closed_while_running(viewer, widget_in, qtbot, monkeypatch):
-    from napari_smlm_diffusion.widgets import uncertainty_work
+    from napari_smlm_diffusion.widgets.uncertainty import work as uncertainty_work
 
     go = threading.Event()
     monkeypatch.setattr(uncertainty_work, "sample", held(uncertainty_work.sample, go))
@@ -647,8 +648,8 @@ def test_two_viewers_share_nothing(make_napari_viewer, npe2pm, widget_in, qtbot)
 
 def test_the_calibration_is_said_in_words(viewer, widget_in):
     from napari_smlm_diffusion.diffusion.samplers import SAMPLERS
-    from napari_smlm_diffusion.widgets.uncertainty_card import calibration_words, read_card
-    from napari_smlm_diffusion.widgets.uncertainty_form import SAMPLERS as OFFERED
+    from napari_smlm_diffusion.widgets.uncertainty.card import calibration_words, read_card
+    from napari_smlm_diffusion.widgets.uncertainty.form import SAMPLERS as OFFERED
 
     assert sorted(OFFERED) == sorted(SAMPLERS)
     widget = widget_in(viewer, steps=None)

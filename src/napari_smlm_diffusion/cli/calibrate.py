@@ -11,7 +11,7 @@ from napari_smlm_diffusion.cli.parser import add_settings, settings_from
 from napari_smlm_diffusion.cli.progress import drive
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
 
@@ -63,8 +63,8 @@ def run(options: argparse.Namespace) -> int:
     if model is not None and not os.access(model, os.W_OK):
         raise InputError(f"--stamp: {model} cannot be written")
 
+    from napari_smlm_diffusion.compute.memory import keep_freed
     from napari_smlm_diffusion.evaluation.diagnostics import MIN_FRAMES
-    from napari_smlm_diffusion.inference.memory import keep_freed
     from napari_smlm_diffusion.jobs.calibrate import calibrate, judge, recalibrated, stamp
     from napari_smlm_diffusion.jobs.calibration_plan import prepare
     from napari_smlm_diffusion.jobs.calibration_store import CalibrationStore

@@ -38,8 +38,8 @@ def run(options: argparse.Namespace) -> int:
     out = run_folder.check(options.out, options.overwrite)
 
     from napari_smlm_diffusion.jobs.demo import DEMO, demo
-    from napari_smlm_diffusion.networks.card import load_card
-    from napari_smlm_diffusion.networks.library import resolve
+    from napari_smlm_diffusion.models.card import load_card
+    from napari_smlm_diffusion.models.library import resolve
 
     load_card(resolve(settings.model))  # before the folder is there
     folder = run_folder.create(out, options.overwrite)

@@ -21,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure and print."""
     from napari_smlm_diffusion.postprocessing.fourier_ring import RingSettings, ring_correlation
-    from napari_smlm_diffusion.results.files import atomic
+    from napari_smlm_diffusion.writing import atomic
 
     settings = settings_from(RingSettings, options)
     if options.out is not None:

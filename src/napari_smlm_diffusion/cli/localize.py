@@ -105,7 +105,7 @@ def _resume(options: argparse.Namespace) -> int:
 
 
 def _work(plan: "Plan", folder: Path, store: "RunStore", localizing: "Localizing") -> int:
-    from napari_smlm_diffusion.inference.memory import keep_freed
+    from napari_smlm_diffusion.compute.memory import keep_freed
     from napari_smlm_diffusion.jobs.folder import localize_to_folder
 
     keep_freed()

@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the list or one card, or copy a model file in or out."""
-    from napari_smlm_diffusion.networks import library
+    from napari_smlm_diffusion.models import library
 
     if options.import_ is not None and options.export is not None:
         raise InputError("--import and --export: choose one of them")
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _export(name: str | None, to: Path, replace: bool) -> None:
-    from napari_smlm_diffusion.networks import card, library
+    from napari_smlm_diffusion.models import card, library
 
     if name is None:
         raise InputError("--export: say which model, as in `models general --export FILE`")
@@ -61,15 +61,15 @@ def _export(name: str | None, to: Path, replace: bool) -> None:
 
 
 def _show(path: Path) -> None:
-    from napari_smlm_diffusion.networks.card import file_hash, load_card
+    from napari_smlm_diffusion.models.card import file_hash, load_card
 
     card = load_card(path)
     print("\n".join(_lines({**card.model_dump(mode="json"), "sha256": file_hash(path)})))
 
 
 def _list() -> None:
-    from napari_smlm_diffusion.networks import library
-    from napari_smlm_diffusion.networks.card import load_card
+    from napari_smlm_diffusion.models import library
+    from napari_smlm_diffusion.models.card import load_card
 
     shipped, own = library.shipped_names(), library.own_names()
     for name in shipped + [name for name in own if name not in shipped]:

@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
         values, out = read_config(options.config), options.out or Path()
         settings = _settings(values, options)
     # Torch takes seconds: bad settings are refused before.
-    from napari_smlm_diffusion.inference.memory import keep_freed
+    from napari_smlm_diffusion.compute.memory import keep_freed
     from napari_smlm_diffusion.jobs.adapter import as_job
     from napari_smlm_diffusion.training.checkpoints import CHECKPOINT, saved_settings
     from napari_smlm_diffusion.training.distributed import place

@@ -8,14 +8,14 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.inference.photons import PhotonFit, fit_photons
-from napari_smlm_diffusion.inference.posterior import Moments, Posterior
-from napari_smlm_diffusion.inference.row_scale import row_factor, row_features
-from napari_smlm_diffusion.inference.sample_peaks import Peaks, peaks_of_samples
-from napari_smlm_diffusion.inference.sample_rows import SampleRows, rows_from_peaks
+from napari_smlm_diffusion.inference.from_samples import SampleRows, rows_from_peaks
+from napari_smlm_diffusion.inference.sd_scale import row_factor, row_features
 from napari_smlm_diffusion.inference.table import make_table
-from napari_smlm_diffusion.networks.card import RowScale
-from napari_smlm_diffusion.settings import Microscope
+from napari_smlm_diffusion.models.card import RowScale
+from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.proposals.diffusion_samples import Moments, Posterior
+from napari_smlm_diffusion.proposals.photon_fit import PhotonFit, fit_photons
+from napari_smlm_diffusion.proposals.sample_peaks import Peaks, peaks_of_samples
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from napari_smlm_diffusion.inference.photons import PhotonFit
-from napari_smlm_diffusion.settings import Microscope
+from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.proposals.photon_fit import PhotonFit
 
 
 def make_table(

@@ -9,8 +9,8 @@ import functools
 from collections.abc import Callable, Generator
 from typing import ParamSpec, TypeVar
 
+from napari_smlm_diffusion.compute.memory import is_out_of_memory
 from napari_smlm_diffusion.errors import SmlmError
-from napari_smlm_diffusion.inference.memory import is_out_of_memory
 from napari_smlm_diffusion.progress import Progress
 
 P = ParamSpec("P")

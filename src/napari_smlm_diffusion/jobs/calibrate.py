@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from napari_smlm_diffusion.compute.workers import in_order
 from napari_smlm_diffusion.evaluation.calibration import CalibrationData, check
 from napari_smlm_diffusion.evaluation.calibration_report import CalibrationReport
 from napari_smlm_diffusion.evaluation.frame_numbers import FrameNumbers
 from napari_smlm_diffusion.evaluation.recalibration import Recalibration, recalibrate
-from napari_smlm_diffusion.inference.posterior import psi_of
-from napari_smlm_diffusion.inference.workers import in_order
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.calibration_frames import (
     SimulatedFrame,
@@ -26,10 +25,11 @@ from napari_smlm_diffusion.jobs.calibration_frames import (
 from napari_smlm_diffusion.jobs.calibration_plan import CalibrationPlan, prepare
 from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings
 from napari_smlm_diffusion.jobs.calibration_store import CalibrationStore
-from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.networks.card import RowScale, load_card
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.models import file as checkpoint
+from napari_smlm_diffusion.models.card import RowScale, load_card
+from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.proposals.diffusion_samples import psi_of
 
 
 @as_job

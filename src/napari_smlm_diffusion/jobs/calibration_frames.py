@@ -14,17 +14,17 @@ from napari_smlm_diffusion.evaluation.frame_numbers import (
     Rows,
     reduce_frame,
 )
-from napari_smlm_diffusion.inference.candidates import Candidates
-from napari_smlm_diffusion.inference.model import Model
-from napari_smlm_diffusion.inference.phi import PhiLocalizer
-from napari_smlm_diffusion.inference.posterior import Posterior
-from napari_smlm_diffusion.inference.sample_peaks import MIN_MASS, Peaks, peaks_of_samples
-from napari_smlm_diffusion.inference.sample_rows import SampleRows
+from napari_smlm_diffusion.inference.from_samples import SampleRows
 from napari_smlm_diffusion.inference.sampled import fitted_rows, sample_frame
-from napari_smlm_diffusion.networks.card import NetworkSettings, RowScale, SamplingSettings
+from napari_smlm_diffusion.models.card import NetworkSettings, RowScale, SamplingSettings
+from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
-from napari_smlm_diffusion.settings import Microscope
+from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.proposals.candidates import Candidates
+from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
+from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+from napari_smlm_diffusion.proposals.sample_peaks import MIN_MASS, Peaks, peaks_of_samples
 from napari_smlm_diffusion.training.pairs import draw_pairs
 from napari_smlm_diffusion.training.prior import Prior
 

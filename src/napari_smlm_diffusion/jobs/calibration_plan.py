@@ -4,15 +4,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from napari_smlm_diffusion import __version__
+from napari_smlm_diffusion.compute.device import choose_device
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.frame_numbers import CalibrationSettings
-from napari_smlm_diffusion.inference.device import choose_device
-from napari_smlm_diffusion.inference.model import Model, load_model
-from napari_smlm_diffusion.inference.posterior import Posterior, asked_sampling, psi_of
 from napari_smlm_diffusion.jobs.calibration_frames import simulate_frame
 from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings, narrowed
-from napari_smlm_diffusion.networks.card import ModelCard, SamplingSettings
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.models.card import ModelCard, SamplingSettings
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import Model, load_model
+from napari_smlm_diffusion.proposals.diffusion_samples import Posterior, asked_sampling, psi_of
 from napari_smlm_diffusion.training.prior import Prior
 
 # Sides of a frame where the card does not say how large those of the training were.

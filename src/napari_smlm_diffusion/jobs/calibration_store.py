@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.frame_numbers import FrameNumbers
-from napari_smlm_diffusion.results.files import atomic, disk_errors
+from napari_smlm_diffusion.writing import atomic, disk_errors
 
 _BOOLS = {"narrow", "hit"}
 _PLAIN = {"frame", "samples", "covariates", "tarp"}

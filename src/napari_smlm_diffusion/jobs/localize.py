@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.frames.ahead import read_ahead
-from napari_smlm_diffusion.inference.localizer import Localized
 from napari_smlm_diffusion.inference.sampled import FrameSamples, sample_frame, table_from_samples
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.chunks import Frames, chunks, without
 from napari_smlm_diffusion.jobs.work import Work
 from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.proposals.localizer import Localized
 
 
 @as_job

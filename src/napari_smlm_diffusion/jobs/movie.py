@@ -4,10 +4,10 @@ from pathlib import Path
 
 import tifffile
 
-from napari_smlm_diffusion.results.files import atomic
 from napari_smlm_diffusion.results.formats import thunderstorm
 from napari_smlm_diffusion.results.run_folder import write_json
 from napari_smlm_diffusion.simulation.movie import Movie
+from napari_smlm_diffusion.writing import atomic
 
 
 def write_movie(movie: Movie, folder: Path) -> None:

@@ -8,27 +8,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smlm_diffusion.compute.device import choose_device
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack, parse_frame_range, parse_roi
-from napari_smlm_diffusion.inference.device import choose_device
-from napari_smlm_diffusion.inference.model import load_model
-from napari_smlm_diffusion.inference.moviecheck import (
+from napari_smlm_diffusion.jobs.cameras import known_optics
+from napari_smlm_diffusion.jobs.chunks import chunks
+from napari_smlm_diffusion.jobs.sampling import check_sampling, choose_posterior, sampled_frames
+from napari_smlm_diffusion.jobs.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.work import Work, make_localizer
+from napari_smlm_diffusion.models.card import ModelCard, NetworkSettings, load_card
+from napari_smlm_diffusion.models.library import resolve, shipped_names
+from napari_smlm_diffusion.models.model import load_model
+from napari_smlm_diffusion.moviecheck.check import (
     MovieCheck,
     check_movie,
     most_negative,
     sample_frames,
     sample_region,
 )
-from napari_smlm_diffusion.inference.outofrange import compare_with_prior, width_mismatch
-from napari_smlm_diffusion.jobs.cameras import known_optics
-from napari_smlm_diffusion.jobs.chunks import chunks
-from napari_smlm_diffusion.jobs.sampling import check_sampling, choose_posterior, sampled_frames
-from napari_smlm_diffusion.jobs.settings import LocalizeSettings
-from napari_smlm_diffusion.jobs.work import Work, make_localizer
-from napari_smlm_diffusion.networks.card import ModelCard, NetworkSettings, load_card
-from napari_smlm_diffusion.networks.library import resolve, shipped_names
+from napari_smlm_diffusion.moviecheck.out_of_range import compare_with_prior, width_mismatch
 from napari_smlm_diffusion.optics.camera import Camera
-from napari_smlm_diffusion.settings import Microscope, Roi
+from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.settings import Roi
 
 # What `--model auto` takes when the movie fits no model better.
 DEFAULT_MODEL = "general"

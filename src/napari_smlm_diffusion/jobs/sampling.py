@@ -4,8 +4,10 @@ from napari_smlm_diffusion.diffusion.samplers import by_name
 from napari_smlm_diffusion.diffusion.schedule import check_steps
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import parse_frame_range
-from napari_smlm_diffusion.inference.model import Model
-from napari_smlm_diffusion.inference.posterior import (
+from napari_smlm_diffusion.jobs.settings import LocalizeSettings
+from napari_smlm_diffusion.models.model import Model
+from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.proposals.diffusion_samples import (
     AT_ONCE,
     Batches,
     Posterior,
@@ -13,8 +15,6 @@ from napari_smlm_diffusion.inference.posterior import (
     check_samples,
     psi_of,
 )
-from napari_smlm_diffusion.jobs.settings import LocalizeSettings
-from napari_smlm_diffusion.settings import Microscope
 
 
 def check_sampling(settings: LocalizeSettings) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from napari_smlm_diffusion.compute.device import choose_device
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
-from napari_smlm_diffusion.inference.device import choose_device
-from napari_smlm_diffusion.inference.localizer import Localizer
-from napari_smlm_diffusion.inference.model import Model, load_model
-from napari_smlm_diffusion.inference.phi import PhiLocalizer
-from napari_smlm_diffusion.inference.posterior import Posterior
 from napari_smlm_diffusion.jobs.sampling import choose_posterior
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
-from napari_smlm_diffusion.settings import Microscope, Roi
+from napari_smlm_diffusion.models.model import Model, load_model
+from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
+from napari_smlm_diffusion.proposals.localizer import Localizer
+from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+from napari_smlm_diffusion.settings import Roi
 
 
 @dataclass(frozen=True)

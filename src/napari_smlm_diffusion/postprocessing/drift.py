@@ -20,8 +20,8 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.postprocessing import intersections
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.files import atomic
 from napari_smlm_diffusion.settings import Settings
+from napari_smlm_diffusion.writing import atomic
 
 # Rows of a segment: with fewer the shift is a guess, with more the drift moves on meanwhile.
 _ROWS = 500

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.results.files import atomic
+from napari_smlm_diffusion.writing import atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

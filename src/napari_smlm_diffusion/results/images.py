@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import ArrayLike, NDArray
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.results.files import atomic
+from napari_smlm_diffusion.writing import atomic
 
 FORMAT = 1
 

@@ -10,8 +10,8 @@ import zarr
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.results.files import disk_errors
 from napari_smlm_diffusion.results.pyramid import SCREEN, pyramid
+from napari_smlm_diffusion.writing import disk_errors
 
 VERSION = "0.5"
 

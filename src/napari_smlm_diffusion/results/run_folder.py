@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.results.files import atomic
+from napari_smlm_diffusion.writing import atomic
 
 # An older result beside newer ones would pass for one of theirs.
 RESULTS = (

@@ -25,9 +25,9 @@ from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results import ome_zarr, sums
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.files import atomic, disk_errors, flush
 from napari_smlm_diffusion.results.formats import parquet
 from napari_smlm_diffusion.results.run_folder import write_json
+from napari_smlm_diffusion.writing import atomic, disk_errors, flush
 
 FOLDER = "store"
 JOURNAL = "journal.json"

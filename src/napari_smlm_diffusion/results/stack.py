@@ -7,7 +7,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.results.files import disk_errors, partial_name
+from napari_smlm_diffusion.writing import disk_errors, partial_name
 
 
 class StackWriter:

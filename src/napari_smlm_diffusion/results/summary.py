@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.results.files import atomic
+from napari_smlm_diffusion.writing import atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,8 +16,9 @@ from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer, model_
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.camera import Camera
+from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf import expected_image
-from napari_smlm_diffusion.settings import Microscope, Settings
+from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.simulation.blinking import Activity, Independent
 from napari_smlm_diffusion.simulation.emitters import Structure, UniformField
 from napari_smlm_diffusion.simulation.light import (

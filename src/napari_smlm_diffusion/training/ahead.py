@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from itertools import count
 
-from napari_smlm_diffusion.inference.workers import in_order
+from napari_smlm_diffusion.compute.workers import in_order
 from napari_smlm_diffusion.training.scenes import Scenes
 
 # Batches in the making for each process: enough that none of them waits.

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.results.files import atomic
 from napari_smlm_diffusion.training.settings import StageName, TrainingSettings
+from napari_smlm_diffusion.writing import atomic
 
 CHECKPOINT = "checkpoint.pt"
 

@@ -14,11 +14,11 @@ from itertools import pairwise
 import torch
 from torch import Generator, Tensor
 
+from napari_smlm_diffusion.diffusion.psi import Condition, Psi
 from napari_smlm_diffusion.diffusion.samplers import multistep
 from napari_smlm_diffusion.diffusion.schedule import LogSchedule
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.inference.psi import Condition, Psi
-from napari_smlm_diffusion.networks.card import SamplingSettings
+from napari_smlm_diffusion.models.card import SamplingSettings
 from napari_smlm_diffusion.networks.unet import UNet
 from napari_smlm_diffusion.training.pairs import Pairs
 from napari_smlm_diffusion.training.psi import PsiStage

@@ -17,9 +17,9 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from napari_smlm_diffusion.diffusion.psi import Condition, Psi
 from napari_smlm_diffusion.diffusion.samplers import ddim
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.inference.psi import Condition, Psi
 from napari_smlm_diffusion.training.pairs import Pairs
 from napari_smlm_diffusion.training.psi import PsiStage
 from napari_smlm_diffusion.training.stages import network_input_of, unit_noise

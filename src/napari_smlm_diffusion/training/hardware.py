@@ -2,7 +2,7 @@
 
 import torch
 
-from napari_smlm_diffusion.inference.device import choose_device
+from napari_smlm_diffusion.compute.device import choose_device
 from napari_smlm_diffusion.training.settings import TrainingSettings
 
 

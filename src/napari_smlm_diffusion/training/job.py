@@ -8,18 +8,17 @@ from typing import Any, Literal
 import torch
 
 from napari_smlm_diffusion import __version__
+from napari_smlm_diffusion.diffusion.psi import Psi, build_unet
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.inference.model import build_phi
-from napari_smlm_diffusion.inference.psi import Psi, build_unet
-from napari_smlm_diffusion.inference.rows import RowPredictor
-from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.networks.card import ModelCard, PsiSettings
-from napari_smlm_diffusion.networks.checkpoint import TEACHER, part, with_prefix
+from napari_smlm_diffusion.inference.head import RowPredictor
+from napari_smlm_diffusion.models import file as checkpoint
+from napari_smlm_diffusion.models.card import ModelCard, PsiSettings
+from napari_smlm_diffusion.models.file import TEACHER, part, with_prefix
+from napari_smlm_diffusion.models.model import build_phi
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.unet import UNet
 from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.results.files import disk_errors
 from napari_smlm_diffusion.training.batches import check_processes, draw
 from napari_smlm_diffusion.training.distil import DistilStage, distilled_sampling
 from napari_smlm_diffusion.training.distributed import Processes, Stopped, joined
@@ -44,6 +43,7 @@ from napari_smlm_diffusion.training.start import (
     start_file,
 )
 from napari_smlm_diffusion.training.start import weights as start_weights
+from napari_smlm_diffusion.writing import disk_errors
 
 # What a stage is trained on top of; training one anew makes those that need it worthless.
 _NEEDS: dict[StageName, tuple[StageName, ...]] = {

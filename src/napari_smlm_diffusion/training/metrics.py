@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from napari_smlm_diffusion.inference.candidates import Candidates, find_candidates
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.optics.information import crlb
+from napari_smlm_diffusion.proposals.candidates import Candidates, find_candidates
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
 from napari_smlm_diffusion.training.prior import Prior
 from napari_smlm_diffusion.training.rows import MATCH_RADIUS_PX, match_candidates

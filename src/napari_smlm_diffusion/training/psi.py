@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from napari_smlm_diffusion.inference.psi import Condition, Psi
+from napari_smlm_diffusion.diffusion.psi import Condition, Psi
 from napari_smlm_diffusion.networks.unet import UNet
 from napari_smlm_diffusion.training.pairs import Pairs
 from napari_smlm_diffusion.training.stages import move, network_input_of, unit_noise

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.matching import match_frames
-from napari_smlm_diffusion.inference.candidates import Candidates, find_candidates
-from napari_smlm_diffusion.inference.rows import RowPredictor, bounded_step, features
-from napari_smlm_diffusion.networks.card import NetworkSettings
+from napari_smlm_diffusion.inference.head import RowPredictor, bounded_step, features
+from napari_smlm_diffusion.models.card import NetworkSettings
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.proposals.candidates import Candidates, find_candidates
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
 from napari_smlm_diffusion.training.prior import Prior
 

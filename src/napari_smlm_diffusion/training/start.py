@@ -9,9 +9,9 @@ from pathlib import Path
 from torch import Tensor
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.networks import checkpoint
-from napari_smlm_diffusion.networks.card import SamplingSettings, load_card
-from napari_smlm_diffusion.networks.library import resolve
+from napari_smlm_diffusion.models import file as checkpoint
+from napari_smlm_diffusion.models.card import SamplingSettings, load_card
+from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.training.settings import TrainingSettings
 
 # Of the settings of Psi, those that its weights belong to.

@@ -13,10 +13,10 @@ import pandas as pd
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results import run_folder
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.files import atomic
 from napari_smlm_diffusion.results.formats import build, pixelsize, text
 from napari_smlm_diffusion.results.formats.base import TableFormat, cells_of
 from napari_smlm_diffusion.results.formats.own_csv import describe
+from napari_smlm_diffusion.writing import atomic
 
 _HEADERLESS = ("frame", "x_nm", "y_nm", "z_nm", "photons")
 _NAMES = {

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.files import atomic
 from napari_smlm_diffusion.results.formats import build, extras, hdf5, pixelsize
 from napari_smlm_diffusion.results.formats.base import TableFormat
+from napari_smlm_diffusion.writing import atomic
 
 CONVENTION = (
     "frame from 0; x and y in camera pixels, an integer is the centre of a pixel, x runs down the "

@@ -17,10 +17,10 @@ from napari_smlm_diffusion import __version__
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results import run_folder
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.files import atomic
 from napari_smlm_diffusion.results.formats import pixelsize, thunderstorm
 from napari_smlm_diffusion.results.formats.base import TableFormat, first_line
 from napari_smlm_diffusion.results.formats.of_run import OfRun, of_run
+from napari_smlm_diffusion.writing import atomic
 
 FORMAT_VERSION = 1
 CONVENTION = (

@@ -18,11 +18,11 @@ import numpy as np
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.files import atomic
 from napari_smlm_diffusion.results.formats import build, extras, limits, pixelsize
 from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.results.formats.of_run import OfRun, of_run
 from napari_smlm_diffusion.results.formats.own_csv import describe
+from napari_smlm_diffusion.writing import atomic
 
 CONVENTION = "frame from 0; nm from the centre of the first pixel; x runs along a row"
 PARTS = "localizations-*.parquet"

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.files import atomic
 from napari_smlm_diffusion.results.formats import hdf5, matlab
+from napari_smlm_diffusion.writing import atomic
 
 RECORD = "napari_smlm_diffusion"
 # SMAP leaves out rows with a larger `locprecnm` when it loads a file.

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.files import atomic
 from napari_smlm_diffusion.results.formats import build, extras, limits, pixelsize
 from napari_smlm_diffusion.results.formats.base import TableFormat
+from napari_smlm_diffusion.writing import atomic
 
 CONVENTION = (
     "frame from 1; x, y, z in nm, x and y from the corner of the first pixel; x runs along a row"

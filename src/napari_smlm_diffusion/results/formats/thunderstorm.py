@@ -22,8 +22,8 @@ import pandas as pd
 
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.results.files import PartialFile
 from napari_smlm_diffusion.results.formats import pixelsize, text
+from napari_smlm_diffusion.writing import PartialFile
 
 
 class Cell(NamedTuple):

@@ -1,0 +1,1 @@
+"""The machine that computes: device, memory, tiles, worker processes."""

@@ -1,0 +1,1 @@
+"""What a model is: its card, its file, and the models at hand."""

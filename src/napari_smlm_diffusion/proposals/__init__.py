@@ -1,0 +1,1 @@
+"""Localizers: what proposes molecules for a frame."""

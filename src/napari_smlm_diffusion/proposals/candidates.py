@@ -1,0 +1,102 @@
+"""From frames to emitter candidates: networks, components, photons. One function, no settings."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from napari_smlm_diffusion.compute.tiles import evaluate_in_tiles
+from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+from napari_smlm_diffusion.networks.inputs import network_input
+from napari_smlm_diffusion.networks.variance import VarianceHead
+from napari_smlm_diffusion.proposals.components import Components, find_components
+from napari_smlm_diffusion.proposals.photon_fit import PhotonFit, fit_photons
+
+# On a CPU the networks see about this many camera pixels at a time: an image of theirs at four
+# times the resolution is then 25 MB. Larger ones cost a fifth of the speed.
+_PIXELS_AT_ONCE = 12_288
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Emitter candidates of a batch, and the images they were found in.
+
+    Attributes
+    ----------
+    parts : Components
+        Centres in fine pixels, mass, spread.
+    fit : PhotonFit
+        Photons, bound and likelihood step of each.
+    y, x : Tensor
+        (M,) phi's centres in camera pixels.
+    density, variance : Tensor
+        (B, sY, sX); variance is zero without a head.
+    density_sd : Tensor
+        (M,) root of the head's variance at each centre.
+    """
+
+    parts: Components
+    fit: PhotonFit
+    y: Tensor
+    x: Tensor
+    density: Tensor
+    variance: Tensor
+    density_sd: Tensor
+
+
+def evaluate(
+    phi: DeepStorm, head: VarianceHead | None, inputs: Tensor, upsampling: int
+) -> tuple[Tensor, Tensor]:
+    """Return density and variance, (B, sY, sX) each on the CPU, of (B, 3, Y, X) network inputs."""
+    device = next(phi.parameters()).device
+
+    def both(tile: Tensor) -> tuple[Tensor, ...]:
+        features = phi.features(tile.to(device))
+        density = phi.density(features)
+        if head is None:
+            return density.float(), torch.zeros_like(density, dtype=torch.float32)
+        return density.float(), head(features, density).float().exp()
+
+    _, _, height, width = inputs.shape
+    step = _PIXELS_AT_ONCE // (height * width) if device.type == "cpu" else len(inputs)
+    parts = [evaluate_in_tiles(both, some, upsampling) for some in inputs.split(max(1, step))]
+    density, variance = (torch.cat(images) for images in zip(*parts, strict=True))
+    return density, variance
+
+
+@torch.inference_mode()
+def find_candidates(
+    phi: DeepStorm,
+    head: VarianceHead | None,
+    frames: Tensor,
+    read_variance: Tensor,
+    psf_sigma_px: float,
+    upsampling: int,
+    kernel_sigma: float,
+) -> Candidates:
+    """Find emitters in a batch.
+
+    Parameters
+    ----------
+    phi, head
+        Networks.
+    frames : Tensor
+        (B, Y, X) effective photons.
+    read_variance : Tensor
+        (1, 1, 1) or (1, Y, X) squared effective read noise.
+    psf_sigma_px : float
+        SD of the PSF, camera pixels.
+    upsampling, kernel_sigma
+        Of the density.
+    """
+    sigma = torch.full((len(frames),), psf_sigma_px)
+    noise = read_variance.expand(len(frames), *read_variance.shape[1:])
+    inputs = network_input(frames, noise, sigma)
+    density, variance = evaluate(phi, head, inputs, upsampling)
+    parts = find_components(density, kernel_sigma)
+    y, x = ((c + 0.5) / upsampling - 0.5 for c in (parts.y, parts.x))
+    fit = fit_photons(frames, read_variance, psf_sigma_px, parts.frame, y, x)
+    row = parts.y.round().long().clamp(0, density.shape[1] - 1)
+    column = parts.x.round().long().clamp(0, density.shape[2] - 1)
+    sd = variance[parts.frame, row, column].sqrt()
+    return Candidates(parts, fit, y, x, density, variance, sd)

@@ -1,0 +1,1 @@
+"""The dock for drift, links and resolution."""

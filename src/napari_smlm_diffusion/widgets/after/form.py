@@ -1,0 +1,134 @@
+"""The forms of the widget "Drift & resolution": one tab a task, and what came out below."""
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_smlm_diffusion.postprocessing.drift import DriftSettings
+from napari_smlm_diffusion.postprocessing.fourier_ring import RingSettings
+from napari_smlm_diffusion.postprocessing.linking import LinkSettings
+from napari_smlm_diffusion.postprocessing.picture import PictureSettings
+from napari_smlm_diffusion.settings import Settings
+from napari_smlm_diffusion.widgets.shared.line_plot import LinePlot
+from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm, complete
+
+
+class TaskForm(QWidget):
+    """The settings of one task and the button that starts it."""
+
+    def __init__(
+        self,
+        kind: type[Settings],
+        names: tuple[str, ...],
+        words: str,
+        tip: str,
+        empty: dict[str, str] | None = None,
+        checks: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        defaults = {n: kind.model_fields[n].default for n in names}
+        self.settings = SettingsForm(kind, names, empty)
+        self.settings.set_values(defaults)
+        self.checks = {name: QCheckBox(kind.model_fields[name].title) for name in checks}
+        self.start = QPushButton(words)
+        self.start.setToolTip(tip)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 6)
+        layout.addWidget(self.settings)
+        for name, box in self.checks.items():
+            box.setChecked(bool(kind.model_fields[name].default))
+            box.setToolTip(str(kind.model_fields[name].description))
+            self.settings.layout_.addRow("", box)
+        layout.addStretch(1)
+        layout.addWidget(self.start)
+
+    def value(self) -> Settings:
+        """Return the settings.
+
+        Raises
+        ------
+        InputError
+            In the words of the form.
+        """
+        checked = {name: box.isChecked() for name, box in self.checks.items()}
+        given = complete(self.kind, {**self.settings.values(), **checked})
+        assert isinstance(given, Settings)  # noqa: S101 - for the type checker
+        return given
+
+
+def drift_form() -> TaskForm:
+    """The tab "Drift"."""
+    return TaskForm(
+        DriftSettings,
+        ("segment_frames", "cell_nm"),
+        "Correct drift",
+        "Finds the drift from the molecules themselves and adds a layer without it.",
+        {"segment_frames": "500 rows' worth", "cell_nm": "1.5 uncertainties"},
+    )
+
+
+def link_form() -> TaskForm:
+    """The tab "Link"."""
+    return TaskForm(
+        LinkSettings,
+        ("quantile", "largest_nm", "gap_frames"),
+        "Link",
+        "Puts rows of one molecule in neighbouring frames together, weighted by their\n"
+        "uncertainty, and says whether the uncertainties agree with their scatter.",
+    )
+
+
+def resolution_form() -> TaskForm:
+    """The tab "Resolution"."""
+    return TaskForm(
+        RingSettings,
+        ("fine_pixel_nm", "blocks"),
+        "Measure resolution",
+        "Fourier ring correlation of two halves of the movie, with an error bar.",
+        {"fine_pixel_nm": "half an uncertainty"},
+        ("unlinked",),
+    )
+
+
+def picture_form() -> TaskForm:
+    """The tab "Render"."""
+    return TaskForm(
+        PictureSettings,
+        ("by", "fine_pixel_nm"),
+        "Render",
+        "Adds a picture, each molecule as wide as its own uncertainty or alike.",
+    )
+
+
+class OutcomeForm(QWidget):
+    """What a task found: a plot, words, and how far it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plot = LinePlot("The drift, or the ring correlation, is plotted here.")
+        self.said = QLabel()
+        self.said.setWordWrap(True)
+        self.said.setTextFormat(Qt.TextFormat.PlainText)
+        self.said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.bar = QProgressBar()
+        self.bar.setToolTip("How much of the task is done.")
+        self.bar.setValue(0)
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Stop the task; nothing is added then.")
+        self.cancel.setEnabled(False)
+        row = QHBoxLayout()
+        row.addWidget(self.bar, 1)
+        row.addWidget(self.cancel)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.plot, 1)
+        layout.addWidget(self.said)
+        layout.addLayout(row)

@@ -1,0 +1,1 @@
+"""Readers, writers and samples of napari's File menu."""

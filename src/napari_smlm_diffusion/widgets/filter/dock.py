@@ -1,0 +1,352 @@
+"""The widget "Filter & export": choose what to trust, see what remains, and write it."""
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Layer, Points
+from napari.utils.notifications import show_error
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
+
+from napari_smlm_diffusion.errors import SmlmError
+from napari_smlm_diffusion.results.filters import Filter
+from napari_smlm_diffusion.results.point_layers import dataset_of
+from napari_smlm_diffusion.results.session import QUANTITY, FilterSession, Style
+from napari_smlm_diffusion.widgets.filter import layers as filter_layers
+from napari_smlm_diffusion.widgets.filter.files import FilterFiles, Snapshot, export_images
+from napari_smlm_diffusion.widgets.filter.output import ExportForm, ViewForm
+from napari_smlm_diffusion.widgets.filter.range_form import RangeForm
+from napari_smlm_diffusion.widgets.filter.region_form import RegionForm
+from napari_smlm_diffusion.widgets.shared.field_in_view import field_in_view
+from napari_smlm_diffusion.widgets.shared.fields import combo
+from napari_smlm_diffusion.widgets.shared.notices import in_background, reported
+from napari_smlm_diffusion.widgets.shared.words import number_columns
+
+# After the last move of a handle: what takes longer than a frame of the screen is done then.
+_REST_MS = 150
+
+
+class FilterExport(QWidget):
+    """Filters one layer of localizations, shows what is kept, and exports it.
+
+    While a handle is dragged the rows are judged and picture and counts follow; points, bars and
+    the layer's metadata follow when it rests. Nothing is ever removed from the table.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
+        super().__init__()
+        # napari hands out a proxy, which wraps every layer anew; layers are told apart by identity.
+        self.viewer: Any = getattr(viewer, "__wrapped__", viewer)
+        self.layers = filter_layers.FilterLayers(self.viewer)
+        self.session: FilterSession | None = None
+        self.points: Points | None = None  # the layer of the session
+        self._chosen: Layer | None = None  # may be a foreign one, which has no session
+        self._busy = False  # a thread draws Gaussians
+        self._taking = False
+        self._build()
+        self._soon, self._rest = self._timer(0, self._judge), self._timer(_REST_MS, self._settle)
+        self._anew = self._timer(0, self._take_anew)
+        self._moved = self._timer(_REST_MS, self._show_points)
+        self._by_field = False  # there are more points than are drawn at once
+        self.files = FilterFiles(self.output, self._snapshot, self._adopt)
+        self._connect()
+        self._on_layers()
+        self._on_theme()
+
+    def _build(self) -> None:
+        self.choice = combo("The layer of localizations that is filtered; its rows all stay.")
+        self.choice.setPlaceholderText("choose a layer of localizations")
+        self.counts = QLabel()
+        self.counts.setToolTip("How many molecules the filter keeps, of all rows of the table.")
+        self.counts.setWordWrap(True)
+        self.ranges, self.regions = RangeForm(), RegionForm()
+        self.view, self.output = ViewForm(), ExportForm()
+        self.tabs = QTabWidget()
+        for form, words, tip in (
+            (self.ranges, "Ranges", "Keep what lies between two values"),
+            (self.regions, "Do not trust", "Mask regions by an image of the SD"),
+            (self.view, "Show", "Picture of the kept molecules, colours of the points"),
+            (self.output, "Export", "Write files, load a filter"),
+        ):
+            self.tabs.addTab(form, words)
+            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
+        layout = QVBoxLayout(self)
+        layout.addWidget(QLabel("Localizations"))
+        layout.addWidget(self.choice)
+        layout.addWidget(self.counts)
+        layout.addWidget(self.tabs, 1)
+        self.setMinimumWidth(340)
+
+    def _timer(self, wait_ms: int, work: Any) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(wait_ms)
+        timer.timeout.connect(work)
+        return timer
+
+    def _connect(self) -> None:
+        events = self.viewer.layers.events
+        events.inserted.connect(self._on_layers)
+        events.removed.connect(self._on_removed)
+        self.viewer.events.theme.connect(self._on_theme)
+        self.viewer.scene.camera.events.zoom.connect(self._on_camera)
+        self.viewer.scene.camera.events.center.connect(self._on_camera)
+        self.choice.currentIndexChanged.connect(lambda _: self._take(self.choice.currentData()))
+        self.ranges.changed.connect(self._soon.start)
+        self.ranges.refused.connect(show_error)
+        self.regions.changed.connect(self._soon.start)
+        self.regions.images_changed.connect(self._on_images)
+        self.regions.shown.connect(self._show_mask)
+        self.view.picture_changed.connect(self._soon.start)
+        self.view.colours_changed.connect(self._on_colours)
+
+    def closeEvent(self, event: Any) -> None:
+        """Let go of the viewer, which may live on."""
+        events = self.viewer.layers.events
+        events.inserted.disconnect(self._on_layers)
+        events.removed.disconnect(self._on_removed)
+        self.viewer.events.theme.disconnect(self._on_theme)
+        self.viewer.scene.camera.events.zoom.disconnect(self._on_camera)
+        self.viewer.scene.camera.events.center.disconnect(self._on_camera)
+        self._moved.stop()
+        self._soon.stop()
+        self._rest.stop()
+        self._anew.stop()
+        super().closeEvent(event)
+
+    def _on_layers(self, event: Any = None) -> None:
+        offered = [layer for layer in self.viewer.layers if isinstance(layer, Points)]
+        self.choice.blockSignals(True)
+        self.choice.clear()
+        for layer in offered:
+            self.choice.addItem(layer.name, layer)
+        fresh = None
+        if self._chosen is None:
+            fresh = next(filter(filter_layers.is_localizations, offered[::-1]), None)
+        wanted = self._chosen or fresh
+        self.choice.setCurrentIndex(offered.index(wanted) if wanted in offered else -1)
+        self.choice.blockSignals(False)
+        if fresh is not None or not offered:
+            self._take(fresh)
+        images = [layer for layer in self.viewer.layers if filter_layers.is_fine_image(layer)]
+        self.regions.show_images(images)
+
+    def _on_removed(self, event: Any) -> None:
+        if self._taking:
+            return
+        self.layers.forget(event.value)
+        if event.value is self._chosen:
+            self._take(None)
+        self._on_layers()
+
+    @reported
+    def _take(self, layer: Layer | None) -> None:
+        """Filter `layer` from now on; None: nothing."""
+        if self.points is not None:
+            self.points.events.data.disconnect(self._on_points_data)
+        self.points = self.session = None
+        self._chosen = layer
+        self._taking = True  # that our own layers go is no news
+        self.layers.remove()
+        self._taking = False
+        try:
+            if layer is not None:
+                dataset = dataset_of(layer.metadata, f"the layer {layer.name!r}")
+                self.session, self.points = FilterSession(dataset), layer
+        finally:
+            # A foreign layer leaves the forms as empty as none.
+            table = self.session.dataset.table if self.session is not None else None
+            self.ranges.set_table(table)
+            self.view.set_columns([] if table is None else number_columns(table))
+            self.tabs.setEnabled(self.session is not None)
+            self._show_counts()
+        if self.points is None:
+            return
+        self.points.events.data.connect(self._on_points_data)
+        if dataset.filter:
+            saved = Filter(**dataset.filter)
+            self.ranges.set_ranges(saved.ranges)
+            self.regions.set_region(saved.region)
+        self._on_images()
+
+    def _on_points_data(self, event: Any = None) -> None:
+        if self._has_new_table():
+            self._anew.start()  # not at once: the other widget is not done with the layer
+        else:
+            # Another widget shows other rows: those that are not kept are hidden among them too.
+            self._rest.start()
+
+    def _has_new_table(self) -> bool:
+        """Whether another widget has put other localizations into the layer."""
+        if self.session is None or self.points is None:
+            return False
+        known = filter_layers.about(self.points).get("dataset")
+        return known is not None and known.table is not self.session.dataset.table
+
+    def _take_anew(self) -> None:
+        if self._has_new_table():
+            self._take(self.points)
+
+    @reported
+    def _on_images(self) -> None:
+        """Take other images to hold against the threshold."""
+        if self.session is None:
+            return
+        maps = None
+        try:
+            maps = self.regions.maps()
+            self.regions.show_values(maps)
+        finally:
+            self.session.use(maps)
+            self._soon.start()
+
+    @reported
+    def _judge(self) -> None:
+        """Apply the filter of the forms, and draw what is kept."""
+        if self.session is None:
+            return
+        rules = Filter(ranges=self.ranges.ranges, region=self.regions.region)
+        if rules != self.session.rules:
+            self.output.said.setText("")  # what was written is of another filter
+        try:
+            self.session.judge(rules)
+        except SmlmError:
+            # The threshold has no image to be held against: the ranges still count.
+            self.regions.set_region(None)
+            self.session.judge(rules.model_copy(update={"region": None}))
+            raise
+        finally:
+            self._show_counts()
+            self._draw()
+            self._show_mask()
+            self._rest.start()
+
+    @reported
+    def _settle(self) -> None:
+        """Bring up to date what is too slow to follow the mouse."""
+        self._take_anew()  # before its old rows are written back
+        if self.session is None or self.points is None:
+            return
+        self._show_points()
+        filter_layers.keep_verdict(self.points, self.session.verdict())
+        self.ranges.show_verdict(self.session.filtered)
+        if self.view.picture.currentData() == "uncertainty":
+            self._draw_gaussians(self.session)
+
+    def _on_camera(self, event: Any = None) -> None:
+        if self._by_field:
+            self._moved.start()
+
+    def _show_points(self) -> None:
+        if self.session is None or self.points is None:
+            return
+        field = field_in_view(self.viewer, self.points)
+        kept = self.session.filtered.kept
+        self._by_field = filter_layers.show_points(self.points, self.session.dataset, kept, field)
+
+    def _draw(self) -> None:
+        style = self.view.picture.currentData()
+        if self.session is not None and style != "uncertainty":
+            grid = self.session.grid(self.view.upsampling.value())
+            self._show_picture(self.session.picture(style, grid), grid, style)
+
+    def _draw_gaussians(self, session: FilterSession) -> None:
+        if self._busy:
+            self._rest.start()  # again when the one before may be done
+            return
+        drawn, grid = session.filtered, session.grid(self.view.upsampling.value())
+
+        def done(image: Any) -> None:
+            self._busy = False
+            now = self.session.filtered if self.session is not None else None
+            if now is drawn and self.view.picture.currentData() == "uncertainty":
+                self._show_picture(image, grid, "uncertainty")
+
+        def failed(error: Exception) -> None:
+            self._busy = False
+            show_error(str(error))
+
+        self._busy = True
+        in_background(lambda: session.gaussians(grid), done, failed)
+
+    def _show_picture(self, image: Any, grid: Any, style: Style) -> None:
+        if self.points is not None:
+            origin = filter_layers.origin_nm(self.points)
+            self.layers.show_picture(image, grid, origin, QUANTITY[style])
+
+    def _show_mask(self, event: Any = None) -> None:
+        masked = self.session.masked() if self.session is not None else None
+        layer = self.regions.sd_layer
+        self.regions.show_share(None if masked is None else float(np.mean(masked)))
+        if masked is not None and layer is not None and self.regions.overlay.isChecked():
+            self.layers.show_mask(masked, layer)
+        else:
+            self.layers.hide_mask()
+
+    def _show_counts(self) -> None:
+        if self.session is None:
+            self.counts.setText(
+                "There is no layer of localizations yet: localize, or open a table."
+            )
+            return
+        kept, total = int(self.session.filtered.kept.sum()), len(self.session.dataset.table)
+        share = kept / total if total else 1.0
+        self.counts.setText(
+            f"<b>{kept:,}</b> kept of {total:,} ({share:.1%}), <b>{total - kept:,}</b> rejected"
+        )
+
+    @reported
+    def _on_colours(self) -> None:
+        column = self.view.colour.currentData()
+        if self.points is None or self.session is None or column is None:
+            return
+        unknown = filter_layers.colour_points(
+            self.points, self.session.dataset, column, self.view.colormap.currentText()
+        )
+        self.view.say_unknown(unknown)
+        self.points.face_colorbar.visible = self.view.bar.isChecked()
+
+    def _on_theme(self, event: Any = None) -> None:
+        theme = get_theme(self.viewer.theme)
+        for histogram in (self.ranges.histogram, self.regions.histogram):
+            histogram.set_colours(
+                text=theme.text.as_hex(),
+                bar=theme.secondary.as_hex(),
+                kept=theme.current.as_hex(),
+                back=theme.background.as_hex(),
+            )
+
+    def _snapshot(self) -> Snapshot | None:
+        """Return what there is to export, after what was typed a moment ago."""
+        self._take_anew()
+        self._judge()
+        if self.session is None or self.points is None:
+            return None
+        session, regions = self.session, self.regions
+
+        def images() -> list[Any]:
+            return export_images(self.layers.picture, regions.sd_layer, regions.density_layer)
+
+        return Snapshot(self.points.name, session.dataset, session.rules, session.filtered, images)
+
+    def _adopt(self, rules: Filter) -> None:
+        """Use a loaded filter, if it fits this table and these images; else nothing changes."""
+        if self.session is None:
+            return
+        before, maps = self.regions.region, self.session.maps
+        self.regions.set_region(rules.region)
+        try:
+            self.session.use(self.regions.maps())
+            self.session.judge(rules)
+        except SmlmError:
+            self.regions.set_region(before)
+            self.session.use(maps)
+            raise
+        self.ranges.set_ranges(rules.ranges)
+        self.regions.show_values(self.session.maps)
+        self._judge()

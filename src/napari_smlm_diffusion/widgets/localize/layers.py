@@ -1,0 +1,202 @@
+"""The layers of the widget "Localize": density and molecules of a run, molecules of the preview."""
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Layer, Points
+
+from napari_smlm_diffusion.results.dataset import Dataset
+from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
+from napari_smlm_diffusion.results.point_layers import points_layer
+from napari_smlm_diffusion.results.subset import select
+from napari_smlm_diffusion.widgets.localize.work import Gathered
+from napari_smlm_diffusion.widgets.shared.points import put_points
+
+PREVIEW = "preview"
+_RING = "#ff9d3c"
+# Points drawn at once: napari takes 0.2 s for so many.
+DRAWN = 30_000
+
+
+class LocalizeLayers:
+    """Adds the layers of one widget to its viewer.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+        self.preview: Points | None = None
+        self.growing: Image | None = None  # of the run that goes on
+        self.wants_growing = True
+        self._limits = (0.0, 1.0)
+
+    def forget(self, layer: Layer) -> None:
+        """Note that `layer` was removed."""
+        if layer is self.preview:
+            self.preview = None
+        if layer is self.growing:
+            self.growing, self.wants_growing = None, False
+
+    def show_preview(self, dataset: Dataset, placement: Placement) -> None:
+        """Mark the molecules of one frame with rings."""
+        data, options, _ = points_layer(
+            dataset,
+            origin_nm=placement.origin_nm,
+            name=PREVIEW,
+            face_color="transparent",
+            border_color=_RING,
+            border_width=0.12,
+            size=2.0 * dataset.pixel_size_nm,
+        )
+        layer = self.preview
+        if layer is None:
+            # Its table is one frame's: it is not a result, and is offered nowhere as one.
+            options["metadata"] = {KEY: {"kind": "preview"}}
+            self.preview = _add(self.viewer, Points(data, **options))
+            return
+        put_points(layer, data, options["features"])
+        layer.size, layer.translate = options["size"], options["translate"]
+        layer.visible = True
+
+    def hide_preview(self) -> None:
+        """Do not show the rings for now."""
+        if self.preview is not None:
+            self.preview.visible = False
+
+    def remove_preview(self) -> None:
+        """Take the rings away."""
+        if self.preview is not None and self.preview in self.viewer.layers:
+            self.viewer.layers.remove(self.preview)
+        self.preview = None
+
+    def begin(self) -> None:
+        """Note that a run begins; what the one before has added stays."""
+        self.growing, self.wants_growing = None, True
+
+    def grow(self, gathered: Gathered, placement: Placement) -> Image:
+        """Show the density of the frames that are done so far."""
+        plan = gathered.plan
+        assert plan is not None and gathered.density is not None  # noqa: S101
+        density = gathered.density.astype(np.float32)
+        some = density[:: max(1, len(density) // 1024), :: max(1, density.shape[1] // 1024)]
+        bright = some[some > 0.05]
+        top = float(np.percentile(bright, 99.5)) if bright.size else 1.0
+        limits = (0.0, max(top, 0.05))
+        if self.growing is None:
+            data, options, _ = image_layer(
+                density,
+                placement,
+                upsampling=plan.network.upsampling,
+                origin_px=(plan.roi.y0, plan.roi.x0),
+                contrast_limits=limits,
+            )
+            self.growing = _add(self.viewer, Image(data, **options))
+            self._limits = limits
+            return self.growing
+        layer = self.growing
+        layer.data = density
+        if tuple(layer.contrast_limits) == self._limits:  # else the user has chosen others
+            layer.contrast_limits_range = layer.contrast_limits = limits
+            self._limits = limits
+        return layer
+
+    def add_results(
+        self, gathered: Gathered, status: str, placement: Placement, time: tuple[float, float]
+    ) -> tuple[Image, Points]:
+        """Add the density and the molecules of a run.
+
+        Parameters
+        ----------
+        status : str
+            How the run ended.
+        placement : Placement
+            Of the frames.
+        time : (scale, translate)
+            Of the axis of the frames, so that a position of the slider is a frame.
+        """
+        dataset = gathered.dataset(status)
+        image = self.grow(gathered, placement)
+        image.metadata[KEY]["provenance"] = dict(dataset.provenance)
+        self.begin()
+        rows = select(dataset.table, frames=_frame(self.viewer, time), limit=DRAWN)
+        data, options, _ = points_layer(
+            dataset,
+            rows=rows,
+            origin_nm=placement.origin_nm,
+            face_color="transparent",
+            border_color="#66ddff",
+            border_width=0.12,
+            size=1.2 * dataset.pixel_size_nm,
+        )
+        options["metadata"][KEY].update(time=time, shows="frame")
+        points = _add(self.viewer, Points(data, **options))
+        return image, points
+
+
+def follow(viewer: Any) -> None:
+    """Let the molecules of each run show those of the current frame, or those in the field."""
+    for layer in list(viewer.layers):
+        known = layer.metadata.get(KEY)
+        if isinstance(layer, Points) and isinstance(known, dict) and "shows" in known:
+            _show_rows(viewer, layer, known)
+
+
+def show_all(viewer: Any, layer: Points, every: bool) -> None:
+    """Let a layer of a run show the molecules of all frames (bounded), or of the current one."""
+    known = {**layer.metadata[KEY], "shows": "all" if every else "frame"}
+    layer.metadata[KEY] = known
+    _show_rows(viewer, layer, known)
+
+
+def _show_rows(viewer: Any, layer: Points, known: dict[str, Any]) -> None:
+    dataset = known["dataset"]
+    frames = None if known["shows"] == "all" else _frame(viewer, known["time"])
+    rows = select(dataset.table, kept=dataset.kept_mask, frames=frames, limit=DRAWN + 1)
+    if len(rows) > DRAWN:  # then only where the user looks
+        field = _field_nm(viewer, dataset)
+        rows = select(
+            dataset.table, kept=dataset.kept_mask, frames=frames, field_nm=field, limit=DRAWN
+        )
+    if np.array_equal(rows, known["rows"]) and len(rows) == len(layer.data):
+        return
+    table = dataset.table.iloc[rows].reset_index(drop=True)
+    layer.metadata[KEY] = {**known, "rows": rows}
+    put_points(layer, table[["y_nm", "x_nm"]].to_numpy(np.float64), table.assign(row=rows))
+
+
+def _frame(viewer: Any, time: tuple[float, float]) -> tuple[int, int] | None:
+    """Return the frame at the slider as a range; None where there is no slider."""
+    if viewer.dims.ndim < 3:
+        return None
+    scale, translate = time
+    frame = int(np.round((viewer.dims.point[-3] - translate) / scale))
+    return frame, frame + 1
+
+
+def _field_nm(viewer: Any, dataset: Dataset) -> tuple[float, float, float, float] | None:
+    """Return what the canvas shows as (y0, y1, x0, x1), nm; None where that is not known.
+
+    napari tells it for each layer, cut to where that layer has data: the run's image has it all.
+    """
+    for layer in viewer.layers:
+        known = layer.metadata.get(KEY)
+        if not isinstance(layer, Image) or not isinstance(known, dict) or layer.ndim != 2:
+            continue
+        if known.get("provenance") == dict(dataset.provenance) and "origin_px" in known:
+            fine = known["pixel_size_nm"] / known["upsampling"]
+            start = (np.asarray(known["origin_px"]) - 0.5) * known["pixel_size_nm"]
+            (y0, x0), (y1, x1) = np.asarray(layer.corner_pixels, np.float64) * fine + start
+            return float(y0), float(y1 + fine), float(x0), float(x1 + fine)
+    return None
+
+
+def _add(viewer: Any, layer: Any) -> Any:
+    # The selection stays with what the user works with.
+    selected = set(viewer.layers.selection)
+    viewer.add_layer(layer)
+    if selected:
+        viewer.layers.selection = selected
+    return layer

@@ -1,0 +1,287 @@
+"""Which layer holds the frames, and the form that says what is known of their microscope."""
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.frames import FrameStack
+from napari_smlm_diffusion.frames.movie import ENDINGS
+from napari_smlm_diffusion.optics.camera import Camera
+from napari_smlm_diffusion.results.layers import Placement
+from napari_smlm_diffusion.widgets.localize import work as localize_work
+from napari_smlm_diffusion.widgets.localize.form import CAMERA, MicroscopeForm
+from napari_smlm_diffusion.widgets.localize.work import Estimate
+from napari_smlm_diffusion.widgets.shared import movie_layers
+from napari_smlm_diffusion.widgets.shared.fields import combo
+from napari_smlm_diffusion.widgets.shared.movie_notes import notes_of
+from napari_smlm_diffusion.widgets.shared.notices import reported
+from napari_smlm_diffusion.widgets.shared.preferences import preferences
+from napari_smlm_diffusion.widgets.shared.work import Latest, tell
+
+# A folder is dropped on the window instead.
+MOVIES = tuple(f"*{ending}" for ending in ENDINGS)
+
+
+class MovieForm(QWidget):
+    """The row that chooses a movie. Its `microscope` is a form of its own, placed by the owner.
+
+    What is filled in is shared by all widgets that work on the same layer.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+
+    Attributes
+    ----------
+    movie : napari.layers.Image or None
+    microscope : MicroscopeForm
+    """
+
+    taken = Signal()
+    """Another movie was chosen, or none; the microscope is filled in for it."""
+    changed = Signal(str)
+    """A setting of the microscope has another value now."""
+    recalled = Signal()
+    """Another widget has said something new of this movie, see `remembered`."""
+
+    def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.viewer = viewer
+        self.movie: Image | None = None
+        self._stack: FrameStack | None = None
+        self._estimates = Latest(self)
+        self.microscope = MicroscopeForm()
+        self.choice = combo("The layer with the camera frames, (T, Y, X), in counts (ADU).")
+        self.choice.setPlaceholderText("open a movie, or choose its layer")
+        self.open = QPushButton("Open…")
+        self.open.setToolTip("Open a movie: a file, or several that follow each other.")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(QLabel("Frames"))
+        layout.addWidget(self.choice, 1)
+        layout.addWidget(self.open)
+        viewer.layers.events.inserted.connect(self._on_layers)
+        viewer.layers.events.removed.connect(self._on_removed)
+        self.choice.currentIndexChanged.connect(self._on_choice)
+        self.open.clicked.connect(self._on_open)
+        self.microscope.changed.connect(self._on_changed)
+        self.microscope.estimate.clicked.connect(self.estimate)
+        self._estimates.done.connect(self._on_estimate)
+        self._estimates.failed.connect(self._on_no_estimate)
+
+    def let_go(self) -> None:
+        """Leave the viewer, which may live on."""
+        self.viewer.layers.events.inserted.disconnect(self._on_layers)
+        self.viewer.layers.events.removed.disconnect(self._on_removed)
+        self._estimates.forget()
+        self._leave()
+
+    # The layer
+
+    def look(self) -> None:
+        """Offer the movies of the viewer, and take the last one: the owner is built now."""
+        self._on_layers()
+
+    def _on_layers(self, event: Any = None) -> None:
+        offered = [layer for layer in self.viewer.layers if movie_layers.is_movie(layer)]
+        self.choice.blockSignals(True)
+        self.choice.clear()
+        for layer in offered:
+            self.choice.addItem(layer.name, layer)
+        fresh = self.movie is None and bool(offered)
+        movie = offered[-1] if fresh else self.movie
+        self.choice.setCurrentIndex(offered.index(movie) if movie in offered else -1)
+        self.choice.blockSignals(False)
+        if fresh:
+            self._take(movie)
+
+    def _on_removed(self, event: Any) -> None:
+        if event.value is self.movie:
+            self._take(None)
+        self._on_layers()
+
+    def _on_choice(self) -> None:
+        self._take(self.choice.currentData())
+
+    @reported
+    def _take(self, layer: Image | None) -> None:
+        """Work with the frames of `layer` from now on; fill in what is known of the microscope."""
+        self._leave()
+        self.movie, self._stack = layer, None
+        try:
+            if layer is not None:
+                notes = notes_of(layer)
+                notes.changed.connect(self._on_notes)
+                if notes.values:
+                    self._fill_in_notes()
+                else:
+                    self._fill_in_layer(layer)
+                    self._note()
+        finally:
+            self.taken.emit()
+
+    def _leave(self) -> None:
+        if self.movie is not None:
+            notes_of(self.movie).changed.disconnect(self._on_notes)
+
+    def _fill_in_layer(self, layer: Image) -> None:
+        """Fill in what the layer says, and what is usual where it does not."""
+        usual = preferences().microscope
+        found: dict[str, float | None] = {}
+        said: list[str] = []
+        place = movie_layers.placement_of(layer)
+        if place is not None:
+            found["pixel_size_nm"] = place.pixel_size_nm
+            said.append("pixel size")
+        elif usual.pixel_size_nm:
+            found["pixel_size_nm"] = usual.pixel_size_nm
+        camera = movie_layers.camera_of(layer)
+        said += ["camera"] if camera else []
+        typical = camera or usual.camera
+        found |= {name: typical.get(name) for name in CAMERA}
+        found["psf_sigma_nm"] = usual.psf_sigma_nm or None
+        found["camera"] = None
+        self.microscope.settings.set_values({"pixel_size_nm": None} | found)
+        self.microscope.said.setText(
+            f"From the layer: {' and '.join(said)}." if said else
+            "The file says nothing of the microscope: fill in the pixel size and the camera."
+        )  # fmt: skip
+
+    @reported
+    def _on_open(self) -> None:
+        paths, _ = QFileDialog.getOpenFileNames(
+            self, "Open a movie", "", f"Movie ({' '.join(MOVIES)});;All files (*)"
+        )
+        if paths:
+            self.open_files(paths)
+
+    @reported
+    def open_files(self, paths: list[str]) -> None:
+        """Open a movie and work with it."""
+        from napari_smlm_diffusion.widgets.files.readers import read_frames
+
+        for data, options, kind in read_frames(paths):
+            layer = getattr(self.viewer, f"add_{kind}")(data, **options)
+            if movie_layers.is_movie(layer):
+                self.choice.setCurrentIndex(self.choice.findData(layer))
+
+    def stack(self) -> FrameStack:
+        """Return the frames.
+
+        Raises
+        ------
+        InputError
+            If no layer is chosen, or it holds no frames.
+        """
+        if self.movie is None:
+            raise InputError("there are no frames: open a movie, or choose its layer")
+        if self._stack is None:
+            self._stack = movie_layers.stack_of(self.movie)
+        return self._stack
+
+    def placement(self, pixel_size_nm: float) -> Placement:
+        """Where the frames lie in the world; for a layer in pixels, with pixels of this size."""
+        known = None if self.movie is None else movie_layers.placement_of(self.movie)
+        return known or Placement(pixel_size_nm)
+
+    def time(self) -> tuple[float, float]:
+        """Return (scale, translate) of the axis of frames, so that a slider position is a frame."""
+        if self.movie is None or self.movie.ndim < 3:
+            return 1.0, 0.0
+        return float(self.movie.scale[-3]), float(self.movie.translate[-3])
+
+    def frame(self) -> int:
+        """Return the frame at the slider."""
+        return 0 if self.movie is None else movie_layers.current_frame(self.viewer, self.movie)
+
+    # The microscope
+
+    def remember(self, **values: str | None) -> None:
+        """Tell the other widgets of this movie a setting of the owner's."""
+        if self.movie is not None:
+            notes_of(self.movie).replace(values, self)
+
+    def remembered(self) -> dict[str, str]:
+        """Return what was said of this movie, here or in another widget."""
+        return {} if self.movie is None else dict(notes_of(self.movie).values)
+
+    def _on_notes(self, author: Any) -> None:
+        if author is not self:
+            self._fill_in_notes()
+            self.recalled.emit()
+
+    def _fill_in_notes(self) -> None:
+        known = self.remembered()
+        form = self.microscope
+        form.settings.set_values({name: known.get(name) for name in form.settings.fields})
+        form.said.setText("As in the other widgets for these frames.")
+
+    def _on_changed(self, name: str) -> None:
+        if name == "pixel_size_nm":
+            self.scale_movie()
+        self._note()
+        self.changed.emit(name)
+
+    def _note(self) -> None:
+        fields = self.microscope.settings
+        self.remember(**{name: fields.value(name) for name in fields.fields})
+
+    @reported
+    def scale_movie(self) -> None:
+        """Write the pixel size of the form on the layer, as scale and units."""
+        size = self.microscope.settings.number("pixel_size_nm")
+        least, most = movie_layers.SMALLEST_PIXEL_NM, movie_layers.LARGEST_PIXEL_NM
+        if self.movie is not None and size and least <= size <= most:
+            before = self.movie.scale[-1]
+            movie_layers.set_pixel_size(self.movie, size)
+            self._keep_view(float(self.movie.scale[-1] / before))
+
+    def _keep_view(self, factor: float) -> None:
+        """Look at the same part of the movie, whose world has become `factor` times as large."""
+        camera = self.viewer.scene.camera
+        if factor != 1.0:
+            depth, y, x = camera.center
+            camera.center, camera.zoom = (depth, y * factor, x * factor), camera.zoom / factor
+
+    @reported
+    def estimate(self, _: bool = False) -> None:
+        """Estimate gain, offset and PSF width from the movie, and fill them in."""
+        if self._estimates.busy:
+            return
+        stack, form = self.stack(), self.microscope.settings
+        given = {"read_noise": 0.0, "em_gain": 1.0, "qe": 1.0}
+        for name in given:
+            given[name] = found if (found := form.number(name)) is not None else given[name]
+        gain, offset = form.number("gain"), form.number("offset")
+        known: Camera | None = None
+        if gain and offset is not None:
+            known = Camera(gain=gain, offset=offset, **given)
+        self.microscope.estimate.setEnabled(False)
+        self.microscope.said.setText("Estimating…")
+        self._estimates.ask(lambda: localize_work.estimate(stack, known=known, **given))
+
+    def _on_estimate(self, found: Estimate) -> None:
+        self.microscope.estimate.setEnabled(True)
+        form = self.microscope.settings
+        size = form.number("pixel_size_nm")
+        values: dict[str, float | None] = {}
+        if found.camera is not None:
+            # Photon transfer gives one number for all pixels, to about a hundredth.
+            gain, offset = (float(f"{v:.4g}") for v in (found.camera.gain, found.camera.offset))
+            values |= {"gain": gain, "offset": offset}
+            form.set_values({"camera": None})
+        if found.check is not None and size and np.isfinite(found.check.measured_sigma_px):
+            values["psf_sigma_nm"] = round(found.check.measured_sigma_px * size, 1)
+        form.set_values(values)
+        self._note()
+        self.microscope.said.setText(found.words(size))
+        self.changed.emit("camera")
+
+    def _on_no_estimate(self, error: Exception) -> None:
+        self.microscope.estimate.setEnabled(True)
+        self.microscope.said.setText("Nothing was estimated.")
+        tell(error)

@@ -1,0 +1,1 @@
+"""The dock that simulates frames like the user's and trains on them."""

@@ -1,0 +1,342 @@
+"""The widget "Train": simulate frames for a microscope, see them beside a movie, train on them."""
+
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Image
+from napari.utils.notifications import show_info
+from napari.utils.theme import get_theme
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+
+from napari_smlm_diffusion.errors import InputError, SmlmError
+from napari_smlm_diffusion.frames import FrameStack
+from napari_smlm_diffusion.jobs.settings import LocalizeSettings
+from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
+from napari_smlm_diffusion.widgets.shared.movie_layers import current_frame
+from napari_smlm_diffusion.widgets.shared.notices import reported
+from napari_smlm_diffusion.widgets.shared.settings_form import complete, in_form_words
+from napari_smlm_diffusion.widgets.shared.work import JobRunner, Latest, tell
+from napari_smlm_diffusion.widgets.train import ranges as train_ranges
+from napari_smlm_diffusion.widgets.train import work as train_work
+from napari_smlm_diffusion.widgets.train.form import PriorForm, ViewForm
+from napari_smlm_diffusion.widgets.train.intensity_histogram import Series
+from napari_smlm_diffusion.widgets.train.layers import Beside, TrainLayers
+from napari_smlm_diffusion.widgets.train.ranges import Ranges
+from napari_smlm_diffusion.widgets.train.training import Training
+from napari_smlm_diffusion.widgets.train.work import Comparison, Drawn, Request, Simulated
+
+# After the last change: a slider that is dragged asks for many frames that nobody looks at.
+_REST_MS = 80
+
+
+class Train(QWidget):
+    """Describes what a model is trained for, and shows it.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
+        super().__init__()
+        self.viewer = viewer
+        self.layers = TrainLayers(viewer)
+        self.runner = JobRunner(self)
+        self._ranges, self._compared, self._files = Latest(self), Latest(self), Latest(self)
+        self._drawn: Drawn | None = None
+        self._beside: tuple[Image | None, Beside] | None = None  # of the run that goes on
+        self._shown: tuple[Image | None, Simulated] | None = None
+        self._watched: Image | None = None
+        self._gone = False
+        self._build()
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_REST_MS)
+        self._soon.timeout.connect(self._settle)
+        self._connect()
+        self._on_theme()
+        self.movie_form.look()
+
+    def _build(self) -> None:
+        self.movie_form = MovieForm(self.viewer)
+        self.microscope = self.movie_form.microscope
+        self.prior_form, self.view = PriorForm(), ViewForm()
+        self.training = Training(self.viewer, self.movie_form, self.prior_form)
+        # On a small screen the form would be squeezed until nothing could be read.
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(self.prior_form)
+        self.tabs = QTabWidget()
+        for form, words, tip in (
+            (self.microscope, "Microscope", "Pixel size, PSF and camera"),
+            (area, "Simulation", "The ranges that every simulated frame is drawn from"),
+            (self.training, "Training", "Train a model, watch it learn, check it and use it"),
+        ):
+            self.tabs.addTab(form, words)
+            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
+        self.tabs.setCurrentWidget(area)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.movie_form)
+        layout.addWidget(self.tabs, 3)
+        layout.addWidget(self.view, 2)
+        self.setMinimumWidth(340)
+
+    def _connect(self) -> None:
+        self.viewer.layers.events.removed.connect(self._on_removed)
+        self.viewer.dims.events.current_step.connect(self._on_look)
+        self.viewer.events.theme.connect(self._on_theme)
+        self.tabs.currentChanged.connect(self._on_tab)
+        self.movie_form.taken.connect(self._soon.start)
+        self.movie_form.changed.connect(self._on_look)
+        self.prior_form.fill_in.clicked.connect(self.fill_in)
+        self.view.start.clicked.connect(self.simulate)
+        self.view.save.clicked.connect(self._on_save)
+        self.view.load.clicked.connect(self._on_load)
+        self.runner.progressed.connect(self._on_progress)
+        self.runner.ended.connect(self._on_ended)
+        self._ranges.done.connect(self._on_ranges)
+        self._ranges.failed.connect(self._on_no_ranges)
+        self._compared.done.connect(self._on_compared)
+        self._compared.failed.connect(self._on_not_compared)
+        self._files.done.connect(self._on_file)
+        self._files.failed.connect(self._on_no_file)
+
+    def closeEvent(self, event: Any) -> None:
+        """Let go of the viewer, which may live on; what is being done is not shown any more."""
+        if not self._gone:
+            self._gone = True
+            self.viewer.layers.events.removed.disconnect(self._on_removed)
+            self.viewer.dims.events.current_step.disconnect(self._on_look)
+            self.viewer.events.theme.disconnect(self._on_theme)
+            self.movie_form.let_go()
+            self._watch(None)
+            self._soon.stop()
+            for task in (self._ranges, self._compared, self._files):
+                task.forget()
+            self.runner.cancel()
+            self.training.let_go()
+        super().closeEvent(event)
+
+    def _on_tab(self) -> None:
+        # Curves and pictures need the room.
+        self.view.setVisible(self.tabs.currentWidget() is not self.training)
+
+    def _on_removed(self, event: Any) -> None:
+        self.layers.forget(event.value)
+        if self._shown is not None and self.layers.frames is None:
+            self._shown = None
+        self._soon.start()
+
+    def _on_theme(self, event: Any = None) -> None:
+        theme = get_theme(self.viewer.theme)
+        self.view.histogram.set_colours(
+            text=theme.text.as_hex(),
+            bars=theme.current.as_hex(),
+            line=theme.text.as_hex(),
+            back=theme.background.as_hex(),
+        )
+        self.training.set_theme(self.viewer.theme)
+
+    # The settings
+
+    def _microscope(self) -> LocalizeSettings:
+        settings: LocalizeSettings = complete(LocalizeSettings, self.microscope.values())
+        return settings
+
+    def _stack(self) -> FrameStack | None:
+        return None if self.movie_form.movie is None else self.movie_form.stack()
+
+    @reported
+    def fill_in(self, _: bool = False) -> None:
+        """Measure the movie, and fill in ranges that hold it."""
+        if self._ranges.busy:
+            return
+        stack, settings = self.movie_form.stack(), self._microscope()
+        self.prior_form.fill_in.setEnabled(False)
+        self.prior_form.said.setText("Measuring…")
+        self._ranges.ask(lambda: train_ranges.ranges_of(stack, settings))
+
+    def _on_ranges(self, found: Ranges) -> None:
+        form = self.prior_form
+        form.fill_in.setEnabled(True)
+        form.set_values(found.values)
+        (local,) = form.lines["local_density_per_px2"]
+        try:
+            enough = float(local.text()) >= found.local_density_per_px2
+        except ValueError:
+            enough = False
+        if not enough:
+            form.set_values({"local_density_per_px2": found.local_density_per_px2})
+        form.said.setText(found.words)
+
+    def _on_no_ranges(self, error: Exception) -> None:
+        self.prior_form.fill_in.setEnabled(True)
+        self.prior_form.said.setText("Nothing was measured.")
+        tell(error)
+
+    @reported
+    def _on_save(self, _: bool = False) -> None:
+        self.prior_form.prior()  # what is wrong is said before a file is asked for
+        path, _filter = QFileDialog.getSaveFileName(
+            self, "Save the settings of the training", "training.json", "Settings (*.json)"
+        )
+        if path:
+            self.save(Path(path))
+
+    @reported
+    def _on_load(self, _: bool = False) -> None:
+        path, _filter = QFileDialog.getOpenFileName(
+            self, "Load the settings of a training", "", "Settings (*.json);;All files (*)"
+        )
+        if path:
+            self.load(Path(path))
+
+    @reported
+    def save(self, path: Path) -> None:
+        """Write the settings that ``smlm-diffusion train --config`` reads."""
+        values = {
+            **self.training.values(),
+            "prior": self.prior_form.prior().model_dump(mode="json"),
+        }
+        path = path if path.suffix else path.with_suffix(".json")
+        self._busy_with_file(True)
+        # In the thread, because the settings of a training know of networks, which load torch.
+        self._files.ask(lambda: (f"Saved: {path}", train_work.save_settings(values, path)))
+
+    @reported
+    def load(self, path: Path) -> None:
+        """Fill in what a file says; what is not in the form is kept for the next one saved."""
+        self._busy_with_file(True)
+        self._files.ask(lambda: (f"Loaded: {path}", train_work.load_settings(path)))
+
+    def _on_file(self, found: tuple[str, Any]) -> None:
+        said, settings = found
+        self._busy_with_file(False)
+        if said.startswith("Loaded"):
+            self.prior_form.set_prior(settings.prior)
+            given = settings.model_dump(mode="json", exclude={"prior"}, exclude_unset=True)
+            self.training.form.set_values(given)
+        self.prior_form.said.setText(f"{said} (model name “{settings.name}”).")
+
+    def _on_no_file(self, error: Exception) -> None:
+        self._busy_with_file(False)
+        tell(error)
+
+    def _busy_with_file(self, busy: bool) -> None:
+        for button in (self.view.save, self.view.load):
+            button.setEnabled(not busy)
+
+    # The simulation
+
+    @reported
+    def simulate(self, _: bool = False) -> None:
+        """Draw frames with the seed that is shown; the next press draws others."""
+        if self.runner.running:
+            show_info("Simulating already; wait until it is done")
+            return
+        movie, form = self.movie_form.movie, self.view
+        prior, settings = self.prior_form.prior(), self._microscope()
+        request = Request(prior, form.count.value(), form.seed.value(), settings, self._stack())
+        if movie is not None:
+            self.movie_form.scale_movie()
+            beside = Beside.movie(movie)
+        else:
+            beside = Beside.nothing(settings.pixel_size_nm)
+        drawn = Drawn()
+        self._drawn, self._beside = drawn, (movie, beside)
+        form.start.setEnabled(False)
+        form.said.setText("Simulating…")
+        self.runner.start(lambda: train_work.run(request, drawn))
+
+    def _on_progress(self, progress: Progress) -> None:
+        far = f" {progress.done} of {progress.total} frames" if progress.total else ""
+        self.view.said.setText(f"{progress.message}{far}")
+
+    def _on_ended(self, how: str) -> None:
+        if self._gone:
+            return
+        self.view.start.setEnabled(True)
+        found = None if self._drawn is None else self._drawn.simulated
+        if found is None or self._beside is None:
+            self.view.said.setText("Nothing was simulated.")
+            return
+        movie, beside = self._beside
+        frame = 0
+        if movie is not None and movie not in self.viewer.layers:
+            movie = None
+        elif movie is not None:
+            beside = Beside.movie(movie)  # it may have been scaled meanwhile
+            frame = current_frame(self.viewer, movie)
+        first = self.layers.frames is None
+        self.layers.show(found, beside, frame)
+        self._shown = movie, found
+        self._watch(movie)
+        if first:
+            self.viewer.reset_view()  # else they would be beside what is seen
+        self.view.seed.setValue(found.request.seed + 1)
+        self._soon.start()
+
+    def _watch(self, movie: Image | None) -> None:
+        """Follow the contrast limits of this movie: else its frames could not be compared."""
+        if self._watched is not None:
+            self._watched.events.contrast_limits.disconnect(self._on_contrast)
+        self._watched = movie
+        if movie is not None:
+            movie.events.contrast_limits.connect(self._on_contrast)
+
+    def _on_contrast(self, event: Any) -> None:
+        if self.layers.frames is not None:
+            self.layers.frames.contrast_limits = event.source.contrast_limits
+
+    # What follows the slider
+
+    def _on_look(self, event: Any = None) -> None:
+        self._soon.start()
+
+    def _settle(self) -> None:
+        """Keep the simulated frames beside the current ones, and compare their intensities."""
+        shown = None
+        if self._shown is not None:
+            movie, found = self._shown
+            if movie is not None and movie in self.viewer.layers:
+                self.layers.place(Beside.movie(movie), current_frame(self.viewer, movie))
+            # Counts of another movie's camera are no measure of this one.
+            shown = found if movie is self.movie_form.movie else None
+        try:
+            stack = self._stack()
+        except InputError as error:
+            self._on_not_compared(error)
+            return
+        frame = self.movie_form.frame()
+        count = self.view.count.value() if shown is None else len(shown.counts)
+        self._compared.ask(lambda: (train_work.compare(stack, frame, count, shown), shown))
+
+    def _on_compared(self, found: tuple[Comparison, Simulated | None]) -> None:
+        comparison, shown = found
+        if self._gone:
+            return
+        real = drawn = None
+        if comparison.real is not None and comparison.frames is not None:
+            first, last = comparison.frames
+            which = f"frame {first}" if first == last else f"frames {first} to {last}"
+            real = Series(f"movie, {which}", comparison.real)
+        if comparison.simulated is not None and shown is not None:
+            frames, seed = len(shown.counts), shown.request.seed
+            each = "frame" if frames == 1 else "frames"
+            drawn = Series(f"simulated, {frames} {each} (seed {seed})", comparison.simulated)
+        self.view.histogram.set_series(comparison.edges, real, drawn)
+        if shown is not None and not self.runner.running:
+            molecules = f"{len(shown.frame):,} simulated molecules."
+            said = (comparison.words, molecules, shown.note)
+            self.view.said.setText(" ".join(text for text in said if text))
+
+    def _on_not_compared(self, error: Exception) -> None:
+        if isinstance(error, SmlmError):
+            # In the form and not as a notification: it would come with each move of the slider.
+            self.view.said.setText(f"⚠ {in_form_words(str(error))}.")
+        else:
+            tell(error)

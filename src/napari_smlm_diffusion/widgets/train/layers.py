@@ -1,0 +1,167 @@
+"""The layers of the widget "Train": simulated frames beside a movie, and what is in them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.layers import Image, Layer, Points
+
+from napari_smlm_diffusion.results.layers import KEY, frames_scale
+from napari_smlm_diffusion.widgets.shared.points import put_points
+from napari_smlm_diffusion.widgets.train.work import Simulated
+
+FRAMES, TRUTH = "simulated frames", "simulated molecules"
+# Camera pixels between a movie and what stands beside it.
+GAP = 2
+_RING = "#66ddff"
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Where simulated frames stand, for as many axes as the movie has, and at least (t, y, x).
+
+    Attributes
+    ----------
+    scale, translate : tuple of float
+    units, axis_labels : tuple
+    time : int
+        The axis of the frames.
+    length : int
+        Frames of the movie; 0 without one.
+    contrast_limits : (low, high) or None
+    """
+
+    scale: tuple[float, ...]
+    translate: tuple[float, ...]
+    units: tuple[Any, ...]
+    axis_labels: tuple[str, ...]
+    time: int = 0
+    length: int = 0
+    contrast_limits: tuple[float, float] | None = None
+
+    @classmethod
+    def nothing(cls, pixel_size_nm: float | None) -> "Beside":
+        """At the origin, with pixels of this size."""
+        where = frames_scale(pixel_size_nm)
+        return cls(where["scale"], (0.0, 0.0, 0.0), where["units"], ("t", "y", "x"))
+
+    @classmethod
+    def movie(cls, movie: Image) -> "Beside":
+        """Right of a movie, in its own units."""
+        scale, translate = (tuple(map(float, v)) for v in (movie.scale, movie.translate))
+        right = translate[-1] + scale[-1] * (movie.data.shape[-1] + GAP)
+        units, labels = tuple(movie.units), tuple(movie.axis_labels)
+        leading = movie.data.shape[:-2]
+        if not leading:  # a single frame
+            scale, translate, leading = (1.0, *scale), (0.0, *translate), (1,)
+            units, labels = ("pixel", *units), ("t", *labels)
+        time = int(np.argmax(leading))
+        low, high = movie.contrast_limits
+        where = (*translate[:-1], right)
+        return cls(scale, where, units, labels, time, leading[time], (float(low), float(high)))
+
+    def at(self, frame: int, count: int) -> tuple[float, ...]:
+        """Return the translation with which one of `count` frames is seen beside `frame`.
+
+        The frames stand in the movie again and again, so that the slider can go anywhere.
+        """
+        start = max(0, min(frame // count * count, self.length - count))
+        moved = list(self.translate)
+        moved[self.time] += self.scale[self.time] * start
+        return tuple(moved)
+
+
+class TrainLayers:
+    """Adds the layers of one widget to its viewer, and replaces what is in them.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+        self.frames: Image | None = None
+        self.truth: Points | None = None
+
+    def forget(self, layer: Layer) -> None:
+        """Note that `layer` was removed."""
+        if layer is self.frames:
+            self.frames = None
+        if layer is self.truth:
+            self.truth = None
+
+    def show(self, found: Simulated, beside: Beside, frame: int) -> None:
+        """Show simulated frames and their molecules, the movie being at `frame`."""
+        count, ndim = len(found.counts), len(beside.scale)
+        shape = [1] * (ndim - 2)
+        shape[beside.time] = count
+        images = found.counts.reshape(*shape, *found.counts.shape[1:])
+        points = np.zeros((len(found.frame), ndim))
+        points[:, beside.time], points[:, -2], points[:, -1] = found.frame, found.y, found.x
+        features = pd.DataFrame({"frame": found.frame, "photons": found.photons})
+        # Not "frames": these are no movie to train for.
+        about = {
+            "kind": "simulated",
+            "seed": found.request.seed,
+            "prior": found.request.prior.model_dump(mode="json"),
+        }
+        options: dict[str, Any] = {
+            "scale": beside.scale,
+            "translate": beside.at(frame, count),
+            "units": beside.units,
+            "axis_labels": beside.axis_labels,
+        }
+        limits = beside.contrast_limits or _limits(found.counts)
+        if self.frames is not None and self.frames.ndim == ndim:
+            self.frames.data = images
+            self.frames.contrast_limits = limits
+            self.frames.metadata[KEY] = about
+        else:
+            if self.frames is not None:
+                self.viewer.layers.remove(self.frames)
+            self.frames = Image(
+                images, name=FRAMES, colormap="gray", contrast_limits=limits,
+                metadata={KEY: about}, **options,
+            )  # fmt: skip
+            _add(self.viewer, self.frames)
+        if self.truth is not None and self.truth.ndim == ndim:
+            put_points(self.truth, points, features)
+            self.truth.metadata[KEY] = about
+        else:
+            if self.truth is not None:
+                self.viewer.layers.remove(self.truth)
+            self.truth = Points(
+                points, name=TRUTH, features=features, size=2.5, face_color="transparent",
+                border_color=_RING, border_width=0.1, visible=False, metadata={KEY: about},
+                **options,
+            )  # fmt: skip
+            _add(self.viewer, self.truth)
+        self.place(beside, frame)
+
+    def place(self, beside: Beside, frame: int) -> None:
+        """Move the layers to where the movie and its slider are now."""
+        for layer in (self.frames, self.truth):
+            if layer is None or layer.ndim != len(beside.scale) or self.frames is None:
+                continue
+            where = beside.at(frame, self.frames.data.shape[beside.time])
+            if tuple(layer.units) != tuple(beside.units):
+                layer.units = beside.units
+            if not np.array_equal(layer.scale, beside.scale):
+                layer.scale = beside.scale
+            if not np.array_equal(layer.translate, where):
+                layer.translate = where
+
+
+def _limits(counts: np.ndarray[Any, Any]) -> tuple[float, float]:
+    low, high = np.percentile(counts, (0.1, 99.9))
+    return float(low), float(max(high, low + 1))
+
+
+def _add(viewer: Any, layer: Any) -> None:
+    # The selection stays with what the user works with.
+    selected = set(viewer.layers.selection)
+    viewer.add_layer(layer)
+    if selected:
+        viewer.layers.selection = selected

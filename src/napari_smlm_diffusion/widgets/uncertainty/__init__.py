@@ -1,0 +1,1 @@
+"""The dock that samples the frames in view."""

@@ -1,0 +1,255 @@
+"""The layers of the widget "Uncertainty": mean and SD of samples, live, and sums over frames."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Layer
+from numpy.typing import NDArray
+
+from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
+from napari_smlm_diffusion.widgets.uncertainty import sweep as uncertainty_sweep
+from napari_smlm_diffusion.widgets.uncertainty.sweep import Swept
+from napari_smlm_diffusion.widgets.uncertainty.work import Drawn, about
+
+# `kind` of a stack of images: a filter masks by one image, and offers no stack for that.
+STACK = "stack of images"
+# Of the samples; the layers that refine as they arrive.
+_LIVE = ("mean", "SD")
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where the frames are in the world.
+
+    Attributes
+    ----------
+    place : Placement
+    time : (scale, translate)
+        Of the axis of the frames.
+    unit : str
+        Of that axis.
+    """
+
+    place: Placement
+    time: tuple[float, float] = (1.0, 0.0)
+    unit: str = "pixel"
+
+
+class UncertaintyLayers:
+    """Adds the layers of one widget to its viewer.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+        self._live: list[Image | None] = []
+        self._where: Where | None = None
+
+    def forget(self, layer: Layer) -> None:
+        """Note that `layer` was removed: it is not added again."""
+        self._live = [None if live is layer else live for live in self._live]
+
+    def update(self, drawn: Drawn, where: Where) -> None:
+        """Show what is new in `drawn`; the first layer comes with the first samples.
+
+        See `add_next` for the other.
+        """
+        updates = drawn.take()
+        if not updates or drawn.plan is None:
+            return
+        for new in updates:
+            for image, values in zip(drawn.images, (new.mean, new.sd), strict=True):
+                image[new.place] = values
+        last = updates[-1]
+        for layer, values in zip(self._live, (last.mean, last.sd), strict=False):
+            if layer is None:
+                continue
+            if last.place == 0:
+                layer.contrast_limits = _limits(values)
+            layer.refresh(extent=False)
+        if not self._live:
+            self.add_next(drawn, where)
+        self.name_live(drawn, "running")
+
+    def add_next(self, drawn: Drawn, where: Where) -> bool:
+        """Add the next of the live layers; return whether one is left to add.
+
+        One at a time: napari takes a fifth of a second to add a layer, during which the window
+        answers nothing.
+        """
+        known = len(self._live)
+        if known < len(_LIVE) and drawn.shown:
+            self._live.append(self._add_stack(drawn, drawn.images[known], where, _LIVE[known]))
+            self.name_live(drawn, "running")
+        return len(self._live) < len(_LIVE)
+
+    def name_live(self, drawn: Drawn, status: str) -> None:
+        """Write on the live layers how many samples they hold."""
+        known, words = about(drawn, status), words_of(drawn, status)
+        for layer, name in zip(self._live, _LIVE, strict=False):
+            if layer is not None:
+                layer.name = f"{name} of samples ({words})"
+                layer.metadata[KEY]["provenance"] = known
+
+    def finish(self, drawn: Drawn, status: str, where: Where) -> None:
+        """Leave frames out that were not begun; add the sums and the samples."""
+        self.update(drawn, where)
+        plan, begun = drawn.plan, len(drawn.shown)
+        if plan is None or not begun:
+            return
+        while self.add_next(drawn, where):
+            pass
+        for layer, image in zip(self._live, drawn.images, strict=False):
+            if layer is not None and begun < len(image):
+                layer.data = image[:begun]
+        self.name_live(drawn, status)
+        self._live = []
+        if drawn.samples is not None:
+            self._add_samples(drawn, drawn.samples[: drawn.shown[0]], where, status)
+        if drawn.frames > 1 and drawn.density is not None and drawn.variance is not None:
+            words = words_of(drawn, status, whole_frames=True)
+            known = about(drawn, status) | {"frames": _frames(drawn)}
+            images = (drawn.density, np.sqrt(drawn.variance))
+            names = (f"density of samples (sum, {words})", f"SD of samples (sum, {words})")
+            self._add_sums(images, names, plan, where, known)
+
+    def finish_sweep(self, swept: Swept, status: str, where: Where) -> None:
+        """Add the sums of the variance head."""
+        plan = swept.plan
+        if plan is None or swept.density is None or swept.variance is None:
+            return
+        total = plan.frames[1] - plan.frames[0]
+        words = f"{total} frames" if swept.frames == total else f"{swept.frames} of {total} frames"
+        words += "" if status == "complete" else f", {status}"
+        names = (f"density (head, {words})", f"density SD (head, {words})")
+        images = (swept.density, np.sqrt(swept.variance))
+        self._add_sums(images, names, plan, where, uncertainty_sweep.about(swept, status))
+
+    def _add_sums(
+        self,
+        images: Sequence[NDArray[np.float64]],
+        names: Sequence[str],
+        plan: Any,
+        where: Where,
+        provenance: dict[str, Any],
+    ) -> None:
+        colours = ("inferno", "viridis")
+        for image, name, colormap in zip(images, names, colours, strict=True):
+            data, options, _ = image_layer(
+                image.astype(np.float32),
+                where.place,
+                upsampling=plan.network.upsampling,
+                origin_px=(plan.roi.y0, plan.roi.x0),
+                name=name,
+                provenance=provenance,
+                colormap=colormap,
+                contrast_limits=_limits(image),
+            )
+            add(self.viewer, Image(data, **options))
+
+    def _add_stack(self, drawn: Drawn, data: NDArray[np.float32], where: Where, name: str) -> Image:
+        colormap = "viridis" if name == "SD" else "inferno"
+        seen = data[len(drawn.shown) - 1]
+        title = f"{name} of samples"
+        return self._stack(drawn, data, seen, where, title, ("t",), "running", colormap)
+
+    def _add_samples(
+        self, drawn: Drawn, data: NDArray[np.float32], where: Where, status: str
+    ) -> None:
+        # (K, 1, sY, sX): the time axis stays the third from the end, as that of the frames.
+        name = f"samples ({words_of(drawn, status)})"
+        self._stack(drawn, data, data[-1], where, name, ("sample", "t"), status, "inferno")
+
+    def _stack(
+        self,
+        drawn: Drawn,
+        data: NDArray[np.float32],
+        seen: NDArray[np.float32],
+        where: Where,
+        name: str,
+        leading: tuple[str, ...],
+        status: str,
+        colormap: str,
+    ) -> Image:
+        """Add images of which each lies at its frame; the contrast is that of `seen`."""
+        plan = drawn.plan
+        assert plan is not None  # noqa: S101 - there would be no images
+        _, options, _ = image_layer(
+            data,
+            where.place,
+            upsampling=plan.network.upsampling,
+            origin_px=(plan.roi.y0, plan.roi.x0),
+            name=name,
+            leading=leading,
+            provenance=about(drawn, status),
+            colormap=colormap,
+            contrast_limits=_limits(seen),
+        )
+        scale, shift = where.time
+        options["scale"] = _with_time(options["scale"], scale)
+        options["translate"] = _with_time(options["translate"], shift + plan.frames[0] * scale)
+        options["units"] = _with_time(options["units"], where.unit)
+        options["metadata"][KEY]["kind"] = STACK
+        layer = Image(data, **options)
+        add(self.viewer, layer)
+        return layer
+
+
+def words_of(drawn: Drawn, status: str, whole_frames: bool = False) -> str:
+    """Return how many samples of which frames there are, for example ``K = 12 of 32, cancelled``.
+
+    Parameters
+    ----------
+    whole_frames : bool
+        Of the frames alone whose samples are all drawn.
+    """
+    plan = drawn.plan
+    if plan is None or not drawn.shown:
+        return "none"
+    asked, count = plan.settings.samples, drawn.shown[-1]
+    start, total = plan.frames[0], plan.frames[1] - plan.frames[0]
+    begun = drawn.frames if whole_frames else len(drawn.shown)
+    said = []
+    if total > 1:
+        of = "" if begun == total else f" of {total}"
+        said.append(f"frames {start} to {start + begun - 1}{of}")
+    if count == asked or whole_frames:
+        said.append(f"K = {asked}")
+    else:
+        said.append(f"{'last ' if total > 1 else ''}K = {count} of {asked}")
+    if status in ("cancelled", "failed"):
+        said.append(status)
+    return ", ".join(said)
+
+
+def add(viewer: Any, layer: Layer) -> None:
+    """Add a layer above the images and below what is drawn over them.
+
+    The selection stays with what the user works with.
+    """
+    images = [i for i, other in enumerate(viewer.layers) if isinstance(other, Image)]
+    selected = set(viewer.layers.selection)
+    viewer.layers.insert(max(images, default=-1) + 1, layer)
+    if selected:
+        viewer.layers.selection = selected
+
+
+def _frames(drawn: Drawn) -> list[int]:
+    assert drawn.plan is not None  # noqa: S101
+    start = drawn.plan.frames[0]
+    return [start, start + drawn.frames]
+
+
+def _with_time(values: Any, time: Any) -> tuple[Any, ...]:
+    return (*values[:-3], time, *values[-2:])
+
+
+def _limits(image: NDArray[Any]) -> tuple[float, float]:
+    bright = image[image > 0.02]
+    top = float(np.percentile(bright, 99.5)) if bright.size else 1.0
+    return 0.0, max(top, 0.05)

@@ -1,0 +1,178 @@
+"""Molecules of samples: they take the place of the variance head's in the same frames."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.layers import Image, Points
+from numpy.typing import NDArray
+
+from napari_smlm_diffusion import localizations
+from napari_smlm_diffusion.results.dataset import Dataset
+from napari_smlm_diffusion.results.layers import KEY
+from napari_smlm_diffusion.results.point_layers import points_layer
+from napari_smlm_diffusion.results.subset import LARGEST, spread
+from napari_smlm_diffusion.settings import Roi
+from napari_smlm_diffusion.widgets.filter.layers import is_localizations
+from napari_smlm_diffusion.widgets.localize import layers as localize_layers
+from napari_smlm_diffusion.widgets.shared.points import put_points
+from napari_smlm_diffusion.widgets.uncertainty.layers import Where
+from napari_smlm_diffusion.widgets.uncertainty.work import FEWEST_FOR_ROWS, Drawn, about
+
+NAME = "molecules (samples)"
+
+
+def put_molecules(viewer: Any, drawn: Drawn, status: str, where: Where) -> str:
+    """Put the molecules of the samples into the layer of this movie's, or into a new one.
+
+    Returns
+    -------
+    What was done, in a sentence or two.
+    """
+    plan = drawn.plan
+    if plan is None or not drawn.shown:
+        return ""
+    short = [k for k in drawn.shown if k < FEWEST_FOR_ROWS]
+    why = (
+        f"K = {short[-1]} is too few for a molecule's uncertainty ({FEWEST_FOR_ROWS} are needed): "
+        f"{'its molecules' if len(short) < len(drawn.shown) else 'molecules'} stay as they were."
+        if short else ""
+    )  # fmt: skip
+    if not drawn.tables:
+        return why
+    start = plan.frames[0]
+    frames = [start + place for place in drawn.tables]
+    table = _joined(drawn.tables.values())
+    known = about(drawn, status) | {"frames": [min(frames), max(frames) + 1]}
+    new = Dataset(
+        table=table,
+        pixel_size_nm=plan.microscope.pixel_size_nm,
+        frame_shape=plan.stack.shape,
+        provenance=known,
+    )
+    rows = "1 molecule" if len(table) == 1 else f"{len(table):,} molecules"
+    layer = layer_of(viewer, new, where)
+    if layer is None and not len(table):
+        said = "There are no molecules in the samples."
+    elif layer is None:
+        _add(viewer, new, where)
+        said = f"{rows} of the samples added."
+    else:
+        before: Dataset = layer.metadata[KEY]["dataset"]
+        merged = replaced(before, new, frames, plan.roi)
+        _change(viewer, layer, merged)
+        said = f"{rows} of the samples put into “{layer.name}”."
+        if before.filter is not None:
+            said += " Its filter has to be applied to them: see Filter & export."
+    return f"{said} {why}".strip()
+
+
+def layer_of(viewer: Any, new: Dataset, where: Where) -> Points | None:
+    """Return the newest layer with localizations of the same movie at the same place."""
+    for layer in reversed(list(viewer.layers)):
+        if not is_localizations(layer):
+            continue
+        known: Dataset = layer.metadata[KEY]["dataset"]
+        same = (
+            known.provenance.get("source") == new.provenance["source"]
+            and known.frame_shape == new.frame_shape
+            and np.isclose(known.pixel_size_nm, new.pixel_size_nm, rtol=1e-6)
+            and np.allclose(layer.translate[-2:], where.place.origin_nm, atol=1e-3)
+        )
+        if same and [str(unit) for unit in layer.units[-2:]] == ["nanometer", "nanometer"]:
+            return layer
+    return None
+
+
+def replaced(before: Dataset, new: Dataset, frames: list[int], roi: Roi) -> Dataset:
+    """Return `before` with the rows of `new` in place of its own in these frames and this region.
+
+    What a filter said is taken back, for it has not seen the new rows; its settings stay.
+    """
+    table, size = before.table, before.pixel_size_nm
+    gone = table["frame"].isin(frames).to_numpy().copy()
+    for name, low, high in (("y_nm", roi.y0, roi.y1), ("x_nm", roi.x0, roi.x1)):
+        place = table[name].to_numpy() / size
+        gone &= (place >= low - 0.5) & (place < high - 0.5)
+    fresh = new.table.reindex(columns=[*new.table.columns])
+    kept = table[~gone]
+    if "id" in kept.columns:  # a number of the row: the new ones get numbers of their own
+        first = int(table["id"].max()) + 1 if len(table) else 0
+        fresh = fresh.assign(id=np.arange(first, first + len(fresh)))
+    for name in ("z_nm", "uncertainty_z_nm"):
+        if name in kept.columns:
+            kept = kept.drop(columns=name)
+    sampled = [*before.provenance.get("sampled", []), dict(new.provenance)]
+    return replace(
+        before,
+        table=_joined([kept, fresh]),
+        kept=None,
+        reason=None,
+        provenance={**before.provenance, "sampled": sampled},
+    )
+
+
+def _joined(tables: Any) -> pd.DataFrame:
+    full = [table for table in tables if len(table)]
+    table = pd.concat(full, ignore_index=True) if full else localizations.empty()
+    return localizations.sort(table)
+
+
+def _change(viewer: Any, layer: Points, dataset: Dataset) -> None:
+    """Give a layer another table; what a filter knew of the one before goes with it."""
+    known = layer.metadata[KEY]
+    before = known["dataset"].provenance
+    layer.metadata[KEY] = _without_rows(known) | {"dataset": dataset, "rows": None}
+    if "shows" in known:
+        localize_layers.show_all(viewer, layer, known["shows"] == "all")
+    else:
+        _show(layer, dataset)
+    # The image of the run is known by how it was made, which both still have in common.
+    for other in viewer.layers:
+        about_it = other.metadata.get(KEY)
+        if isinstance(other, Image) and isinstance(about_it, dict):
+            if about_it.get("provenance") == dict(before):
+                about_it["provenance"] = dict(dataset.provenance)
+
+
+def _without_rows(known: Mapping[str, Any]) -> dict[str, Any]:
+    # Which rows a filter drew, and of which it could choose: of the table before.
+    return {name: value for name, value in known.items() if name not in ("drawn", "offered")}
+
+
+def _show(layer: Points, dataset: Dataset) -> None:
+    rows = spread(np.arange(len(dataset.table), dtype=np.intp), LARGEST)
+    shown = dataset.table.iloc[rows].reset_index(drop=True)
+    layer.metadata[KEY]["rows"] = rows
+    columns = ["y_nm", "x_nm"] if layer.ndim == 2 else ["frame", "y_nm", "x_nm"]
+    put_points(layer, shown[columns].to_numpy(np.float64), shown.assign(row=rows))
+    layer.shown = np.ones(len(rows), bool)
+
+
+def _add(viewer: Any, dataset: Dataset, where: Where) -> None:
+    data, options, _ = points_layer(
+        dataset,
+        origin_nm=where.place.origin_nm,
+        by_frame=True,
+        name=NAME,
+        face_color="transparent",
+        border_color="#7dff8a",
+        border_width=0.12,
+        size=1.2 * dataset.pixel_size_nm,
+    )
+    scale, shift = where.time
+    options |= {
+        "scale": (scale, 1.0, 1.0),
+        "translate": (shift, *options["translate"][-2:]),
+        "units": (where.unit, *options["units"][-2:]),
+    }
+    selected = set(viewer.layers.selection)
+    viewer.add_layer(Points(_finite(data), **options))
+    if selected:
+        viewer.layers.selection = selected
+
+
+def _finite(data: Any) -> NDArray[np.float64]:
+    return np.asarray(data, np.float64).reshape(-1, 3)
