@@ -18,9 +18,9 @@ import torch
 from tqdm import tqdm
 
 from napari_smlm_diffusion.compute.workers import in_order
-from napari_smlm_diffusion.models.card import SamplingSettings
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import Model, load_model
+from napari_smlm_diffusion.networks.settings import SamplingSettings
 from napari_smlm_diffusion.proposals.diffusion_samples import asked_sampling
 
 Numbers = dict[str, Any]

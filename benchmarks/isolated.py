@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.density import density_image
-from napari_smlm_diffusion.models.card import SamplingSettings
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import Model, load_model
 from napari_smlm_diffusion.networks.inputs import network_input
+from napari_smlm_diffusion.networks.settings import SamplingSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import Moments, Posterior

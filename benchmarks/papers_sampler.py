@@ -21,8 +21,8 @@ from napari_smlm_diffusion.evaluation.spread import (
     sampled_spread,
     spread_statistics,
 )
-from napari_smlm_diffusion.models.card import SamplingSettings
 from napari_smlm_diffusion.models.model import Model
+from napari_smlm_diffusion.networks.settings import SamplingSettings
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer

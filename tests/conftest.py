@@ -48,16 +48,17 @@ def tiny_model(tmp_path_factory) -> Path:
     """
     import torch
 
-    from napari_smlm_diffusion.inference.head import RowPredictor
     from napari_smlm_diffusion.models import file as checkpoint
-    from napari_smlm_diffusion.models.card import ModelCard, NetworkSettings
+    from napari_smlm_diffusion.models.card import ModelCard
     from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+    from napari_smlm_diffusion.networks.localization_head import LocalizationHead
+    from napari_smlm_diffusion.networks.settings import NetworkSettings
     from napari_smlm_diffusion.networks.variance import VarianceHead
 
     # Fewer channels, and some CPUs round a lone frame otherwise than one of several.
     network = NetworkSettings(channels=16, dilations=(1,), up_channels=(16, 8))
     phi = DeepStorm(network.channels, network.dilations, network.up_channels, network.refinements)
-    head, rows = VarianceHead(network.channels), RowPredictor()
+    head, rows = VarianceHead(network.channels), LocalizationHead()
     with torch.no_grad():
         for weights in (*phi.parameters(), *head.parameters(), *rows.parameters()):
             weights.zero_()
@@ -96,7 +97,7 @@ def tiny_psi_model(tiny_model) -> Path:
     """
     from napari_smlm_diffusion.diffusion.psi import build_unet
     from napari_smlm_diffusion.models import file as checkpoint
-    from napari_smlm_diffusion.models.card import PsiSettings
+    from napari_smlm_diffusion.networks.settings import PsiSettings
 
     tensors, card = checkpoint.load(tiny_model)
     settings = PsiSettings(width=4, encoder_width=8, multipliers=(1, 1, 1))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from napari_smlm_diffusion.inference.head import FEATURES, RowPredictor
+from napari_smlm_diffusion.networks.localization_head import FEATURES, LocalizationHead
 from napari_smlm_diffusion.training import rows
 
 
@@ -21,7 +21,7 @@ def simulated_rows(count, sd_ratio, bias=0.0, share=0.5):
 @pytest.fixture(scope="module")
 def fitted():
     torch.manual_seed(0)
-    predictor = RowPredictor()
+    predictor = LocalizationHead()
     generator = torch.Generator().manual_seed(1)
     saved, rows._STEPS = rows._STEPS, 400
     try:

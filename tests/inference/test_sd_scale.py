@@ -6,7 +6,7 @@ import torch
 
 from napari_smlm_diffusion.inference.sampled import fitted_rows
 from napari_smlm_diffusion.inference.sd_scale import FEATURES, row_factor, row_features
-from napari_smlm_diffusion.models.card import RowScale
+from napari_smlm_diffusion.networks.settings import RowScale
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf import expected_image

@@ -23,8 +23,8 @@ from napari_smlm_diffusion.jobs.calibration_frames import (
 )
 from napari_smlm_diffusion.jobs.calibration_plan import frame_size, prepare, varying
 from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings, narrowed
-from napari_smlm_diffusion.models.card import NetworkSettings
 from napari_smlm_diffusion.models.model import load_model
+from napari_smlm_diffusion.networks.settings import NetworkSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.optics.microscope import Microscope

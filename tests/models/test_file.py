@@ -9,13 +9,8 @@ import torch
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models import file as checkpoint
-from napari_smlm_diffusion.models.card import (
-    FORMAT_VERSION,
-    ModelCard,
-    NetworkSettings,
-    file_hash,
-    load_card,
-)
+from napari_smlm_diffusion.models.card import FORMAT_VERSION, ModelCard, file_hash, load_card
+from napari_smlm_diffusion.networks.settings import NetworkSettings
 
 
 def card(**values):

@@ -10,8 +10,8 @@ from napari_smlm_diffusion.diffusion.field import Field, spans
 from napari_smlm_diffusion.diffusion.psi import Psi, build_unet
 from napari_smlm_diffusion.diffusion.schedule import RESIDUAL
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.models.card import PsiSettings, SamplingSettings
 from napari_smlm_diffusion.models.model import Model, load_model
+from napari_smlm_diffusion.networks.settings import PsiSettings, SamplingSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import (

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from napari_smlm_diffusion.diffusion.psi import Psi, build_unet
-from napari_smlm_diffusion.models.card import NetworkSettings, PsiSettings, SamplingSettings
 from napari_smlm_diffusion.models.model import build_phi, load_model
+from napari_smlm_diffusion.networks.settings import NetworkSettings, PsiSettings, SamplingSettings
 from napari_smlm_diffusion.training import metrics, validation
 from napari_smlm_diffusion.training.distil import distilled_sampling
 from napari_smlm_diffusion.training.prior import PAPERS

@@ -8,9 +8,9 @@ from napari_smlm_diffusion.diffusion.samplers import ddim
 from napari_smlm_diffusion.diffusion.schedule import RESIDUAL
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models import file as checkpoint
-from napari_smlm_diffusion.models.card import PsiSettings, SamplingSettings
 from napari_smlm_diffusion.models.file import TEACHER
 from napari_smlm_diffusion.models.model import load_model
+from napari_smlm_diffusion.networks.settings import PsiSettings, SamplingSettings
 from napari_smlm_diffusion.training import job
 from napari_smlm_diffusion.training.distil import (
     TEACHER_STEPS,

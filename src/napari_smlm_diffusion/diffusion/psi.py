@@ -8,8 +8,8 @@ from torch import Tensor
 
 from napari_smlm_diffusion.diffusion.denoiser import Preconditioner
 from napari_smlm_diffusion.diffusion.recipe import Recipe, Scaling, recipe
-from napari_smlm_diffusion.models.card import PsiSettings, SamplingSettings
 from napari_smlm_diffusion.networks.deepstorm import UPSAMPLING, DeepStorm
+from napari_smlm_diffusion.networks.settings import PsiSettings, SamplingSettings
 from napari_smlm_diffusion.networks.unet import FOLD, UNet, condition_channels, fold_condition
 from napari_smlm_diffusion.networks.variance import VarianceHead
 

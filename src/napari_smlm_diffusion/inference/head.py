@@ -10,11 +10,11 @@ simulated frames it has not seen, so a claimed SD is the rms error of rows that 
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from napari_smlm_diffusion.networks.localization_head import LocalizationHead
 from napari_smlm_diffusion.proposals.candidates import Candidates
 
-FEATURES = 11
 _LARGEST_STEP_PX = 0.5
 
 
@@ -62,32 +62,9 @@ def features(
     return torch.stack(per_axis)
 
 
-class RowPredictor(nn.Module):
-    """(2, M, FEATURES) -> log SD relative to the bound, share of the step, logit of existence."""
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, width: int = 48) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(FEATURES))
-        self.register_buffer("scale", torch.ones(FEATURES))
-        self.layers = nn.Sequential(
-            nn.Linear(FEATURES, width),
-            nn.SiLU(),
-            nn.Linear(width, width),
-            nn.SiLU(),
-            nn.Linear(width, 3),
-        )
-
-    def forward(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return log SD ratio (2, M), step share (2, M), logit (M,)."""
-        answer = self.layers(((numbers - self.mean) / self.scale).clamp(-5.0, 5.0))
-        log_ratio = 4.0 * torch.tanh(answer[..., 0] / 4.0)
-        return log_ratio, torch.sigmoid(answer[..., 1]), answer[..., 2].mean(0)
-
-
-def estimate(predictor: RowPredictor | None, found: Candidates, numbers: Tensor) -> RowEstimates:
+def estimate(
+    predictor: LocalizationHead | None, found: Candidates, numbers: Tensor
+) -> RowEstimates:
     """Apply the predictor to candidates; without one, phi's position, the bound and the mass."""
     fit = found.fit
     bound = torch.stack([fit.crlb_y, fit.crlb_x])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.inference.from_samples import SampleRows, rows_from_peaks
 from napari_smlm_diffusion.inference.sd_scale import row_factor, row_features
 from napari_smlm_diffusion.inference.table import make_table
-from napari_smlm_diffusion.models.card import RowScale
+from napari_smlm_diffusion.networks.settings import RowScale
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import Moments, Posterior
 from napari_smlm_diffusion.proposals.photon_fit import PhotonFit, fit_photons

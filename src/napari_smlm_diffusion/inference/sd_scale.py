@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.evaluation.recalibration import factor
-from napari_smlm_diffusion.models.card import RowScale
+from napari_smlm_diffusion.networks.settings import RowScale
 from napari_smlm_diffusion.proposals.photon_fit import NEIGHBOUR_REACH, PhotonFit
 
 FEATURES = ("constant", "photons", "neighbour", "below the bound", "above the bound")

@@ -26,8 +26,9 @@ from napari_smlm_diffusion.jobs.calibration_plan import CalibrationPlan, prepare
 from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings
 from napari_smlm_diffusion.jobs.calibration_store import CalibrationStore
 from napari_smlm_diffusion.models import file as checkpoint
-from napari_smlm_diffusion.models.card import RowScale, load_card
+from napari_smlm_diffusion.models.card import load_card
 from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.networks.settings import RowScale
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.proposals.diffusion_samples import psi_of
 

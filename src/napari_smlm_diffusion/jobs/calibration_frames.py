@@ -16,8 +16,8 @@ from napari_smlm_diffusion.evaluation.frame_numbers import (
 )
 from napari_smlm_diffusion.inference.from_samples import SampleRows
 from napari_smlm_diffusion.inference.sampled import fitted_rows, sample_frame
-from napari_smlm_diffusion.models.card import NetworkSettings, RowScale, SamplingSettings
 from napari_smlm_diffusion.models.model import Model
+from napari_smlm_diffusion.networks.settings import NetworkSettings, RowScale, SamplingSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.optics.microscope import Microscope

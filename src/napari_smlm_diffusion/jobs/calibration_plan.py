@@ -9,9 +9,10 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.frame_numbers import CalibrationSettings
 from napari_smlm_diffusion.jobs.calibration_frames import simulate_frame
 from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings, narrowed
-from napari_smlm_diffusion.models.card import ModelCard, SamplingSettings
+from napari_smlm_diffusion.models.card import ModelCard
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import Model, load_model
+from napari_smlm_diffusion.networks.settings import SamplingSettings
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior, asked_sampling, psi_of
 from napari_smlm_diffusion.training.prior import Prior
 

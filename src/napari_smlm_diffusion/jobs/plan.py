@@ -16,7 +16,7 @@ from napari_smlm_diffusion.jobs.chunks import chunks
 from napari_smlm_diffusion.jobs.sampling import check_sampling, choose_posterior, sampled_frames
 from napari_smlm_diffusion.jobs.settings import LocalizeSettings
 from napari_smlm_diffusion.jobs.work import Work, make_localizer
-from napari_smlm_diffusion.models.card import ModelCard, NetworkSettings, load_card
+from napari_smlm_diffusion.models.card import ModelCard, load_card
 from napari_smlm_diffusion.models.library import resolve, shipped_names
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.moviecheck.check import (
@@ -27,6 +27,7 @@ from napari_smlm_diffusion.moviecheck.check import (
     sample_region,
 )
 from napari_smlm_diffusion.moviecheck.out_of_range import compare_with_prior, width_mismatch
+from napari_smlm_diffusion.networks.settings import NetworkSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.settings import Roi

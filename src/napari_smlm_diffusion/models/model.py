@@ -7,16 +7,12 @@ import torch
 
 from napari_smlm_diffusion.diffusion.psi import Psi, build_unet
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.inference.head import RowPredictor
 from napari_smlm_diffusion.models import file as checkpoint
-from napari_smlm_diffusion.models.card import (
-    ModelCard,
-    NetworkSettings,
-    SamplingSettings,
-    file_hash,
-)
+from napari_smlm_diffusion.models.card import ModelCard, file_hash
 from napari_smlm_diffusion.models.file import TEACHER
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+from napari_smlm_diffusion.networks.localization_head import LocalizationHead
+from napari_smlm_diffusion.networks.settings import NetworkSettings, SamplingSettings
 from napari_smlm_diffusion.networks.variance import VarianceHead
 
 
@@ -31,7 +27,7 @@ class Model:
     card: ModelCard
     phi: DeepStorm
     variance: VarianceHead | None
-    rows: RowPredictor | None
+    rows: LocalizationHead | None
     psi: Psi | None
     hash: str
     teacher: Psi | None = None
@@ -59,7 +55,7 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> Model:
     tensors, card = checkpoint.load(path)
     phi = build_phi(card.network)
     head = VarianceHead(card.network.channels) if "variance" in card.stages else None
-    rows = RowPredictor() if "rows" in card.stages else None
+    rows = LocalizationHead() if "rows" in card.stages else None
     unet = build_unet(card.psi, card.network.channels) if card.psi is not None else None
     taught = checkpoint.part(tensors, TEACHER)
     teacher = build_unet(card.psi, card.network.channels) if card.psi and taught else None

@@ -16,10 +16,10 @@ from napari_smlm_diffusion.diffusion.psi import Psi
 from napari_smlm_diffusion.diffusion.samplers import by_name, evaluations
 from napari_smlm_diffusion.diffusion.schedule import check_steps
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.models.card import SamplingSettings
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.networks.deepstorm import UPSAMPLING
 from napari_smlm_diffusion.networks.inputs import network_input
+from napari_smlm_diffusion.networks.settings import SamplingSettings
 from napari_smlm_diffusion.optics.microscope import Microscope
 
 FEWEST_SAMPLES = 2

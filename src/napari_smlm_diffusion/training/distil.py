@@ -18,7 +18,7 @@ from napari_smlm_diffusion.diffusion.psi import Condition, Psi
 from napari_smlm_diffusion.diffusion.samplers import multistep
 from napari_smlm_diffusion.diffusion.schedule import LogSchedule
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.models.card import SamplingSettings
+from napari_smlm_diffusion.networks.settings import SamplingSettings
 from napari_smlm_diffusion.networks.unet import UNet
 from napari_smlm_diffusion.training.pairs import Pairs
 from napari_smlm_diffusion.training.psi import PsiStage

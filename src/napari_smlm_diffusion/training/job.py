@@ -10,12 +10,13 @@ import torch
 from napari_smlm_diffusion import __version__
 from napari_smlm_diffusion.diffusion.psi import Psi, build_unet
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.inference.head import RowPredictor
 from napari_smlm_diffusion.models import file as checkpoint
-from napari_smlm_diffusion.models.card import ModelCard, PsiSettings
+from napari_smlm_diffusion.models.card import ModelCard
 from napari_smlm_diffusion.models.file import TEACHER, part, with_prefix
 from napari_smlm_diffusion.models.model import build_phi
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+from napari_smlm_diffusion.networks.localization_head import LocalizationHead
+from napari_smlm_diffusion.networks.settings import PsiSettings
 from napari_smlm_diffusion.networks.unet import UNet
 from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.progress import Progress
@@ -261,7 +262,7 @@ def _fit_rows(settings: TrainingSettings, out: Path) -> Generator[Progress, None
         phi, head, settings.prior, settings.network, ROW_FRAMES, size, generator
     )
     torch.manual_seed(settings.seed)
-    predictor = RowPredictor()
+    predictor = LocalizationHead()
     numbers = yield from fit_rows(predictor, rows, generator)
     tensors |= with_prefix(predictor.state_dict(), "rows")
     result = {"rows": int(rows[-1].shape[0]), "matched": float(rows[-1].mean()), **numbers}

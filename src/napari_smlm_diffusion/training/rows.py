@@ -7,9 +7,10 @@ from torch import Tensor
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.matching import match_frames
-from napari_smlm_diffusion.inference.head import RowPredictor, bounded_step, features
-from napari_smlm_diffusion.models.card import NetworkSettings
+from napari_smlm_diffusion.inference.head import bounded_step, features
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+from napari_smlm_diffusion.networks.localization_head import LocalizationHead
+from napari_smlm_diffusion.networks.settings import NetworkSettings
 from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.proposals.candidates import Candidates, find_candidates
@@ -96,7 +97,7 @@ def collect_rows(
     )
 
 
-def row_loss(predictor: RowPredictor, rows: tuple[Tensor, ...]) -> Tensor:
+def row_loss(predictor: LocalizationHead, rows: tuple[Tensor, ...]) -> Tensor:
     """Gaussian likelihood of the errors of matched rows, and cross-entropy of being matched."""
     numbers, bound, error, step, hit = rows
     log_ratio, share, logit = predictor(numbers)
@@ -109,7 +110,7 @@ def row_loss(predictor: RowPredictor, rows: tuple[Tensor, ...]) -> Tensor:
 
 
 def fit_rows(
-    predictor: RowPredictor, rows: tuple[Tensor, ...], generator: torch.Generator
+    predictor: LocalizationHead, rows: tuple[Tensor, ...], generator: torch.Generator
 ) -> Generator[Progress, None, dict[str, float]]:
     """Fit the predictor in place.
 
@@ -155,7 +156,7 @@ def fit_rows(
 
 
 @torch.no_grad()
-def _pull_sd(predictor: RowPredictor, rows: tuple[Tensor, ...]) -> float:
+def _pull_sd(predictor: LocalizationHead, rows: tuple[Tensor, ...]) -> float:
     numbers, bound, error, step, hit = rows
     log_ratio, share, _ = predictor(numbers)
     pull = (error + share * step) / (bound * log_ratio.exp())

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.models.card import NetworkSettings, PsiSettings
+from napari_smlm_diffusion.networks.settings import NetworkSettings, PsiSettings
 from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.training.prior import Prior
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models import file as checkpoint
-from napari_smlm_diffusion.models.card import SamplingSettings, load_card
+from napari_smlm_diffusion.models.card import load_card
 from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.networks.settings import SamplingSettings
 from napari_smlm_diffusion.training.settings import TrainingSettings
 
 # Of the settings of Psi, those that its weights belong to.
