@@ -32,8 +32,8 @@ from napari_smlm_diffusion.evaluation.bootstrap import Sums, bootstrap
 from napari_smlm_diffusion.evaluation.ranks import jittered_rank
 from napari_smlm_diffusion.evaluation.report import Estimate
 from napari_smlm_diffusion.evaluation.spread import claimed_spread, pooled_mask, sampled_spread
-from napari_smlm_diffusion.jobs.calibration_frames import draw_frame, estimates, simulate_frame
-from napari_smlm_diffusion.jobs.calibration_plan import frame_size, varying
+from napari_smlm_diffusion.jobs.calibrate.frames import draw_frame, estimates, simulate_frame
+from napari_smlm_diffusion.jobs.calibrate.plan import frame_size, varying
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.training.prior import Prior
 

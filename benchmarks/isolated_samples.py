@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.density import to_fine
 from napari_smlm_diffusion.evaluation.spread import SPREAD_TERMS, sampled_spread
-from napari_smlm_diffusion.jobs.calibration_frames import simulate_frame
+from napari_smlm_diffusion.jobs.calibrate.frames import simulate_frame
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.training.prior import Prior

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_smlm_diffusion.jobs.movie import write_movie
+from napari_smlm_diffusion.jobs.simulated_files import write_movie
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
 
 RESULTS = ("localizations.csv", "density.tif", "variance.tif")

@@ -83,7 +83,7 @@ def watch(options: argparse.Namespace) -> None:
     from napari_smlm_diffusion.widgets.files import samples
     from napari_smlm_diffusion.widgets.localize import dock as localize
     from napari_smlm_diffusion.widgets.train import dock as train
-    from napari_smlm_diffusion.widgets.train import training
+    from napari_smlm_diffusion.widgets.train import tab as training
     from napari_smlm_diffusion.widgets.uncertainty import dock as uncertainty
 
     if options.threads:

@@ -38,13 +38,13 @@ from napari_smlm_diffusion.evaluation.reliability import (
     reliability_sums,
 )
 from napari_smlm_diffusion.inference.sampled import fitted_rows
-from napari_smlm_diffusion.jobs.calibration_frames import (
+from napari_smlm_diffusion.jobs.calibrate.frames import (
     claims,
     draw_frame,
     estimates,
     simulate_frame,
 )
-from napari_smlm_diffusion.jobs.calibration_plan import frame_size
+from napari_smlm_diffusion.jobs.calibrate.plan import frame_size
 from napari_smlm_diffusion.training.prior import Prior
 
 SEED = 92_000_001

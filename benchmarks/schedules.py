@@ -39,8 +39,8 @@ from napari_smlm_diffusion.evaluation.ranks import (
 )
 from napari_smlm_diffusion.evaluation.report import Estimate
 from napari_smlm_diffusion.evaluation.spread import SPREAD_TERMS, pooled_mask, sampled_spread
-from napari_smlm_diffusion.jobs.calibration_frames import simulate_frame
-from napari_smlm_diffusion.jobs.calibration_plan import frame_size
+from napari_smlm_diffusion.jobs.calibrate.frames import simulate_frame
+from napari_smlm_diffusion.jobs.calibrate.plan import frame_size
 from napari_smlm_diffusion.networks.settings import SamplingSettings
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.training.prior import Prior

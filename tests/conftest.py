@@ -114,7 +114,7 @@ def tiny_psi_model(tiny_model) -> Path:
 @pytest.fixture(scope="session")
 def movie_file(tmp_path_factory) -> Path:
     """``movie.tif`` of 24 frames of 28 x 36 pixels, bright and sparse, with its ``truth.csv``."""
-    from napari_smlm_diffusion.jobs.movie import write_movie
+    from napari_smlm_diffusion.jobs.simulated_files import write_movie
     from napari_smlm_diffusion.simulation.light import ConstantPhotons
     from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
 

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from napari_smlm_diffusion.cli import main
-from napari_smlm_diffusion.jobs.chunks import grouped
+from napari_smlm_diffusion.jobs.localize.chunks import grouped
 
 distributed = pytest.importorskip("distributed")
 
@@ -51,7 +51,7 @@ def test_the_same_bytes_as_on_one_machine(localize, cluster):
 def test_a_worker_that_dies_costs_nothing_but_time(localize, cluster, monkeypatch):
     from napari_smlm_diffusion import cluster as ours
 
-    monkeypatch.setattr("napari_smlm_diffusion.jobs.chunks.CHUNK_PIXELS", 28 * 36)
+    monkeypatch.setattr("napari_smlm_diffusion.jobs.localize.chunks.CHUNK_PIXELS", 28 * 36)
     alone = contents(localize("alone"))
     monkeypatch.setattr(ours, "TASK_PIXELS", 1)  # a task for each frame
     progress, killed = ours.Progress, []

@@ -39,7 +39,7 @@ def test_package_import_loads_nothing_heavy():
         "density",
         "frames",
         "cli",
-        "jobs.settings",
+        "jobs.localize.settings",
         "postprocessing.drift",
         "postprocessing.fourier_ring",
         "postprocessing.picture",

@@ -24,10 +24,10 @@ from napari_smlm_diffusion.compute.memory import keep_freed
 from napari_smlm_diffusion.errors import InputError, SmlmError
 from napari_smlm_diffusion.frames import open_movie
 from napari_smlm_diffusion.jobs.adapter import as_job
-from napari_smlm_diffusion.jobs.chunks import Frames, grouped, without
-from napari_smlm_diffusion.jobs.folder import SUMS, Localizing
-from napari_smlm_diffusion.jobs.localize import localize_chunks, work_chunks
-from napari_smlm_diffusion.jobs.work import Parcel, Work, parcel, unpack
+from napari_smlm_diffusion.jobs.localize.chunks import Frames, grouped, without
+from napari_smlm_diffusion.jobs.localize.folder import SUMS, Localizing
+from napari_smlm_diffusion.jobs.localize.run import localize_chunks, work_chunks
+from napari_smlm_diffusion.jobs.localize.work import Parcel, Work, parcel, unpack
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.proposals.localizer import Localized
 from napari_smlm_diffusion.results import sums
@@ -97,7 +97,7 @@ def connect(address: str | None = None, workers: int | None = None) -> Iterator[
 
 
 def localize_on(client: Client, movie: Path) -> Localizing:
-    """Return a job like `jobs.localize.localize` whose work is done by the workers of `client`.
+    """Return a job like `jobs.localize.run.localize` whose work is done by the workers of `client`.
 
     Parameters
     ----------

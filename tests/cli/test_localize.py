@@ -13,8 +13,8 @@ import tifffile
 
 from napari_smlm_diffusion.cli import main
 from napari_smlm_diffusion.frames import RawLayout
-from napari_smlm_diffusion.jobs import chunks
-from napari_smlm_diffusion.jobs.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.localize import chunks
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.results import run_store
 from napari_smlm_diffusion.results.formats import thunderstorm
 from napari_smlm_diffusion.results.images import read_image

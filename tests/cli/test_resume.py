@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from napari_smlm_diffusion.cli import main
-from napari_smlm_diffusion.jobs import chunks
+from napari_smlm_diffusion.jobs.localize import chunks
 from napari_smlm_diffusion.results import run_store
 
 RESULTS = ("localizations.csv", "density.tif", "variance.tif")

@@ -10,7 +10,7 @@ from pathlib import Path
 from napari_smlm_diffusion.cli.parser import add_settings, settings_from
 from napari_smlm_diffusion.cli.progress import drive
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.jobs.calibration_settings import CalibrateSettings
+from napari_smlm_diffusion.jobs.calibrate.settings import CalibrateSettings
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
@@ -65,9 +65,9 @@ def run(options: argparse.Namespace) -> int:
 
     from napari_smlm_diffusion.compute.memory import keep_freed
     from napari_smlm_diffusion.evaluation.diagnostics import MIN_FRAMES
-    from napari_smlm_diffusion.jobs.calibrate import calibrate, judge, recalibrated, stamp
-    from napari_smlm_diffusion.jobs.calibration_plan import prepare
-    from napari_smlm_diffusion.jobs.calibration_store import CalibrationStore
+    from napari_smlm_diffusion.jobs.calibrate.plan import prepare
+    from napari_smlm_diffusion.jobs.calibrate.run import calibrate, judge, recalibrated, stamp
+    from napari_smlm_diffusion.jobs.calibrate.store import CalibrationStore
 
     keep_freed()
     plan = prepare(settings, options.recalibrate is not None)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from napari_smlm_diffusion.cli.parser import add_settings, settings_from
 from napari_smlm_diffusion.cli.progress import drive
-from napari_smlm_diffusion.jobs.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from napari_smlm_diffusion.cli.parser import add_settings, option, settings_from
 from napari_smlm_diffusion.cli.progress import drive
 from napari_smlm_diffusion.errors import InputError, OutputError
-from napari_smlm_diffusion.jobs.settings import FREE, LocalizeSettings
+from napari_smlm_diffusion.jobs.localize.settings import FREE, LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
 
 if TYPE_CHECKING:
-    from napari_smlm_diffusion.jobs.folder import Localizing
-    from napari_smlm_diffusion.jobs.plan import Plan
+    from napari_smlm_diffusion.jobs.localize.folder import Localizing
+    from napari_smlm_diffusion.jobs.localize.plan import Plan
     from napari_smlm_diffusion.results.run_store import RunStore
 
 FRAMES = "movie: TIFF, ND2, CZI, .raw, .dax or .npy; a folder of TIFF files, NDTiff or zarr"
@@ -59,8 +59,8 @@ def run(options: argparse.Namespace) -> int:
 
     # After the checks that need no torch: a mistyped option is answered at once.
     from napari_smlm_diffusion.frames import open_movie
-    from napari_smlm_diffusion.jobs.plan import prepare
-    from napari_smlm_diffusion.jobs.record import identity
+    from napari_smlm_diffusion.jobs.localize.plan import prepare
+    from napari_smlm_diffusion.jobs.localize.record import identity
     from napari_smlm_diffusion.results.run_store import RunStore
 
     with open_movie(options.movie, settings.raw_layout) as stack:
@@ -73,8 +73,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _resume(options: argparse.Namespace) -> int:
     from napari_smlm_diffusion.frames import open_movie
-    from napari_smlm_diffusion.jobs.plan import prepare
-    from napari_smlm_diffusion.jobs.record import require_same
+    from napari_smlm_diffusion.jobs.localize.plan import prepare
+    from napari_smlm_diffusion.jobs.localize.record import require_same
     from napari_smlm_diffusion.results.run_store import RunStore, read_journal
 
     folder = options.resume
@@ -106,7 +106,7 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _work(plan: "Plan", folder: Path, store: "RunStore", localizing: "Localizing") -> int:
     from napari_smlm_diffusion.compute.memory import keep_freed
-    from napari_smlm_diffusion.jobs.folder import localize_to_folder
+    from napari_smlm_diffusion.jobs.localize.folder import localize_to_folder
 
     keep_freed()
     for note in plan.notes:
@@ -151,7 +151,7 @@ def _is_complete(folder: Path) -> bool:
 def _localizing(options: argparse.Namespace, movie: Path) -> Iterator["Localizing"]:
     """Give who does the work: this process, or others."""
     if options.workers is None and options.cluster is None:
-        from napari_smlm_diffusion.jobs.localize import localize
+        from napari_smlm_diffusion.jobs.localize.run import localize
 
         yield localize
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 from napari_smlm_diffusion.cli.config import read_config
 from napari_smlm_diffusion.cli.parser import add_settings, settings_from
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.jobs.movie import write_movie
+from napari_smlm_diffusion.jobs.simulated_files import write_movie
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.results import run_folder
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate

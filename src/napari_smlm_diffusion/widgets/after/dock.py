@@ -1,6 +1,6 @@
 """The widget "Drift & resolution": what is done with a table after localization."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,14 @@ from napari.utils.theme import get_theme
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.jobs import after as jobs
+from napari_smlm_diffusion.jobs.after import Outcome
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import Placement, image_layer
 from napari_smlm_diffusion.results.point_layers import dataset_of, points_layer
-from napari_smlm_diffusion.widgets.after import work as after_work
+from napari_smlm_diffusion.settings import Settings
+from napari_smlm_diffusion.widgets.after.curves import lines_of
 from napari_smlm_diffusion.widgets.after.form import (
     OutcomeForm,
     TaskForm,
@@ -23,11 +26,10 @@ from napari_smlm_diffusion.widgets.after.form import (
     picture_form,
     resolution_form,
 )
-from napari_smlm_diffusion.widgets.after.work import Outcome
 from napari_smlm_diffusion.widgets.filter import layers as filter_layers
 from napari_smlm_diffusion.widgets.shared.fields import combo
 from napari_smlm_diffusion.widgets.shared.notices import reported
-from napari_smlm_diffusion.widgets.shared.work import JobRunner
+from napari_smlm_diffusion.widgets.shared.threads import JobRunner
 
 
 class AfterLocalization(QWidget):
@@ -43,7 +45,6 @@ class AfterLocalization(QWidget):
         # napari hands out a proxy, which wraps every layer anew; layers are told apart by identity.
         self.viewer: Any = getattr(viewer, "__wrapped__", viewer)
         self.runner = JobRunner(self)
-        self._outcome: Outcome | None = None
         self._source: Points | None = None  # the layer of the running task
         self._build()
         self._connect()
@@ -91,7 +92,7 @@ class AfterLocalization(QWidget):
         events.inserted.disconnect(self._on_layers)
         events.removed.disconnect(self._on_layers)
         self.viewer.events.theme.disconnect(self._on_theme)
-        self._outcome = None
+        self._source = None
         self.runner.cancel()
         super().closeEvent(event)
 
@@ -113,28 +114,22 @@ class AfterLocalization(QWidget):
     @reported
     def correct_drift(self, _: bool = False) -> None:
         """Add the molecules without drift, and their picture."""
-        dataset, out = self._dataset(), Outcome()
-        settings, drawn = self.drift.value(), self.picture.value()
-        self._start(after_work.drift(dataset, settings, drawn, out), out)  # type: ignore[arg-type]
+        self._start(jobs.drift, self.drift.value(), self.picture.value())
 
     @reported
     def link_rows(self, _: bool = False) -> None:
         """Add the linked molecules, and their picture."""
-        dataset, out = self._dataset(), Outcome()
-        settings, drawn = self.link.value(), self.picture.value()
-        self._start(after_work.linking(dataset, settings, drawn, out), out)  # type: ignore[arg-type]
+        self._start(jobs.linking, self.link.value(), self.picture.value())
 
     @reported
     def measure(self, _: bool = False) -> None:
         """Plot the ring correlation and say the resolution."""
-        dataset, out = self._dataset(), Outcome()
-        self._start(after_work.resolution(dataset, self.resolution.value(), out), out)  # type: ignore[arg-type]
+        self._start(jobs.resolution, self.resolution.value())
 
     @reported
     def render(self, *_: Any) -> None:
         """Add a picture."""
-        dataset, out = self._dataset(), Outcome()
-        self._start(after_work.picture(dataset, self.picture.value(), out), out)  # type: ignore[arg-type]
+        self._start(jobs.picture, self.picture.value())
 
     def cancel(self, _: bool = False) -> None:
         """End the task after its current step."""
@@ -151,11 +146,12 @@ class AfterLocalization(QWidget):
             raise InputError(f"{layer.name} has no rows, or its filter keeps none")
         return dataset
 
-    def _start(self, job: Iterator[Progress], out: Outcome) -> None:
-        if not self.runner.start(lambda: job):
+    def _start(self, task: Callable[..., Iterator[Progress]], *settings: Settings) -> None:
+        dataset = self._dataset()
+        if not self.runner.start(lambda: task(dataset, *settings)):
             show_info("A task is going on already; cancel it, or wait until it is done")
             return
-        self._outcome, self._source = out, self.choice.currentData()
+        self._source = self.choice.currentData()
         self.outcome.said.setText("")
         self._busy(True)
 
@@ -177,16 +173,17 @@ class AfterLocalization(QWidget):
         bar = self.outcome.bar
         bar.setRange(0, 1)
         bar.setValue(how == "complete")
-        out, self._outcome = self._outcome, None
         source, self._source = self._source, None
-        if out is None or source is None:
+        if source is None:
             return  # closed meanwhile
         if how != "complete":
             self.outcome.said.setText("Cancelled." if how == "cancelled" else "Failed.")
             return
+        out: Outcome = self.runner.result
         self.outcome.said.setText(out.words)
-        if out.axes is not None:
-            self.outcome.plot.show_lines(out.axes, *out.lines)
+        if out.curves is not None:
+            axes, lines = lines_of(out.curves)
+            self.outcome.plot.show_lines(axes, *lines)
         else:
             self.outcome.plot.clear()
         self._add_layers(out, source)
@@ -200,7 +197,7 @@ class AfterLocalization(QWidget):
             grid = out.picture.grid
             bright = out.picture.image[out.picture.image > 0]
             top = float(np.percentile(bright, 99.5)) if bright.size else 1.0
-            name = "picture" if out.dataset is None else f"{out.suffix}, picture"
+            name = f"{out.done}, picture" if out.done else "picture"
             data, keywords, _ = image_layer(
                 out.picture.image,
                 Placement(grid.pixel_size_nm, origin),
@@ -216,7 +213,7 @@ class AfterLocalization(QWidget):
             data, keywords, _ = points_layer(
                 out.dataset,
                 origin_nm=origin,
-                name=f"{base} · {_chain(source.name, out.suffix)}",
+                name=f"{base} · {_chain(source.name, out.done)}",
                 visible=False,
             )
             layer = Points(data, **keywords)
@@ -227,7 +224,7 @@ class AfterLocalization(QWidget):
         self.viewer.add_layer(layer)
 
 
-def _chain(name: str, suffix: str) -> str:
+def _chain(name: str, last: str) -> str:
     """Return all that was done: the name of a corrected layer that is linked says both."""
     done = name.partition(" · ")[2]
-    return f"{done}, {suffix}" if done else suffix
+    return f"{done}, {last}" if done else last

@@ -14,20 +14,20 @@ from qtpy.QtWidgets import (
 
 from napari_smlm_diffusion.errors import SmlmError
 from napari_smlm_diffusion.frames import FrameStack
-from napari_smlm_diffusion.jobs.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.localize import results as localize_work
+from napari_smlm_diffusion.jobs.localize.results import Gathered, Preview
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.layers import KEY, Placement
 from napari_smlm_diffusion.widgets.localize import layers as localize_layers
-from napari_smlm_diffusion.widgets.localize import work as localize_work
 from napari_smlm_diffusion.widgets.localize.form import ModelForm, RunForm
 from napari_smlm_diffusion.widgets.localize.layers import LocalizeLayers
-from napari_smlm_diffusion.widgets.localize.work import Gathered, Preview
 from napari_smlm_diffusion.widgets.shared.fields import scrolled
 from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.shared.notices import reported
 from napari_smlm_diffusion.widgets.shared.preferences import preferences
 from napari_smlm_diffusion.widgets.shared.settings_form import complete, in_form_words
-from napari_smlm_diffusion.widgets.shared.work import (
+from napari_smlm_diffusion.widgets.shared.threads import (
     Clock,
     JobRunner,
     Latest,

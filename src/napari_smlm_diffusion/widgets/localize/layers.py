@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Layer, Points
 
+from napari_smlm_diffusion.jobs.localize.results import Gathered
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
 from napari_smlm_diffusion.results.point_layers import points_layer
 from napari_smlm_diffusion.results.subset import select
-from napari_smlm_diffusion.widgets.localize.work import Gathered
 from napari_smlm_diffusion.widgets.shared.points import put_points
 
 PREVIEW = "preview"

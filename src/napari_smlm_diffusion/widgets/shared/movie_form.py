@@ -10,17 +10,17 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidge
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.frames.movie import ENDINGS
+from napari_smlm_diffusion.jobs.localize import results as localize_work
+from napari_smlm_diffusion.jobs.localize.results import Estimate
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.results.layers import Placement
-from napari_smlm_diffusion.widgets.localize import work as localize_work
 from napari_smlm_diffusion.widgets.localize.form import CAMERA, MicroscopeForm
-from napari_smlm_diffusion.widgets.localize.work import Estimate
 from napari_smlm_diffusion.widgets.shared import movie_layers
 from napari_smlm_diffusion.widgets.shared.fields import combo
 from napari_smlm_diffusion.widgets.shared.movie_notes import notes_of
 from napari_smlm_diffusion.widgets.shared.notices import reported
 from napari_smlm_diffusion.widgets.shared.preferences import preferences
-from napari_smlm_diffusion.widgets.shared.work import Latest, tell
+from napari_smlm_diffusion.widgets.shared.threads import Latest, tell
 
 # A folder is dropped on the window instead.
 MOVIES = tuple(f"*{ending}" for ending in ENDINGS)

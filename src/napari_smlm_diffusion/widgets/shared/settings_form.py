@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.jobs.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.widgets.shared.fields import combo, only_numbers
 

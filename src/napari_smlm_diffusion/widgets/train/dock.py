@@ -11,21 +11,21 @@ from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QTabWidget, QVBoxLa
 
 from napari_smlm_diffusion.errors import InputError, SmlmError
 from napari_smlm_diffusion.frames import FrameStack
-from napari_smlm_diffusion.jobs.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.train import ranges as train_ranges
+from napari_smlm_diffusion.jobs.train import simulated as train_work
+from napari_smlm_diffusion.jobs.train.ranges import Ranges
+from napari_smlm_diffusion.jobs.train.simulated import Comparison, Drawn, Request, Simulated
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.shared.movie_layers import current_frame
 from napari_smlm_diffusion.widgets.shared.notices import reported
 from napari_smlm_diffusion.widgets.shared.settings_form import complete, in_form_words
-from napari_smlm_diffusion.widgets.shared.work import JobRunner, Latest, tell
-from napari_smlm_diffusion.widgets.train import ranges as train_ranges
-from napari_smlm_diffusion.widgets.train import work as train_work
-from napari_smlm_diffusion.widgets.train.form import PriorForm, ViewForm
+from napari_smlm_diffusion.widgets.shared.threads import JobRunner, Latest, tell
 from napari_smlm_diffusion.widgets.train.intensity_histogram import Series
 from napari_smlm_diffusion.widgets.train.layers import Beside, TrainLayers
-from napari_smlm_diffusion.widgets.train.ranges import Ranges
-from napari_smlm_diffusion.widgets.train.training import Training
-from napari_smlm_diffusion.widgets.train.work import Comparison, Drawn, Request, Simulated
+from napari_smlm_diffusion.widgets.train.prior_form import PriorForm, ViewForm
+from napari_smlm_diffusion.widgets.train.tab import Training
 
 # After the last change: a slider that is dragged asks for many frames that nobody looks at.
 _REST_MS = 80

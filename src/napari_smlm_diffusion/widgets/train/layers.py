@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from napari.layers import Image, Layer, Points
 
+from napari_smlm_diffusion.jobs.train.simulated import Simulated
 from napari_smlm_diffusion.results.layers import KEY, frames_scale
 from napari_smlm_diffusion.widgets.shared.points import put_points
-from napari_smlm_diffusion.widgets.train.work import Simulated
 
 FRAMES, TRUTH = "simulated frames", "simulated molecules"
 # Camera pixels between a movie and what stands beside it.

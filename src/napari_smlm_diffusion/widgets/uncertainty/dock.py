@@ -9,7 +9,16 @@ from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
-from napari_smlm_diffusion.jobs.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.calibrate.card_words import (
+    calibration_words,
+    read_card,
+    upsampling_of,
+)
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.uncertainty import samples as uncertainty_work
+from napari_smlm_diffusion.jobs.uncertainty import sweep as uncertainty_sweep
+from napari_smlm_diffusion.jobs.uncertainty.samples import Drawn
+from napari_smlm_diffusion.jobs.uncertainty.sweep import Swept
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.layers import Placement
 from napari_smlm_diffusion.settings import Roi
@@ -19,19 +28,10 @@ from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.shared.notices import reported
 from napari_smlm_diffusion.widgets.shared.preferences import preferences
 from napari_smlm_diffusion.widgets.shared.settings_form import complete, in_form_words
-from napari_smlm_diffusion.widgets.shared.work import Clock, JobRunner, threads_beside_the_window
-from napari_smlm_diffusion.widgets.uncertainty import sweep as uncertainty_sweep
-from napari_smlm_diffusion.widgets.uncertainty import work as uncertainty_work
-from napari_smlm_diffusion.widgets.uncertainty.card import (
-    calibration_words,
-    read_card,
-    upsampling_of,
-)
+from napari_smlm_diffusion.widgets.shared.threads import Clock, JobRunner, threads_beside_the_window
 from napari_smlm_diffusion.widgets.uncertainty.form import RunForm, SampleForm, WhereForm
 from napari_smlm_diffusion.widgets.uncertainty.layers import UncertaintyLayers, Where
 from napari_smlm_diffusion.widgets.uncertainty.points import put_molecules
-from napari_smlm_diffusion.widgets.uncertainty.sweep import Swept
-from napari_smlm_diffusion.widgets.uncertainty.work import Drawn
 
 REGION = "region to sample"
 _REST_MS = 50

@@ -8,10 +8,10 @@ import numpy as np
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
+from napari_smlm_diffusion.jobs.uncertainty import sweep as uncertainty_sweep
+from napari_smlm_diffusion.jobs.uncertainty.samples import Drawn, about
+from napari_smlm_diffusion.jobs.uncertainty.sweep import Swept
 from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
-from napari_smlm_diffusion.widgets.uncertainty import sweep as uncertainty_sweep
-from napari_smlm_diffusion.widgets.uncertainty.sweep import Swept
-from napari_smlm_diffusion.widgets.uncertainty.work import Drawn, about
 
 # `kind` of a stack of images: a filter masks by one image, and offers no stack for that.
 STACK = "stack of images"

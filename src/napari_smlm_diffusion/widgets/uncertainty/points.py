@@ -10,6 +10,7 @@ from napari.layers import Image, Points
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion import localizations
+from napari_smlm_diffusion.jobs.uncertainty.samples import FEWEST_FOR_ROWS, Drawn, about
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import KEY
 from napari_smlm_diffusion.results.point_layers import points_layer
@@ -19,7 +20,6 @@ from napari_smlm_diffusion.widgets.filter.layers import is_localizations
 from napari_smlm_diffusion.widgets.localize import layers as localize_layers
 from napari_smlm_diffusion.widgets.shared.points import put_points
 from napari_smlm_diffusion.widgets.uncertainty.layers import Where
-from napari_smlm_diffusion.widgets.uncertainty.work import FEWEST_FOR_ROWS, Drawn, about
 
 NAME = "molecules (samples)"
 

@@ -1,0 +1,1 @@
+"""Calibrating a model by simulation, and what its card says of that."""

@@ -1,0 +1,169 @@
+"""What a calibration will do: every setting checked, the model loaded, the prior narrowed."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from napari_smlm_diffusion import __version__
+from napari_smlm_diffusion.compute.device import choose_device
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.evaluation.frame_numbers import CalibrationSettings
+from napari_smlm_diffusion.jobs.calibrate.frames import simulate_frame
+from napari_smlm_diffusion.jobs.calibrate.settings import CalibrateSettings, narrowed
+from napari_smlm_diffusion.models.card import ModelCard
+from napari_smlm_diffusion.models.library import resolve
+from napari_smlm_diffusion.models.model import Model, load_model
+from napari_smlm_diffusion.networks.settings import SamplingSettings
+from napari_smlm_diffusion.proposals.diffusion_samples import Posterior, asked_sampling, psi_of
+from napari_smlm_diffusion.training.prior import Prior
+
+# Sides of a frame where the card does not say how large those of the training were.
+_DISC_SIZE, _FIELD_SIZE = 20, 48
+
+
+@dataclass(frozen=True)
+class CalibrationPlan:
+    """A calibration of which everything is checked.
+
+    Attributes
+    ----------
+    settings : CalibrateSettings
+    model : Model
+    prior : Prior
+        From which the frames are drawn.
+    size : int
+        Side of a frame, camera pixels.
+    sampling : SamplingSettings
+    axes : tuple of str
+        What varies, and is binned along.
+    notes : list of str
+        What speaks against reading too much into the result.
+    """
+
+    settings: CalibrateSettings
+    model: Model
+    prior: Prior
+    size: int
+    sampling: SamplingSettings
+    axes: tuple[str, ...]
+    notes: list[str] = field(default_factory=list)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what was calibrated, for people and for the card, in JSON types."""
+        frame = simulate_frame(self.prior, self.model.card.network, self.size, 0, 0)
+        return {
+            "model": self.model.card.name,
+            "model_sha256": self.model.hash,
+            "sampling": Posterior(self.model, frame.microscope, self.sampling).describe(),
+            "prior": self.prior.model_dump(mode="json"),
+            "frame_size": self.size,
+            "seed": self.settings.seed,
+        }
+
+    @property
+    def checked(self) -> CalibrationSettings:
+        """What is looked at."""
+        given = self.settings
+        return CalibrationSettings(
+            seed=given.seed, bins=given.bins, axes=self.axes, full=given.full
+        )
+
+    def of_a_frame(self) -> dict[str, Any]:
+        """Return all that decides on the numbers of a frame, in JSON types."""
+        only_for_the_check = {"axes", "bins", "full", "draws"}
+        looked_at = self.checked.model_dump(mode="json", exclude=only_for_the_check)
+        return {
+            **self.describe(),
+            "samples": self.settings.samples,
+            "looked_at": looked_at,
+            "version": __version__,
+        }
+
+    def headline(self, frames: int) -> str:
+        """Say in one line what was calibrated."""
+        told = self.describe()["sampling"]
+        return (
+            f"model {self.model.card.name}, sampler {told['sampler']} in {told['steps']} steps "
+            f"({told['evaluations']} network evaluations a sample), L = {self.settings.samples} "
+            f"samples of each of {frames} frames of {self.size} x {self.size} pixels"
+        )
+
+    def title(self, frames: int) -> str:
+        """Say the same for a plot."""
+        name, sampling = self.model.card.name, self.sampling
+        return (
+            f"{name}, {sampling.sampler} {sampling.steps}, {frames} frames, "
+            f"L = {self.settings.samples}"
+        )
+
+
+def prepare(settings: CalibrateSettings, recalibrating: bool = False) -> CalibrationPlan:
+    """Check everything that can be wrong before the first frame.
+
+    Parameters
+    ----------
+    settings : CalibrateSettings
+    recalibrating : bool
+        Whether a correction is to be fitted, which a model has one of.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be read or has no Psi, sampler or steps are not possible, or the
+        microscope's numbers are not.
+    """
+    model = load_model(resolve(settings.model), choose_device(settings.device))
+    if model.psi is None:
+        raise InputError(
+            f"--model {settings.model}: model {model.card.name} has no diffusion model, so there "
+            "are no samples to calibrate; choose one with the stage psi (see "
+            "`smlm-diffusion models`)"
+        )
+    trained = psi_of(model).settings.sampling
+    sampling = asked_sampling(model, sampler=settings.sampler, steps=settings.steps)
+    prior, notes = narrowed(Prior(**model.card.prior), settings)
+    if recalibrating and psi_of(model).settings.row_scale is not None:
+        raise InputError(
+            f"--recalibrate: model {model.card.name} has a correction already; start from the "
+            "model that it was made from"
+        )
+    if sampling != trained:
+        notes.append(
+            f"the model's card says {trained.sampler} in {trained.steps} steps: this result is of "
+            f"{sampling.sampler} in {sampling.steps}"
+        )
+    plan = CalibrationPlan(
+        settings,
+        model,
+        prior,
+        frame_size(model.card),
+        sampling,
+        varying(prior, settings.full),
+        notes,
+    )
+    plan.describe()  # sampler and steps
+    return plan
+
+
+def frame_size(card: ModelCard) -> int:
+    """Return the side of the frames that Psi was trained on, camera pixels."""
+    trained = card.stages.get("psi", {}).get("settings", {})
+    disc = "disc" in card.prior.get("structures", ())
+    return int(trained.get("frame_size", _DISC_SIZE if disc else _FIELD_SIZE))
+
+
+def varying(prior: Prior, full: bool) -> tuple[str, ...]:
+    """Return along which of density, photons and background frames of this prior differ.
+
+    In the full table also along the PSF width, which the networks are told.
+    """
+    photons = prior.photons[0] < prior.photons[1]
+    background = prior.background[0] < prior.background[1]
+    counts = prior.disc_count if "disc" in prior.structures else prior.density_per_px2
+    psf = full and prior.psf_sigma_px[0] < prior.psf_sigma_px[1]
+    there = {
+        "density": counts[0] < counts[1],
+        "photons": photons,
+        "background": background,
+        "PSF": psf,
+    }
+    return tuple(name for name, varies in there.items() if varies)

@@ -1,0 +1,164 @@
+"""What a user sets to calibrate a model: the options, and the prior they narrow it to."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BeforeValidator, Field, model_validator
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.jobs.localize.settings import Device
+from napari_smlm_diffusion.optics.camera import Camera
+from napari_smlm_diffusion.settings import Settings
+from napari_smlm_diffusion.training.prior import Prior
+
+
+def _read_range(value: Any) -> Any:
+    """A number, or ``300`` and ``100:300`` as an option has them; anything else as it is."""
+    if isinstance(value, int | float):
+        return value, value
+    if not isinstance(value, str):
+        return value
+    low, colon, high = value.partition(":")
+    try:
+        return float(low), float(high if colon else low)
+    except ValueError:
+        raise ValueError("must be a number, or two as A:B") from None
+
+
+Span = Annotated[tuple[float, float], BeforeValidator(_read_range)]
+
+
+class CalibrateSettings(Settings):
+    """Settings of one calibration; None leaves a range as the model was trained for."""
+
+    model: str = Field(
+        "general",
+        description="name of a shipped model, or a model file",
+        json_schema_extra={"unit": "NAME|FILE"},
+    )
+    frames: int = Field(
+        500, ge=20, description="frames to simulate; 500 tell narrow from honest, at least 20"
+    )
+    samples: int = Field(
+        39,
+        ge=9,
+        description="samples of each frame, at least 9; where L + 1 is 40 or 100 every bar of the "
+        "histograms is alike",
+        json_schema_extra={"unit": "L"},
+    )
+    sampler: str | None = Field(
+        None,
+        description="ancestral, ddim, heun or multistep (default the one on the model's card)",
+        json_schema_extra={"unit": "NAME"},
+    )
+    steps: int | None = Field(None, description="steps of the sampler (default as on the card)")
+    bins: int = Field(3, ge=1, description="bins along density, photons and background")
+    full: bool = Field(
+        False,
+        description="judge every cell of density x photons x background x PSF width too; takes "
+        "thousands of frames",
+    )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="processes that each simulate and sample a frame at a time, with one thread; "
+        "1 is this one, with all threads",
+    )
+    camera: Path | None = Field(
+        None,
+        description="JSON file with the camera: its read noise in place of the model's range",
+        json_schema_extra={"unit": "FILE.json"},
+    )
+    pixel_size_nm: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="width of one camera pixel in the sample, nm",
+    )
+    psf_sigma_nm: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="SD of the spot of one molecule, nm"
+    )
+    photons: Span | None = Field(
+        None, description="mean photons of a molecule", json_schema_extra={"unit": "A[:B]"}
+    )
+    background: Span | None = Field(
+        None, description="photons per camera pixel", json_schema_extra={"unit": "A[:B]"}
+    )
+    density_per_um2: Span | None = Field(
+        None,
+        description="molecules that shine in a frame, per square micrometre",
+        json_schema_extra={"unit": "A[:B]"},
+    )
+    seed: int = Field(0, ge=0, description="of frames, samples, jitter and bootstrap")
+    device: Device = Field("auto", description="where the networks run")
+
+    @model_validator(mode="after")
+    def _checked(self) -> "CalibrateSettings":
+        if self.pixel_size_nm is None:
+            for name in ("psf_sigma_nm", "density_per_um2"):
+                if getattr(self, name) is not None:
+                    flag = "--psf-sigma" if name == "psf_sigma_nm" else "--density"
+                    raise ValueError(f"{flag} needs --pixel-size, the width of a camera pixel, nm")
+        for name in ("photons", "background", "density_per_um2"):
+            span = getattr(self, name)
+            if span is not None and not (0 <= span[0] <= span[1] < np.inf):
+                flag = "--" + name.removesuffix("_per_um2")
+                raise ValueError(f"{flag} {span[0]:g}:{span[1]:g}: allowed is 0 <= A <= B")
+        return self
+
+
+def narrowed(prior: Prior, settings: CalibrateSettings) -> tuple[Prior, list[str]]:
+    """Return the prior of this microscope, and what speaks against reading too much into it.
+
+    Photons and background are the user's, at the sensor; the prior's are effective (see
+    `optics.camera`). Without a camera they are taken for the same.
+
+    Raises
+    ------
+    InputError
+        If the camera file cannot be read, or the model has no density to narrow.
+    """
+    camera = None if settings.camera is None else Camera.from_json(settings.camera)
+    photons = 1.0 if camera is None else camera.photons_per_effective
+    new: dict[str, tuple[float, float]] = {}
+    if camera is not None:
+        # One number: frames of a calibration are smaller than a sensor's map.
+        noise = float(np.median(camera.effective_read_noise))
+        new["read_noise"] = (noise, noise)
+    if settings.psf_sigma_nm is not None and settings.pixel_size_nm is not None:
+        width = settings.psf_sigma_nm / settings.pixel_size_nm
+        new["psf_sigma_px"] = (width, width)
+    for name in ("photons", "background"):
+        if (span := getattr(settings, name)) is not None:
+            new[name] = (span[0] / photons, span[1] / photons)
+    if settings.density_per_um2 is not None and settings.pixel_size_nm is not None:
+        if "disc" in prior.structures:
+            fewest, most = prior.disc_count
+            raise InputError(
+                f"--density: model {settings.model} knows {fewest} to {most} molecules on a disc; "
+                "leave it out, or choose another model"
+            )
+        area = (settings.pixel_size_nm / 1000) ** 2
+        low, high = settings.density_per_um2
+        new["density_per_px2"] = (low * area, high * area)
+    notes = [
+        f"{name.replace('_', ' ')} {_words(got)} is outside of what the model was trained for, "
+        f"{_words(getattr(prior, name))}"
+        for name, got in new.items()
+        if got[0] < getattr(prior, name)[0] or got[1] > getattr(prior, name)[1]
+    ]
+    # PSF and read noise are told to the networks; the others they have to find out.
+    guessed = [n for n in ("photons", "background", "density_per_px2") if n in new]
+    if any(new[n] != getattr(prior, n) for n in guessed):
+        notes.append(
+            f"{', '.join(n.split('_')[0] for n in guessed)} narrower than the model was trained "
+            "for: it does not know that, so even a perfect one is off by what that would tell"
+        )
+    return Prior(**{**prior.model_dump(), **new}), notes
+
+
+def _words(span: tuple[float, float]) -> str:
+    low, high = span
+    return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"

@@ -1,0 +1,1 @@
+"""Localizing a movie: settings, plan, chunks, what is found, and the record of it."""

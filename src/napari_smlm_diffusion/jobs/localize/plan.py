@@ -1,0 +1,230 @@
+"""All that is checked and decided before a run begins: after `prepare` nothing is missing."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_smlm_diffusion.compute.device import choose_device
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.frames import FrameStack, parse_frame_range, parse_roi
+from napari_smlm_diffusion.jobs.localize.cameras import known_optics
+from napari_smlm_diffusion.jobs.localize.chunks import chunks
+from napari_smlm_diffusion.jobs.localize.sampling import (
+    check_sampling,
+    choose_posterior,
+    sampled_frames,
+)
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.localize.work import Work, make_localizer
+from napari_smlm_diffusion.models.card import ModelCard, load_card
+from napari_smlm_diffusion.models.library import resolve, shipped_names
+from napari_smlm_diffusion.models.model import load_model
+from napari_smlm_diffusion.moviecheck.check import (
+    MovieCheck,
+    check_movie,
+    most_negative,
+    sample_frames,
+    sample_region,
+)
+from napari_smlm_diffusion.moviecheck.out_of_range import compare_with_prior, width_mismatch
+from napari_smlm_diffusion.networks.settings import NetworkSettings
+from napari_smlm_diffusion.optics.camera import Camera
+from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.settings import Roi
+
+# What `--model auto` takes when the movie fits no model better.
+DEFAULT_MODEL = "general"
+# Read noise beyond this factor and margin (effective electrons) means that the camera is not the
+# one it is said to be; the estimate itself is up to 6 too high where spots leave no gaps.
+_NOISE_FACTOR, _NOISE_MARGIN = 2.0, 8.0
+# A spot is this many PSF widths wide: three on either side hold 99.7 % of it along each axis.
+_SPOT_IN_SIGMAS = 6.0
+# No microscope's PSF is narrower; frames smaller than this spot hold none of any width.
+_NARROWEST_SIGMA_PX = 0.6
+
+
+@dataclass(frozen=True)
+class Plan(Work):
+    """A run that can begin: the work, and what the record of the run says of it.
+
+    Attributes
+    ----------
+    network : NetworkSettings
+        Scale of the density.
+    has_variance : bool
+        Whether the model has a variance head.
+    model_name : str
+    device : str
+        Where it runs.
+    movie_check : dict
+        What was estimated from a sample of the frames, in JSON types.
+    notes, warnings : tuple of str
+        What the user did not say and what was taken for it; what is likely to be wrong.
+    """
+
+    network: NetworkSettings
+    has_variance: bool
+    model_name: str
+    device: str
+    movie_check: dict[str, Any]
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
+    """Check the settings against the movie, estimate what is missing, load the model.
+
+    Raises
+    ------
+    InputError
+        For whatever the user has to change; with ``settings.strict`` for each warning too.
+    """
+    check_sampling(settings)
+    frames = parse_frame_range(settings.frames or ":", len(stack))
+    sampled = sampled_frames(settings, frames, len(stack))
+    roi = parse_roi(settings.roi or ":,:", stack.shape)
+    known = known_optics(stack, settings)
+    pixel_nm, camera = known.pixel_size_nm, known.camera.crop(*roi)
+    device = choose_device(settings.device)
+    named = None if settings.model == "auto" else resolve(settings.model)
+    # A wrong model is refused before the movie is read.
+    cards = {path: load_card(path) for path in ([named] if named else _shipped())}
+
+    given_px = None if settings.psf_sigma_nm is None else settings.psf_sigma_nm / pixel_nm
+    _require_room(stack, roi, given_px or _NARROWEST_SIGMA_PX)
+    _require_finite(stack, frames, roi)
+    sample = _sample(stack, frames, roi, camera)
+    check = check_movie(sample, given_px)
+    notes = list(known.notes)
+    if given_px is None:
+        if not math.isfinite(check.psf_sigma_px):
+            raise InputError(
+                f"the width of the PSF cannot be estimated from {stack.source} (no clear spots); "
+                "give it with --psf-sigma, in nm"
+            )
+        _require_room(stack, roi, check.psf_sigma_px)
+        notes.append(
+            f"PSF sigma {check.psf_sigma_px * pixel_nm:.0f} nm ({check.psf_sigma_px:.2f} px) "
+            f"estimated ({check.notes['psf_sigma_px']}); --psf-sigma overrules it"
+        )
+
+    path = named or min(cards, key=lambda path: _misfits(check, cards[path]))
+    model = load_model(path, device)
+    if named is None:
+        notes.append(f"model {model.card.name} chosen for this movie")
+    if model.variance is None:
+        notes.append(f"model {model.card.name} has no variance head: variance.tif holds NaN")
+    microscope = Microscope(
+        camera=camera,
+        pixel_size_nm=pixel_nm,
+        psf_sigma_nm=settings.psf_sigma_nm or check.psf_sigma_px * pixel_nm,
+    )
+    posterior, doubts = choose_posterior(settings, model, microscope, (roi.y0, roi.x0))
+    warnings = [*_warnings(sample, check, model.card, pixel_nm, camera), *doubts]
+    if settings.strict and warnings:
+        raise InputError(f"{stack.source}: {'; '.join(warnings)} (an error because of --strict)")
+    return Plan(
+        stack=stack,
+        settings=settings,
+        frames=frames,
+        roi=roi,
+        microscope=microscope,
+        localizer=make_localizer(model, settings),
+        posterior=posterior,
+        sampled=sampled,
+        network=model.card.network,
+        has_variance=model.variance is not None,
+        model_name=model.card.name,
+        model_file=str(path),
+        model_hash=model.hash,
+        device=device,
+        movie_check=_as_json(check),
+        notes=tuple(notes),
+        warnings=tuple(warnings),
+    )
+
+
+def _as_json(check: MovieCheck) -> dict[str, Any]:
+    """Return the check for run.json, which knows no NaN."""
+    values = {**vars(check), "notes": dict(check.notes)}
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
+
+
+def _shipped() -> list[Path]:
+    """Return the shipped models, the default first."""
+    names = sorted(shipped_names(), key=lambda name: name != DEFAULT_MODEL)
+    if not names:
+        raise InputError(
+            "--model auto: no model is shipped with this installation; name a model file"
+        )
+    return [resolve(name) for name in names]
+
+
+def _misfits(check: MovieCheck, card: ModelCard) -> int:
+    return len(compare_with_prior(check, card.prior))
+
+
+def _sample(
+    stack: FrameStack, frames: tuple[int, int], roi: Roi, camera: Camera
+) -> NDArray[np.float32]:
+    """Read the frames of the movie check, as effective photons, and of them the middle."""
+    ranges = sample_frames(frames[1] - frames[0])
+    total = sum(stop - start for start, stop in ranges)
+    part = sample_region(total, (roi.y1 - roi.y0, roi.x1 - roi.x0))
+    camera = camera.crop(*part)
+    here = Roi(roi.y0 + part.y0, roi.y0 + part.y1, roi.x0 + part.x0, roi.x0 + part.x1)
+    first = frames[0]
+    return np.concatenate(
+        [camera.effective(stack.read(first + a, first + b, here)) for a, b in ranges]
+    )
+
+
+def _require_finite(stack: FrameStack, frames: tuple[int, int], roi: Roi) -> None:
+    """Read a movie of floats once through: NaN in its last frame is better found now than then."""
+    if stack.dtype.kind != "f":
+        return
+    for first, last in chunks(frames, (roi.y1 - roi.y0, roi.x1 - roi.x0)):
+        stack.read(first, last, roi)
+
+
+def _require_room(stack: FrameStack, roi: Roi, sigma_px: float) -> None:
+    height, width = roi.y1 - roi.y0, roi.x1 - roi.x0
+    least = math.ceil(_SPOT_IN_SIGMAS * sigma_px)
+    if min(height, width) < least:
+        whole = (height, width) == stack.shape[1:]
+        raise InputError(
+            f"{stack.source if whole else f'--roi {height} x {width}'}: frames of "
+            f"{height} x {width} pixels are smaller than one spot of the PSF; "
+            f"{least} x {least} are needed for a sigma of {sigma_px:.2f} px"
+        )
+
+
+def _warnings(
+    sample: NDArray[np.float32],
+    check: MovieCheck,
+    card: ModelCard,
+    pixel_size_nm: float,
+    camera: Camera,
+) -> list[str]:
+    warnings = []
+    if most_negative(sample):
+        warnings.append(
+            f"{(sample < 0).mean():.0%} of the pixels are negative after the offset, which is too "
+            "high, or the frames lack their background; see --offset"
+        )
+    outside = compare_with_prior(check, card.prior, card.name, pixel_size_nm)
+    warnings.extend(out.sentence for out in outside)
+    if mismatch := width_mismatch(check):
+        warnings.append(mismatch)
+    given = float(np.median(camera.effective_read_noise))
+    if check.read_noise > _NOISE_FACTOR * given + _NOISE_MARGIN:
+        warnings.append(
+            f"the frames are as noisy as with a read noise of {check.read_noise:.1f} effective e-, "
+            f"the camera says {given:.1f}: molecules will be made of noise; see --gain (without "
+            "the EM gain), --em-gain, --offset and --read-noise"
+        )
+    return warnings

@@ -1,0 +1,184 @@
+"""What is written down of a run: who it is, to go on with it, and how it went."""
+
+import hashlib
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from napari_smlm_diffusion import __version__
+from napari_smlm_diffusion.density import kernel_share
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.jobs.localize.chunks import CHUNK_PIXELS
+from napari_smlm_diffusion.jobs.localize.plan import Plan
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.optics.camera import MAPS, Camera
+from napari_smlm_diffusion.results.run_store import RunStore
+
+FORMAT = 1
+Status = Literal["complete", "cancelled", "failed"]
+_LIBRARIES = ("numpy", "pandas", "scipy", "tifffile", "torch")
+_WORDS = {
+    "package": "the version of napari-smlm-diffusion",
+    "model_sha256": "the model",
+    "camera": "the camera",
+    "psf_sigma_nm": "the width of the PSF",
+}
+
+
+def identity(plan: Plan, movie: Path) -> dict[str, Any]:
+    """Return all that the bytes of a run's results depend on, and what it takes to go on with it.
+
+    Parameters
+    ----------
+    plan : Plan
+    movie : Path
+        What the user gave as the movie.
+    """
+    network, roi = plan.network, plan.roi
+    size = plan.microscope.pixel_size_nm
+    shift = 0.5 / network.upsampling - 0.5
+    camera = json.dumps(plan.microscope.camera.to_dict(), sort_keys=True)
+    return {
+        "movie": str(movie.absolute()),
+        "settings": _anchored(plan.settings).model_dump(mode="json"),
+        "pixel_size_nm": size,
+        # Where the images are, see `ome_zarr`.
+        "scale_nm": size / network.upsampling,
+        "translate_nm": [(start + shift) * size for start in (roi.y0, roi.x0)],
+        "depends_on": {
+            "package": __version__,
+            "fingerprint": plan.stack.fingerprint(),
+            "shape": list(plan.stack.shape),
+            "frames": list(plan.frames),
+            "sampled": list(plan.sampled),
+            "roi": list(roi),
+            "chunk_pixels": CHUNK_PIXELS,
+            "model_sha256": plan.model_hash,
+            "pixel_size_nm": size,
+            "psf_sigma_nm": plan.microscope.psf_sigma_nm,
+            "camera": hashlib.sha256(camera.encode()).hexdigest(),
+        },
+    }
+
+
+def require_same(plan: Plan, movie: Path, before: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on with a run under other circumstances than it began under.
+
+    Raises
+    ------
+    InputError
+        Naming what is not the same.
+    """
+    now = identity(plan, movie)["depends_on"]
+    then = before["depends_on"]
+    if changed := [name for name in now if now[name] != then.get(name)]:
+        if "fingerprint" in changed:  # the rest follows from that
+            raise InputError(
+                f"the run in {folder} cannot go on, because {movie} is another movie than the one "
+                "it began with"
+            )
+        what = " and ".join(_WORDS.get(name, name) for name in changed)
+        values = ", ".join(f"{name}: {then.get(name)} then, {now[name]} now" for name in changed)
+        raise InputError(
+            f"the run in {folder} cannot go on, because {what} changed since it began ({values}); "
+            "begin it afresh in another folder"
+        )
+
+
+def _anchored(settings: LocalizeSettings) -> LocalizeSettings:
+    """Make paths absolute: a run may go on from another folder."""
+    changes: dict[str, Any] = {}
+    if settings.camera is not None:
+        changes["camera"] = settings.camera.absolute()
+    if (model := Path(settings.model)).is_file():
+        changes["model"] = str(model.absolute())
+    return settings.model_copy(update=changes)
+
+
+def record(
+    plan: Plan,
+    store: RunStore,
+    *,
+    status: Status,
+    error: BaseException | None,
+    sampling: dict[str, Any] | None,
+    timing: dict[str, Any],
+) -> dict[str, Any]:
+    """Return the content of ``run.json``.
+
+    Parameters
+    ----------
+    plan : Plan
+    store : RunStore
+        What is finished.
+    status, error
+        How the run ended.
+    sampling : dict or None
+        How samples were drawn.
+    timing : dict
+        Of this session.
+    """
+    microscope, network = plan.microscope, plan.network
+    start, stop = plan.frames
+    sentence = None
+    if error is not None:
+        sentence = " ".join(str(error).split()) or type(error).__name__
+    return {
+        "format": FORMAT,
+        "status": status,
+        "error": sentence,
+        "frames_done": sum(b - a for a, b in store.finished),
+        "frames": {"start": start, "stop": stop, "done_until": done_until(plan, store.finished)},
+        "rows": store.rows,
+        "pixel_size_nm": microscope.pixel_size_nm,
+        "psf_sigma_nm": microscope.psf_sigma_nm,
+        "camera": _brief(microscope.camera),
+        "roi": plan.roi._asdict(),
+        "settings": plan.settings.model_dump(mode="json"),
+        "seed": plan.settings.seed,
+        "input": {
+            "source": plan.stack.source,
+            "shape": list(plan.stack.shape),
+            "dtype": plan.stack.dtype.name,
+            "fingerprint": store.run["depends_on"]["fingerprint"],
+        },
+        "model": {
+            "name": plan.model_name,
+            "file": plan.model_file,
+            "sha256": plan.model_hash,
+            "upsampling": network.upsampling,
+            "kernel_sigma": network.kernel_sigma,
+            "kernel_share": kernel_share(network.kernel_sigma),
+        },
+        "sampling": sampling,
+        "device": plan.device,
+        "movie_check": plan.movie_check,
+        "notes": list(plan.notes),
+        "warnings": list(plan.warnings),
+        "timing": timing,
+        "versions": {
+            "napari-smlm-diffusion": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in _LIBRARIES},
+        },
+    }
+
+
+def done_until(plan: Plan, finished: list[tuple[int, int]]) -> int:
+    """Return the first frame of the run that is not finished."""
+    return next((stop for start, stop in finished if start == plan.frames[0]), plan.frames[0])
+
+
+def _brief(camera: Camera) -> dict[str, Any]:
+    """Return the camera's parameters; of a map its shape and median, not its million numbers."""
+    values = {name: getattr(camera, name) for name in (*MAPS, "em_gain", "qe")}
+    return {
+        name: {"map": value.shape, "median": float(np.median(value))}
+        if isinstance(value, np.ndarray)
+        else value
+        for name, value in values.items()
+    }

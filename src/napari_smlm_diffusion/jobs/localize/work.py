@@ -1,0 +1,99 @@
+"""What localizing needs and no more, and how it travels to another process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from napari_smlm_diffusion.compute.device import choose_device
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.frames import FrameStack
+from napari_smlm_diffusion.jobs.localize.sampling import choose_posterior
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.models.model import Model, load_model
+from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
+from napari_smlm_diffusion.proposals.localizer import Localizer
+from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+from napari_smlm_diffusion.settings import Roi
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What was decided before a run, for whoever does a part of it; can be pickled.
+
+    Attributes
+    ----------
+    settings : LocalizeSettings
+        As the user gave them.
+    frames : (start, stop)
+        Range of frames, from 0.
+    roi : Roi
+        Part of the camera that is localized.
+    microscope : Microscope
+        With its camera maps cropped to `roi`.
+    sampled : (start, stop)
+        Range of the frames that are sampled; empty without samples.
+    model_file, model_hash : str
+        Identity of the model.
+    """
+
+    settings: LocalizeSettings
+    frames: tuple[int, int]
+    roi: Roi
+    microscope: Microscope
+    sampled: tuple[int, int]
+    model_file: str
+    model_hash: str
+
+
+@dataclass(frozen=True)
+class Work(Parcel):
+    """A parcel with what it takes to do it.
+
+    Attributes
+    ----------
+    stack : FrameStack
+        Where the frames come from; it stays open until the work is over.
+    localizer : Localizer
+        Does the work.
+    posterior : Posterior or None
+        Draws the samples, if there are to be any.
+    """
+
+    stack: FrameStack
+    localizer: Localizer
+    posterior: Posterior | None
+
+
+def parcel(work: Work) -> Parcel:
+    """Return what can be sent of it."""
+    return Parcel(**{field.name: getattr(work, field.name) for field in fields(Parcel)})
+
+
+def unpack(parcel: Parcel, stack: FrameStack) -> Work:
+    """Load what it takes to do a parcel, on this machine's device.
+
+    Raises
+    ------
+    InputError
+        If the model is not here, or is another one.
+    """
+    path = Path(parcel.model_file)
+    model = load_model(path, choose_device(parcel.settings.device))
+    if model.hash != parcel.model_hash:
+        raise InputError(
+            f"the model file {path} of this machine is not the one the run began with (SHA-256 "
+            f"{model.hash[:12]} and {parcel.model_hash[:12]}); install the same version everywhere"
+        )
+    posterior, _ = choose_posterior(
+        parcel.settings, model, parcel.microscope, (parcel.roi.y0, parcel.roi.x0)
+    )
+    given = {field.name: getattr(parcel, field.name) for field in fields(Parcel)}
+    localizer = make_localizer(model, parcel.settings)
+    return Work(**given, stack=stack, localizer=localizer, posterior=posterior)
+
+
+def make_localizer(model: Model, settings: LocalizeSettings) -> Localizer:
+    """Return the localizer of a model."""
+    return PhiLocalizer(model, batch=settings.batch)

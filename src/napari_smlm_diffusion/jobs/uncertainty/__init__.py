@@ -1,0 +1,1 @@
+"""Samples of the posterior as they arrive, and the variance head's sums."""

@@ -1,0 +1,315 @@
+"""What the widget "Uncertainty" computes in a thread: samples of the posterior. No Qt here.
+
+Torch is imported by the functions and not with the module: it takes seconds.
+"""
+
+import math
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.frames import FrameStack, parse_frame_range, parse_roi
+from napari_smlm_diffusion.jobs.calibrate.card_words import calibration_words, read_card
+from napari_smlm_diffusion.jobs.localize import results as localize_work
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.settings import Roi
+
+if TYPE_CHECKING:
+    from napari_smlm_diffusion.inference.sampled import FrameSamples
+    from napari_smlm_diffusion.jobs.localize.plan import Plan
+
+# Mean and SD of all frames together, and the samples if they are kept; it lies in memory.
+LARGEST_MB = 512
+# Of a molecule seen in fewer samples no uncertainty is given, see `inference.from_samples`.
+FEWEST_FOR_ROWS = 8
+# A spot is this many PSF widths wide.
+_SPOT_IN_SIGMAS = 6.0
+_OF_SAMPLES: dict[str, Any] = {
+    "frames": None,
+    "roi": None,
+    "samples": 0,
+    "sampler": None,
+    "steps": None,
+    "keep_samples": False,
+    "seed": 0,
+}
+LOADING = "Loading the model and checking the movie…"
+
+
+@dataclass(frozen=True)
+class Update:
+    """What is known of one frame after its last batch; copies, which the thread leaves alone.
+
+    Attributes
+    ----------
+    place : int
+        Of the frame in the layers, from 0.
+    count : int
+        Samples so far.
+    mean, sd : (sY, sX) float32 array
+    """
+
+    place: int
+    count: int
+    mean: NDArray[np.float32]
+    sd: NDArray[np.float32]
+
+
+@dataclass
+class Drawn:
+    """What a run has drawn so far. The thread puts it in, the window takes it out.
+
+    Attributes
+    ----------
+    base : Plan or None
+        Of the whole movie, without samples: it serves the next run too.
+    plan : Plan or None
+        None until the movie is checked and the model loaded.
+    images : tuple of (T', sY, sX) float32 array
+        For mean and SD, NaN for now. The window fills them in; the thread only makes them.
+    counts : list of int
+        Samples of each frame begun; the thread may be ahead of what the window shows.
+    shown : list of int
+        The same, of what the window has taken.
+    frames : int
+        Frames done.
+    density, variance : (sY, sX) float64 array or None
+        Sums over these frames.
+    tables : list of DataFrame
+        Molecules of each frame whose samples are enough for that, by place.
+    samples : (K, 1, sY, sX) float32 array or None
+        Those of the one frame, where they are kept; from ``counts[0]`` on not drawn yet.
+    stop : Event
+        Set by the window to end the run after the current batch.
+    """
+
+    base: "Plan | None" = None
+    plan: "Plan | None" = None
+    images: tuple[NDArray[np.float32], ...] = ()
+    counts: list[int] = field(default_factory=list)
+    shown: list[int] = field(default_factory=list)
+    frames: int = 0
+    density: NDArray[np.float64] | None = None
+    variance: NDArray[np.float64] | None = None
+    tables: dict[int, pd.DataFrame] = field(default_factory=dict)
+    samples: NDArray[np.float32] | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    _waiting: dict[int, Update] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def put(self, place: int, last: "FrameSamples") -> None:
+        """Note a batch. What the window has not taken yet is replaced: no queue grows."""
+        count = last.moments.count
+        sd = np.sqrt(last.moments.variance).astype(np.float32)
+        update = Update(place, count, last.moments.mean.astype(np.float32), sd)
+        self.counts[place:] = [count]
+        if self.samples is not None:
+            self.samples[count - len(last.batch) : count, 0] = last.batch
+        with self._lock:
+            self._waiting[place] = update
+
+    def take(self) -> list[Update]:
+        """Return what is new since the last call, one for each frame."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        for update in waiting.values():
+            self.shown[update.place :] = [update.count]
+        return list(waiting.values())
+
+    def end_frame(self, place: int, found: Any) -> None:
+        """Note that a frame is done; `found` is its `Localized`."""
+        self.frames = place + 1
+        if self.counts[place] >= FEWEST_FOR_ROWS:
+            self.tables[place] = found.table
+        for name in ("density", "variance"):
+            new, sum_ = getattr(found, f"{name}_samples"), getattr(self, name)
+            setattr(self, name, new if sum_ is None else sum_ + new)
+
+
+def sample(
+    stack: FrameStack, settings: LocalizeSettings, drawn: Drawn, base: "Plan | None" = None
+) -> Iterator[Progress]:
+    """Draw samples into `drawn`; a job that ends early when ``drawn.stop`` is set.
+
+    Parameters
+    ----------
+    base : Plan, optional
+        Of the whole movie, if it is known already; see `whole`.
+
+    Yields
+    ------
+    Progress
+        In samples. The first with a total has the ``warnings`` and the ``calibration`` in `info`.
+    """
+    yield Progress(0, 0, LOADING)
+    from napari_smlm_diffusion.jobs.localize.run import localize
+    from napari_smlm_diffusion.jobs.localize.sampling import check_sampling
+
+    check_sampling(settings)
+    drawn.base = base = prepared(stack, settings, base)
+    drawn.plan = plan = _narrowed(base, settings)
+    start, stop = plan.frames
+    shape = _fine_shape(plan)
+    drawn.images = tuple(np.full((stop - start, *shape), np.nan, np.float32) for _ in range(2))
+    each = settings.samples
+    if settings.keep_samples:
+        drawn.samples = np.empty((each, 1, *shape), np.float32)
+    total = (stop - start) * each
+    words = calibration_words(read_card(plan.model_file), settings.sampler, settings.steps)
+    yield Progress(0, total, "Sampling", {"warnings": plan.warnings, "calibration": words})
+    # They are kept by `drawn`, so that they are also there when the run is cancelled.
+    silent = replace(plan, settings=settings.model_copy(update={"keep_samples": False}))
+    for progress in localize(silent):
+        if (last := progress.info.get("drawn")) is not None:
+            place, count = progress.done, last.moments.count
+            drawn.put(place, last)
+            if drawn.stop.is_set() and count < each:
+                if count >= FEWEST_FOR_ROWS:
+                    drawn.tables[place] = _rows(plan, start + place, last)
+                yield Progress(place * each + count, total, "Cancelled")
+                return
+            yield Progress(place * each + count, total, "Sampling")
+        else:
+            drawn.end_frame(progress.done - 1, progress.info["found"])
+            yield Progress(progress.done * each, total, "Sampling")
+            if drawn.stop.is_set():
+                return
+
+
+def about(drawn: Drawn, status: str) -> dict[str, Any]:
+    """Return how a run's images were made, in JSON types, for the layers' metadata.
+
+    Parameters
+    ----------
+    status : str
+        ``running``, ``complete``, ``cancelled`` or ``failed``.
+    """
+    plan = drawn.plan
+    if plan is None:
+        raise ValueError("the run never began")
+    return {
+        **localize_work.provenance(plan, status, len(drawn.shown)),
+        "uncertainty_source": f"samples:{plan.settings.samples}",
+        "samples": plan.settings.samples,
+        "samples_of_last_frame": drawn.shown[-1] if drawn.shown else 0,
+        "seed": plan.settings.seed,
+        "sampling": plan.posterior.describe() if plan.posterior is not None else {},
+    }
+
+
+def whole(settings: LocalizeSettings) -> LocalizeSettings:
+    """Return the settings of the whole movie, without samples: what a base plan is made of.
+
+    The movie is checked, and its PSF estimated, on all frames and the whole field, so that a
+    sampled region and Localize agree on both.
+    """
+    return settings.model_copy(update=_OF_SAMPLES)
+
+
+def require_room(frames: int, roi: Roi, upsampling: int, kept: int = 0) -> None:
+    """Refuse what would not fit into memory, before any work.
+
+    Parameters
+    ----------
+    frames : int
+        Of which there will be an image of the mean and one of the SD.
+    kept : int
+        Samples that are kept as well.
+
+    Raises
+    ------
+    InputError
+        Above `LARGEST_MB`.
+    """
+    image = (roi.y1 - roi.y0) * (roi.x1 - roi.x0) * upsampling**2 * 4 / 2**20
+    size = image * (2 * frames + kept)
+    if size <= LARGEST_MB:
+        return
+    if kept:
+        most = int(LARGEST_MB / image) - 2 * frames
+        raise InputError(
+            f"{kept} samples kept as a layer would take {size:,.0f} MB, more than {LARGEST_MB} MB; "
+            f"choose a smaller region, at most {max(0, most)} samples, or do not keep them"
+        )
+    most = int(LARGEST_MB / image / 2)
+    other = f"at most {most:,} frames, or a smaller region" if most else "a smaller region"
+    raise InputError(
+        f"mean and SD of {frames:,} frames would take {size:,.0f} MB, more than {LARGEST_MB} MB; "
+        f"choose {other} (the variance head does the whole stack at once)"
+    )
+
+
+def prepared(stack: FrameStack, settings: LocalizeSettings, base: "Plan | None") -> "Plan":
+    """Return the plan of the whole movie, made now if `base` is not it already."""
+    import torch
+
+    from napari_smlm_diffusion.jobs.localize.plan import prepare
+
+    # Of this thread: torch's own choice is all cores, of which the window needs one.
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    return prepare(stack, whole(settings)) if base is None else base
+
+
+def _narrowed(base: "Plan", settings: LocalizeSettings) -> "Plan":
+    """Return the plan of the frames and of the region that are sampled."""
+    from napari_smlm_diffusion.jobs.localize.sampling import choose_posterior
+    from napari_smlm_diffusion.proposals.diffusion_samples import Batches
+
+    model = base.localizer.model  # type: ignore[attr-defined]
+    if model.psi is None:
+        raise InputError(
+            f"model {base.model_name} has no diffusion model (no stage “psi”), so that it draws no "
+            "samples; choose another model under Model, or use its variance head"
+        )
+    frames = parse_frame_range(settings.frames or ":", len(base.stack))
+    roi = parse_roi(settings.roi or ":,:", base.stack.shape)
+    _require_spot(roi, base.microscope.psf_sigma_px)
+    camera = base.microscope.camera.crop(*roi)
+    microscope = base.microscope.model_copy(update={"camera": camera})
+    origin = (roi.y0, roi.x0)
+    # A window wants something to show, and a Cancel that is heeded soon: two samples of 64 x 64
+    # camera pixels take about two seconds of one core.
+    batches = Batches(pixels=2**17, fewest=8)
+    posterior, doubts = choose_posterior(settings, model, microscope, origin, batches)
+    return replace(
+        base,
+        settings=settings,
+        frames=frames,
+        sampled=frames,
+        roi=roi,
+        microscope=microscope,
+        posterior=posterior,
+        warnings=(*base.warnings, *doubts),
+    )
+
+
+def _require_spot(roi: Roi, sigma_px: float) -> None:
+    height, width = roi.y1 - roi.y0, roi.x1 - roi.x0
+    least = math.ceil(_SPOT_IN_SIGMAS * sigma_px)
+    if min(height, width) < least:
+        raise InputError(
+            f"the region of {height} x {width} camera pixels is smaller than one spot of the PSF; "
+            f"draw a rectangle of at least {least} x {least}"
+        )
+
+
+def _fine_shape(plan: "Plan") -> tuple[int, int]:
+    roi, scale = plan.roi, plan.network.upsampling
+    return (roi.y1 - roi.y0) * scale, (roi.x1 - roi.x0) * scale
+
+
+def _rows(plan: "Plan", frame: int, last: "FrameSamples") -> pd.DataFrame:
+    """Return the molecules of a frame whose samples are not all drawn."""
+    from napari_smlm_diffusion.inference.sampled import table_from_samples
+
+    roi = plan.roi
+    effective = plan.microscope.camera.effective(plan.stack.read(frame, frame + 1, roi))[0]
+    return table_from_samples(last, effective, plan.microscope, frame, (roi.y0, roi.x0))
