@@ -112,8 +112,8 @@ def checkpoint(name="small", stage="phi"):
 def test_from_start_to_a_model_that_localize_uses(viewer, fine_tuned, qtbot, own_folder, told):
     from napari_smlm_diffusion.models.model import load_model
     from napari_smlm_diffusion.widgets.localize.dock import Localize
-    from napari_smlm_diffusion.widgets.uncertainty.dock import Uncertainty
     from napari_smlm_diffusion.widgets.train.record_curves import loss_curves, metric_curves
+    from napari_smlm_diffusion.widgets.uncertainty.dock import Uncertainty
 
     movie = add_movie(viewer)
     localize, uncertainty = Localize(viewer), Uncertainty(viewer)
