@@ -70,7 +70,7 @@ def ask(
 ) -> Iterator[Answer]:
     """Ask samples and evidence about each frame; distance 0 is one molecule as bright as two."""
     posterior = Posterior(model, scene.microscope)
-    network = model.card.network
+    network = model.card.phi
     odds = odds_of_two(scene) if evidence else np.nan
     rng = np.random.default_rng(SEED)
     middle = (scene.size - 1) / 2

@@ -48,7 +48,7 @@ def count_over_simulation(
     "alike" counts the molecules of the true density as those of a sample are counted, so that a
     fault of the peak finder is none of the posterior's.
     """
-    prior, network = Prior(**model.card.prior), model.card.network
+    prior, network = Prior(**model.card.prior), model.card.phi
     generator = torch.Generator().manual_seed(SEED)
     rng = np.random.default_rng(SEED)
     low, high = prior.psf_sigma_px

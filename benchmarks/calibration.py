@@ -45,7 +45,7 @@ _GAUSS_90 = 1.6449
 def one_frame(job: Numbers, index: int) -> Numbers:
     """Sums of one frame, for samples and head, under both masks."""
     model, seed = model_of(job["model"]), job["seed"]
-    network = model.card.network
+    network = model.card.phi
     frame = simulate_frame(Prior(**job["prior"]), network, job["size"], seed, index)
     truth = frame.density
     start = time.process_time()

@@ -187,7 +187,7 @@ def table(model: Model, args: argparse.Namespace) -> None:
     pairs = draw_pairs(PAPERS, args.frames, SIZE, 4, 1.25, generator)
     every = methods(model, pairs, args.samples, args.draws, args.minutes, args.out)
     seen = [look(model, pairs, i) for i in range(args.frames)]
-    share = kernel_share(model.card.network.kernel_sigma)
+    share = kernel_share(model.card.phi.kernel_sigma)
     print(
         "| method | ratio | 90 % | RMSE | rms SD | energy score | blob: SD / error "
         "| halves: SD / error | two? Brier | evaluations | CPU s |\n|" + "---|" * 11

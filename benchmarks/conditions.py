@@ -80,7 +80,7 @@ def trained(name: str, steps: int, out: Path) -> Path:
 def one_frame(job: Numbers, index: int) -> Numbers:
     """Sums of one frame."""
     model = model_of(job["model"])
-    frame = simulate_frame(PAPERS, model.card.network, SIZE, job["seed"], index)
+    frame = simulate_frame(PAPERS, model.card.phi, SIZE, job["seed"], index)
     drawn = draw_frame(model, frame, sampling_of(job), job["samples"], job["seed"])
     mask = drawn.phi.density[0].numpy() > THRESHOLD
     total, pixels = log_sd(drawn.samples, mask)
@@ -90,7 +90,7 @@ def one_frame(job: Numbers, index: int) -> Numbers:
         "log_sd": total,
         "pixels": pixels,
         "score": energy_score(frame.density, drawn.samples),
-        "found": estimates(frame, drawn.phi, model.card.network)["density"] * SIZE**2,
+        "found": estimates(frame, drawn.phi, model.card.phi)["density"] * SIZE**2,
     }
 
 

@@ -63,7 +63,7 @@ def compare(name: str, frames: NDArray[np.float64], model: Model, samples: int, 
     chains = jumps(frames, draws, SEED)
     chain_seconds = time.process_time() - began
     mean, sd = chains.density_maps((SIZE, SIZE), 4, 1.25)
-    network = model.card.network
+    network = model.card.phi
     posterior = Posterior(model, MICROSCOPE, seed=SEED)
     rows = []
     began = time.process_time()

@@ -62,13 +62,13 @@ def row(model: Model, photons: float, frames: int, samples: int) -> str:
     """Numbers of one brightness."""
     spread, sums, places = np.zeros(len(SPREAD_TERMS)), [], []
     for index in range(frames):
-        frame = simulate_frame(prior_of(photons), model.card.network, SIZE, SEED, index)
+        frame = simulate_frame(prior_of(photons), model.card.phi, SIZE, SEED, index)
         drawn = Posterior(model, frame.microscope).draw(frame.effective, index, samples)
         images = torch.cat(list(drawn)).numpy()
         everywhere = np.ones(frame.density.shape, dtype=bool)
         spread += sampled_spread(frame.density, images, everywhere)
         for place in isolated(frame.emitters):
-            y, x = to_fine(place, model.card.network.upsampling).round().astype(int)
+            y, x = to_fine(place, model.card.phi.upsampling).round().astype(int)
             (true_sum,), (true_x,) = moments(frame.density[None], y, x)
             total, centroid = moments(images, y, x)
             sums.append((total.mean() / true_sum, total.std(ddof=1) / true_sum))

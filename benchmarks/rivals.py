@@ -18,7 +18,7 @@ from torch import Tensor
 
 from napari_smlm_diffusion.density import density_image
 from napari_smlm_diffusion.models.library import resolve
-from napari_smlm_diffusion.models.model import Model, build_phi, load_model
+from napari_smlm_diffusion.models.model import Model, load_model
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.reference.patches import Patches
 from napari_smlm_diffusion.reference.reversible_jump import Draws, sample_patches
@@ -123,12 +123,12 @@ def dropout_phi(out: Path, minutes: float) -> DeepStorm:
     )
     model = load_model(resolve("papers"))
     file = out / "dropout.safetensors"
-    phi = _always_drop(build_phi(model.card.network))
+    phi = _always_drop(model.card.phi.build())
     if file.exists():
         phi.load_state_dict(safetensors.torch.load_file(file))
         return phi.eval()
     phi.load_state_dict(model.phi.state_dict())
-    stage = PhiStage(phi, model.card.network.kernel_sigma)
+    stage = PhiStage(phi, model.card.phi.kernel_sigma)
     (out / "dropout-phi").mkdir(exist_ok=True)
     for progress in train(stage, settings, out / "dropout-phi"):
         if "validation" in progress.info:

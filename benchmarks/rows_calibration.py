@@ -55,7 +55,7 @@ DENSITIES, PX_PER_UM2 = (0.0, 1.0, 3.0, 6.0, np.inf), 100.0
 def one_frame(job: Numbers, index: int) -> Numbers:
     """Scores and probabilities of the rows of one frame."""
     model, seed = model_of(job["model"]), job["seed"]
-    network = model.card.network
+    network = model.card.phi
     frame = simulate_frame(Prior(**job["prior"]), network, job["size"], seed, index)
     drawn = draw_frame(model, frame, sampling_of(job), job["samples"], seed)
     found = fitted_rows(drawn.peaks, frame.effective, frame.microscope, drawn.scale)

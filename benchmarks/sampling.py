@@ -16,7 +16,6 @@ import time
 import numpy as np
 import torch
 
-from napari_smlm_diffusion.diffusion.psi import Psi
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.camera import Camera
@@ -80,13 +79,13 @@ def one(model_name: str, samples: int) -> None:
 def seams(model_name: str, frames: int, samples: int) -> None:
     """Print the SD where tiles overlap over the SD elsewhere, tiled against whole."""
     model = load_model(resolve(model_name))
-    assert model.psi is not None and model.variance is not None
+    assert model.psi is not None
     photons, microscope = scene(112, frames, seed=2)
     variances = {}
     for tile in (64, 112):
         settings = model.psi.settings.model_copy(update={"tile": tile})
-        psi = Psi(model.phi, model.variance, model.psi.unet, settings)
-        posterior = Posterior(dataclasses.replace(model, psi=psi), microscope)
+        tiled = dataclasses.replace(model, card=model.card.with_networks(psi=settings))
+        posterior = Posterior(tiled, microscope)
         total = np.zeros((448, 448))
         for index, frame in enumerate(photons):
             moments = Moments(total.shape)

@@ -87,12 +87,12 @@ def candidates(evaluations: list[int]) -> Iterator[tuple[str, str, list[float]]]
 def one_frame(job: Numbers, index: int) -> Numbers:
     """Sums of one frame with one schedule."""
     model, seed = model_of(job["model"]), job["seed"]
-    frame = simulate_frame(Prior(**job["prior"]), model.card.network, job["size"], seed, index)
+    frame = simulate_frame(Prior(**job["prior"]), model.card.phi, job["size"], seed, index)
     levels = torch.tensor(job["levels"], dtype=torch.float64) if job["levels"] else None
     posterior = Posterior(model, frame.microscope, sampling_of(job), seed, levels=levels)
     drawn = posterior.draw(frame.effective, index, job["samples"])
     samples = torch.cat(list(drawn)).numpy()
-    share = kernel_share(model.card.network.kernel_sigma)
+    share = kernel_share(model.card.phi.kernel_sigma)
     mask = pooled_mask(frame.density, samples, THRESHOLD)
     rng = np.random.default_rng([seed, index, 1])
     y, x = np.nonzero(mask)

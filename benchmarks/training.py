@@ -37,7 +37,7 @@ def stage_of(name: str, model_name: str) -> Stage:
     model = load_model(resolve(model_name))
     if name == "phi":
         model.phi.requires_grad_(True)
-        return PhiStage(model.phi, model.card.network.kernel_sigma)
+        return PhiStage(model.phi, model.card.phi.kernel_sigma)
     assert model.psi is not None
     model.psi.unet.requires_grad_(True)
     return PsiStage(model.psi)

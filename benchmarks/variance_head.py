@@ -27,7 +27,7 @@ SEED, BINS = 77_000_001, 4
 def measure(name: str, frames: int) -> dict[str, NDArray[np.float64]]:
     """Per frame: estimated count per px^2, median photons, predicted and actual squared error."""
     model = load_model(resolve(name))
-    prior, net = Prior(**model.card.prior), model.card.network
+    prior, net = Prior(**model.card.prior), model.card.phi
     size = 20 if "disc" in prior.structures else 48
     generator = torch.Generator().manual_seed(SEED)
     low, high = prior.psf_sigma_px

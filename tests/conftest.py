@@ -52,11 +52,15 @@ def tiny_model(tmp_path_factory) -> Path:
     from napari_smlm_diffusion.models.card import ModelCard
     from napari_smlm_diffusion.networks.deepstorm import DeepStorm
     from napari_smlm_diffusion.networks.localization_head import LocalizationHead
-    from napari_smlm_diffusion.networks.settings import NetworkSettings
+    from napari_smlm_diffusion.networks.settings import (
+        LocalizationHeadSettings,
+        PhiSettings,
+        VarianceSettings,
+    )
     from napari_smlm_diffusion.networks.variance import VarianceHead
 
     # Fewer channels, and some CPUs round a lone frame otherwise than one of several.
-    network = NetworkSettings(channels=16, dilations=(1,), up_channels=(16, 8))
+    network = PhiSettings(channels=16, dilations=(1,), up_channels=(16, 8))
     phi = DeepStorm(network.channels, network.dilations, network.up_channels, network.refinements)
     head, rows = VarianceHead(network.channels), LocalizationHead()
     with torch.no_grad():
@@ -79,7 +83,11 @@ def tiny_model(tmp_path_factory) -> Path:
     card = ModelCard(
         name="tiny",
         package_version="0",
-        network=network,
+        networks={
+            "phi": network,
+            "variance": VarianceSettings(),
+            "rows": LocalizationHeadSettings(),
+        },
         prior={"photons": [100.0, 20_000.0], "psf_sigma_px": [0.8, 1.8]},
         stages={"phi": {}, "variance": {}, "rows": {}},
     )
@@ -95,17 +103,17 @@ def tiny_psi_model(tiny_model) -> Path:
     Its posterior is a Gaussian about phi's density, with the SD of 0.03 that an untrained head
     claims: far too narrow.
     """
-    from napari_smlm_diffusion.diffusion.psi import build_unet
     from napari_smlm_diffusion.models import file as checkpoint
     from napari_smlm_diffusion.networks.settings import PsiSettings
 
     tensors, card = checkpoint.load(tiny_model)
     settings = PsiSettings(width=4, encoder_width=8, multipliers=(1, 1, 1))
-    unet = build_unet(settings, card.network.channels)
+    unet = settings.build({"phi": card.phi})
     half = {name: weights.half() for name, weights in unet.state_dict().items()}
     stages = {**card.stages, "psi": {"settings": {"frame_size": 16}}}
     prior = {**card.prior, "density_per_px2": [0.0, 0.02]}
-    card = card.model_copy(update={"psi": settings, "stages": stages, "prior": prior})
+    card = card.with_networks(psi=settings)
+    card = card.model_copy(update={"stages": stages, "prior": prior})
     path = tiny_model.with_name("tiny_psi.safetensors")
     checkpoint.save(path, tensors | checkpoint.with_prefix(half, "psi"), card)
     return path

@@ -8,6 +8,8 @@ One isolated molecule peaks at 1, two at one place at 2, and the number of molec
 With up-sampling s, fine pixel j has its centre at camera pixel (j + 0.5) / s - 0.5.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import erf
@@ -21,6 +23,27 @@ def kernel_share(sigma_fine: float) -> float:
     `sigma_fine` is its standard deviation in fine pixels.
     """
     return float(erf(1.0 / (2.0 * np.sqrt(2.0) * sigma_fine)) ** 2)
+
+
+@dataclass(frozen=True)
+class DensityScale:
+    """What a density's pixels and numbers mean.
+
+    Attributes
+    ----------
+    upsampling : int
+        s, fine pixels per camera pixel along each axis.
+    kernel_sigma : float
+        SD of the kernel, fine pixels.
+    """
+
+    upsampling: int
+    kernel_sigma: float
+
+    @property
+    def kernel_share(self) -> float:
+        """p, molecules per unit of a density's sum."""
+        return kernel_share(self.kernel_sigma)
 
 
 def to_fine(camera_px: ArrayLike, upsampling: int) -> NDArray[np.float64]:

@@ -145,8 +145,8 @@ def misfit(path, model):
     from napari_smlm_diffusion.models import file as checkpoint
 
     tensors, card = checkpoint.load(model)
-    network = card.network.model_copy(update={"channels": 2 * card.network.channels})
-    checkpoint.save(path, tensors, card.model_copy(update={"network": network}))
+    network = card.phi.model_copy(update={"channels": 2 * card.phi.channels})
+    checkpoint.save(path, tensors, card.with_networks(phi=network))
 
 
 class Bomb:

@@ -10,12 +10,18 @@ import torch
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.models.card import FORMAT_VERSION, ModelCard, file_hash, load_card
-from napari_smlm_diffusion.networks.settings import NetworkSettings
+from napari_smlm_diffusion.networks.settings import PhiSettings
 
 
 def card(**values):
     return ModelCard(
-        **{"name": "m", "package_version": "0", "network": NetworkSettings(), "prior": {}, **values}
+        **{
+            "name": "m",
+            "package_version": "0",
+            "networks": {"phi": PhiSettings()},
+            "prior": {},
+            **values,
+        }
     )
 
 
@@ -37,7 +43,7 @@ def test_weights_and_card_come_back(model_path):
 
 def test_the_same_weights_give_the_same_file_in_a_fresh_process(model_path):
     code = (
-        "import sys, hashlib; from napari_smlm_diffusion.networks import card, checkpoint as c;"
+        "import sys, hashlib; from napari_smlm_diffusion.models import card, file as c;"
         "from pathlib import Path; t, k = c.load(Path(sys.argv[1]));"
         "c.save(Path(sys.argv[2]), t, k); print(card.file_hash(Path(sys.argv[2])))"
     )
@@ -109,10 +115,21 @@ def test_a_newer_format_is_refused_with_the_way_out(tmp_path):
         load_card(path)
 
 
-def test_a_card_with_an_unknown_network_setting_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("was", "now", "says"),
+    [
+        ('"channels"', '"chanels"', "chanels"),
+        ('"kind":"phi"', '"kind":"chi"', "'chi' is unknown; the kinds are .*phi, psi, variance"),
+        ('"input_version":1', '"input_version":2', "input_version 2 is newer than the 1 .* update"),
+    ],
+)
+def test_a_card_with_what_this_version_does_not_know_is_refused(tmp_path, was, now, says):
     path = tmp_path / "odd.safetensors"
-    text = card().model_dump_json().replace('"channels"', '"chanels"')
-    header = json.dumps({"__metadata__": {"napari_smlm_diffusion": text}}).encode()
+    text = card().model_dump_json()
+    assert was in text
+    header = json.dumps(
+        {"__metadata__": {"napari_smlm_diffusion": text.replace(was, now)}}
+    ).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header)
-    with pytest.raises(InputError, match="chanels"):
+    with pytest.raises(InputError, match=says):
         load_card(path)

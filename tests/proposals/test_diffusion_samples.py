@@ -1,13 +1,10 @@
 """Sampling whole frames with a Psi whose answer is known."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 
 from napari_smlm_diffusion.diffusion.field import Field, spans
-from napari_smlm_diffusion.diffusion.psi import Psi, build_unet
 from napari_smlm_diffusion.diffusion.schedule import RESIDUAL
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models.model import Model, load_model
@@ -34,9 +31,8 @@ def with_psi(tiny_model, **keywords) -> Model:
     """
     model = load_model(tiny_model)
     settings = PsiSettings(width=4, encoder_width=8, multipliers=(1, 1, 1), **keywords)
-    unet = build_unet(settings, model.card.network.channels).eval().requires_grad_(False)
-    psi = Psi(model.phi, model.variance, unet, settings)
-    return Model(model.card, model.phi, model.variance, model.rows, psi, "")
+    unet = settings.build({"phi": model.card.phi}).eval().requires_grad_(False)
+    return Model(model.card.with_networks(psi=settings), {**model.networks, "psi": unet}, "")
 
 
 def frame(rng, shape=(24, 20)):
@@ -164,7 +160,11 @@ def test_what_a_distilled_model_was_not_made_for_is_its_teachers(tiny_model, rng
     torch.manual_seed(4)
     with torch.no_grad():
         teacher.psi.unet.exit.weight.normal_(0, 0.1)
-    both = dataclasses.replace(student, teacher=teacher.psi)
+    both = Model(
+        student.card.with_networks(teacher=teacher.card.psi),
+        {**student.networks, "teacher": teacher.networks["psi"]},
+        "",
+    )
     photons = frame(rng)
     np.testing.assert_array_equal(drawn(both, photons), drawn(student, photons))
     assert asked_sampling(both, steps=3) == asked_sampling(both) == few

@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from napari_smlm_diffusion.diffusion.psi import Psi, build_unet
-from napari_smlm_diffusion.models.model import build_phi, load_model
-from napari_smlm_diffusion.networks.settings import NetworkSettings, PsiSettings, SamplingSettings
+from napari_smlm_diffusion.diffusion.psi import Psi
+from napari_smlm_diffusion.models.model import load_model
+from napari_smlm_diffusion.networks.settings import PhiSettings, PsiSettings, SamplingSettings
 from napari_smlm_diffusion.training import metrics, validation
 from napari_smlm_diffusion.training.distil import distilled_sampling
 from napari_smlm_diffusion.training.prior import PAPERS
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage
 
-SMALL = NetworkSettings(channels=8, dilations=(1, 2), up_channels=(8, 4), refinements=0)
+SMALL = PhiSettings(channels=8, dilations=(1, 2), up_channels=(8, 4), refinements=0)
 SMALL_PSI = PsiSettings(width=4, multipliers=(1, 1, 1), encoder_width=8)
 
 
@@ -62,7 +62,7 @@ def phi_stage():
 
     def make(settings):
         torch.manual_seed(settings.seed)
-        return PhiStage(build_phi(settings.network), settings.network.kernel_sigma)
+        return PhiStage(settings.network.build(), settings.network.kernel_sigma)
 
     return make
 
@@ -75,7 +75,7 @@ def student(tiny_psi_model):
         update={"sampling": distilled_sampling(SamplingSettings(), 3)}
     )
     torch.manual_seed(0)
-    unet = build_unet(settings, model.card.network.channels)
+    unet = settings.build({"phi": model.card.phi})
     with torch.no_grad():
         unet.exit.weight.normal_(0, 0.1)
     return Psi(model.phi, model.variance, unet, settings)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from napari_smlm_diffusion.diffusion.psi import Psi, build_unet
+from napari_smlm_diffusion.diffusion.psi import Psi
 from napari_smlm_diffusion.diffusion.samplers import ddim
 from napari_smlm_diffusion.diffusion.schedule import RESIDUAL
 from napari_smlm_diffusion.errors import InputError
@@ -76,7 +76,7 @@ def test_the_student_learns_and_the_teacher_stays(stage):
 def test_fixed_noise_levels_cannot_be_distilled(tiny_psi_model):
     model = load_model(tiny_psi_model)
     settings = PsiSettings(recipe="papers", width=4, encoder_width=8, multipliers=(1, 1, 1))
-    unet = build_unet(settings, model.card.network.channels)
+    unet = settings.build({"phi": model.card.phi})
     with pytest.raises(InputError, match="recipe papers has fixed noise levels"):
         DistilStage(Psi(model.phi, model.variance, unet, settings))
 

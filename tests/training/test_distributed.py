@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import torch
 
-from napari_smlm_diffusion.diffusion.psi import Psi, build_unet
+from napari_smlm_diffusion.diffusion.psi import Psi
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.models.model import load_model
@@ -48,7 +48,7 @@ def test_the_shares_of_a_batch_are_the_batch(small):
 def test_the_loss_of_psi_is_the_mean_of_its_shares(small, tiny_psi_model):
     settings = small(batch=4)
     model = load_model(tiny_psi_model)
-    unet = build_unet(model.card.psi, model.card.network.channels)
+    unet = model.card.psi.build({"phi": model.card.phi})
     stage = PsiStage(Psi(model.phi, model.variance, unet, model.card.psi))
 
     def loss(processes):

@@ -2,7 +2,6 @@
 
 import pytest
 
-from napari_smlm_diffusion.diffusion.psi import build_unet
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.models.model import load_model
@@ -41,7 +40,7 @@ def test_the_stages_build_one_model_file(tmp_path, quick, tiny_psi_model, finish
     assert model.card.prior == PAPERS.model_dump(mode="json")
     assert model.card.licence == "CC0-1.0"
     recorded = TrainingSettings(**stages["phi"]["settings"])
-    assert recorded.network == load_model(tiny_psi_model).card.network
+    assert recorded.network == load_model(tiny_psi_model).card.phi
     assert recorded.model_copy(update={"network": fine.network, "psi": fine.psi}) == fine
     assert stages["phi"]["metrics"]["jaccard"] > 0
     assert stages["variance"]["metrics"]["claimed_over_true"] > 0
@@ -68,11 +67,11 @@ def test_a_phi_that_finds_nothing_cannot_be_calibrated(tmp_path, small, quick, f
 def test_a_psi_of_fewer_layers_takes_the_place_of_another(tmp_path, quick, tiny_psi_model, finish):
     tensors, card = checkpoint.load(tiny_psi_model)
     deeper = card.psi.model_copy(update={"multipliers": (1, 1, 1, 1)})
-    unet = build_unet(deeper, card.network.channels)
+    unet = deeper.build({"phi": card.phi})
     start = tmp_path / "deeper.safetensors"
     weights = {k: v for k, v in tensors.items() if not k.startswith("psi.")}
     weights |= checkpoint.with_prefix(unet.state_dict(), "psi")
-    checkpoint.save(start, weights, card.model_copy(update={"psi": deeper}))
+    checkpoint.save(start, weights, card.with_networks(psi=deeper))
     settings = TrainingSettings(
         name="flat",
         prior=PAPERS,

@@ -51,14 +51,13 @@ def test_a_resumed_training_ends_with_the_weights_of_an_undisturbed_one(
 _TO_BE_KILLED = """
 import sys, torch
 from pathlib import Path
-from napari_smlm_diffusion.models.model import build_phi
 from napari_smlm_diffusion.training.loop import train
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage
 settings = TrainingSettings.model_validate_json(Path(sys.argv[1], "settings.json").read_text())
 torch.set_num_threads(1)
 torch.manual_seed(settings.seed)
-stage = PhiStage(build_phi(settings.network), settings.network.kernel_sigma)
+stage = PhiStage(settings.network.build(), settings.network.kernel_sigma)
 for progress in train(stage, settings, Path(sys.argv[1])):
     print(progress.done, flush=True)
 """

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from napari_smlm_diffusion.diffusion.psi import Psi, build_unet
+from napari_smlm_diffusion.diffusion.psi import Psi
 from napari_smlm_diffusion.diffusion.recipe import RECIPES
 from napari_smlm_diffusion.diffusion.schedule import FORERUNNER, PAPERS
 from napari_smlm_diffusion.models.model import load_model
@@ -18,7 +18,7 @@ from napari_smlm_diffusion.training.psi import PsiStage
 def stage(tiny_model, recipe):
     model = load_model(tiny_model)
     settings = PsiSettings(recipe=recipe, width=4, encoder_width=8, multipliers=(1, 1, 1))
-    unet = build_unet(settings, model.card.network.channels)
+    unet = settings.build({"phi": model.card.phi})
     return PsiStage(Psi(model.phi, model.variance, unet, settings))
 
 

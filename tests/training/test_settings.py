@@ -19,11 +19,9 @@ def test_a_form_can_check_settings_without_torch():
 
 
 def test_the_names_are_those_of_the_rooms_that_load_torch():
-    from napari_smlm_diffusion.diffusion.recipe import RECIPES
     from napari_smlm_diffusion.diffusion.samplers import SAMPLERS
     from napari_smlm_diffusion.networks.deepstorm import UPSAMPLING
 
-    assert set(module.RECIPE_NAMES) == set(RECIPES)
     assert set(module.SAMPLER_NAMES) == set(SAMPLERS)
     assert module.UPSAMPLING == UPSAMPLING
 

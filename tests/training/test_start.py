@@ -12,7 +12,7 @@ from napari_smlm_diffusion.training.settings import TrainingSettings
 def test_the_architecture_comes_with_the_model(tiny_psi_model):
     tensors, card = checkpoint.load(tiny_psi_model)
     settings = start.prepared(TrainingSettings(start_from=str(tiny_psi_model)))
-    assert settings.network == card.network
+    assert settings.network == card.phi
     assert settings.psi == card.psi
     weights = start.weights(settings, "phi")
     assert torch.equal(weights["entry.weight"], tensors["phi.entry.weight"])

@@ -10,19 +10,8 @@ from napari_smlm_diffusion.diffusion.denoiser import Preconditioner
 from napari_smlm_diffusion.diffusion.recipe import Recipe, Scaling, recipe
 from napari_smlm_diffusion.networks.deepstorm import UPSAMPLING, DeepStorm
 from napari_smlm_diffusion.networks.settings import PsiSettings, SamplingSettings
-from napari_smlm_diffusion.networks.unet import FOLD, UNet, condition_channels, fold_condition
+from napari_smlm_diffusion.networks.unet import FOLD, UNet, fold_condition
 from napari_smlm_diffusion.networks.variance import VarianceHead
-
-
-def build_unet(settings: PsiSettings, phi_channels: int) -> UNet:
-    """Return an untrained U-Net of these settings, for a phi with so many features."""
-    given = recipe(settings.recipe).given
-    return UNet(
-        condition_channels(given != "density", given != "frame", phi_channels),
-        settings.width,
-        settings.multipliers,
-        settings.encoder_width,
-    )
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from torch import Tensor
 from napari_smlm_diffusion.diffusion.denoiser import Prediction
 from napari_smlm_diffusion.diffusion.schedule import FORERUNNER, PAPERS, RESIDUAL, Schedule
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.networks.settings import GIVEN, Given
 
-Given = Literal["both", "frame", "density"]
 Target = Literal["residual over SD", "residual over density", "density", "signed density"]
 
 # The variance head's SD has this floor: under it nothing is left to draw, and a residual divided
@@ -59,8 +59,6 @@ class Recipe:
     target : str
         What is diffused: (y - y-hat) / s with s from the variance head, or guessed from y-hat
         alone; y in units of 0.1; or 2 y - 1, as the papers do.
-    given : {"both", "frame", "density"}
-        The condition: frame, phi's features, y-hat and s; frame and features; or y-hat alone.
     prediction : {"edm", "noise"}
         See `diffusion.denoiser`.
     schedule : Schedule
@@ -71,10 +69,14 @@ class Recipe:
 
     name: str
     target: Target
-    given: Given
     prediction: Prediction
     schedule: Schedule
     power: Literal[1, 2]
+
+    @property
+    def given(self) -> Given:
+        """The condition: frame, phi's features, y-hat and s; frame and features; or y-hat alone."""
+        return GIVEN[self.name]
 
     def scaling(self, y_hat: Tensor, variance: Tensor) -> Scaling:
         """Return the map of these frames, from phi's density and the head's variance."""
@@ -93,12 +95,12 @@ class Recipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("residual", "residual over SD", "both", "edm", RESIDUAL, 2),
+        Recipe("residual", "residual over SD", "edm", RESIDUAL, 2),
         # What phi loses is measured with these (benchmarks/conditions.py).
-        Recipe("given-frame", "density", "frame", "edm", RESIDUAL, 2),
-        Recipe("given-density", "residual over density", "density", "edm", RESIDUAL, 2),
-        Recipe("papers", "signed density", "density", "noise", PAPERS, 2),
-        Recipe("forerunner", "signed density", "density", "noise", FORERUNNER, 1),
+        Recipe("given-frame", "density", "edm", RESIDUAL, 2),
+        Recipe("given-density", "residual over density", "edm", RESIDUAL, 2),
+        Recipe("papers", "signed density", "noise", PAPERS, 2),
+        Recipe("forerunner", "signed density", "noise", FORERUNNER, 1),
     )
 }
 

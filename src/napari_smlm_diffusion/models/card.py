@@ -9,15 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.networks.settings import NetworkSettings, PsiSettings
+from napari_smlm_diffusion.models.migrate import FORMAT_VERSION, migrated
+from napari_smlm_diffusion.networks.settings import Network, PhiSettings, PsiSettings
 
-FORMAT_VERSION = 2
 CARD_KEY = "napari_smlm_diffusion"
 
 
 class ModelCard(BaseModel):
     """Everything about a model that is not a weight.
 
+    ``networks`` are by the name that their weights have in the file; any kind of network can be
+    there (`networks.settings`). ``localizer`` names who makes proposals of them (`proposals`).
     ``prior`` is the `training.prior.Prior` it was trained for, as a plain dictionary, so that this
     room does not import the training room.
     """
@@ -28,8 +30,8 @@ class ModelCard(BaseModel):
     name: str
     description: str = ""
     package_version: str
-    network: NetworkSettings
-    psi: PsiSettings | None = Field(None, description="None: the model cannot draw samples")
+    localizer: str = "phi"
+    networks: dict[str, Network]
     prior: dict[str, Any]
     stages: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="per stage: command, steps, seed, samples, validation"
@@ -38,6 +40,24 @@ class ModelCard(BaseModel):
         default_factory=dict, description="what a benchmark measured of these very weights"
     )
     licence: str = "BSD-3-Clause"
+
+    def with_networks(self, **networks: Network) -> "ModelCard":
+        """Return this card with other or more networks."""
+        return self.model_copy(update={"networks": self.networks | networks})
+
+    @property
+    def phi(self) -> PhiSettings:
+        """Arguments of phi; a model of another localizer may have none, which is refused."""
+        found = self.networks.get("phi")
+        if not isinstance(found, PhiSettings):
+            raise InputError(f"model {self.name} has no phi")
+        return found
+
+    @property
+    def psi(self) -> PsiSettings | None:
+        """Arguments of the diffusion model; None: the model cannot draw samples."""
+        found = self.networks.get("psi")
+        return found if isinstance(found, PsiSettings) else None
 
 
 def _refuse(path: Path, why: str) -> InputError:
@@ -84,16 +104,11 @@ def load_card(path: Path) -> ModelCard:
 
 def _parse_card(path: Path, text: str) -> ModelCard:
     try:
-        raw = json.loads(text)
-        version = raw["format_version"]
-    except (ValueError, KeyError, TypeError):
+        raw = migrated(json.loads(text))
+    except InputError as error:
+        raise _refuse(path, str(error)) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise _refuse(path, "has a model card that cannot be read") from None
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise _refuse(
-            path,
-            f"has format {version}, newer than the {FORMAT_VERSION} this version "
-            "reads; update napari-smlm-diffusion",
-        )
     try:
         return ModelCard.model_validate(raw)
     except (ValidationError, InputError) as error:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 # Scales that bring the three channels to order one over the general model's range; a part of the
-# architecture, so they change only together with `NetworkSettings.input_version`.
+# architecture, so they change only together with `PhiSettings.input_version`.
 _STABILISED_SCALE = 8.0
 _LEVEL_SCALE = 3.0
 _SIGMA_CENTRE, _SIGMA_SCALE = 1.3, 0.5

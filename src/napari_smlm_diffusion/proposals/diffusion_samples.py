@@ -144,7 +144,7 @@ class Posterior:
         own = sampling is None or sampling == self._psi.settings.sampling
         if model.teacher is not None and not (own and levels is None):
             self._psi = model.teacher
-        self.network = model.card.network
+        self.network = model.card.phi
         self.sampling = sampling or self._psi.settings.sampling
         self.row_scale = self._psi.settings.row_scale
         self._microscope = microscope

@@ -53,7 +53,7 @@ class PhiLocalizer:
         origin: tuple[int, int] = (0, 0),
     ) -> Localized:
         """Localize (T, Y, X) effective photons; see `Localizer.localize`."""
-        scale = self.model.card.network.upsampling
+        scale = self.model.card.phi.upsampling
         height, width = effective.shape[1:]
         density = np.zeros((height * scale, width * scale))
         variance = np.zeros_like(density)
@@ -84,7 +84,7 @@ class PhiLocalizer:
     def candidates(self, effective: NDArray[np.float32], microscope: Microscope) -> Candidates:
         """Return the candidates of one batch of (B, Y, X) effective photons."""
         noise = np.asarray(microscope.camera.effective_read_noise, dtype=np.float32)
-        network = self.model.card.network
+        network = self.model.card.phi
         return find_candidates(
             self.model.phi,
             self.model.variance,
@@ -97,7 +97,7 @@ class PhiLocalizer:
 
     def estimates(self, found: Candidates, microscope: Microscope) -> RowEstimates:
         """Return calibrated positions, SDs and probabilities of candidates."""
-        network = self.model.card.network
+        network = self.model.card.phi
         with torch.inference_mode():
             numbers = features(
                 found, microscope.psf_sigma_px, network.kernel_sigma, network.upsampling
@@ -108,7 +108,7 @@ class PhiLocalizer:
         self, found: Candidates, microscope: Microscope, first_frame: int, origin: tuple[int, int]
     ) -> pd.DataFrame:
         rows = self.estimates(found, microscope)
-        shape = np.array(found.density.shape[1:]) / self.model.card.network.upsampling
+        shape = np.array(found.density.shape[1:]) / self.model.card.phi.upsampling
         inside = (rows.y > -0.5) & (rows.y < shape[0] - 0.5)
         inside &= (rows.x > -0.5) & (rows.x < shape[1] - 0.5)
         keep = inside & (rows.probability >= self.min_probability)

@@ -8,15 +8,20 @@ from typing import Any, Literal
 import torch
 
 from napari_smlm_diffusion import __version__
-from napari_smlm_diffusion.diffusion.psi import Psi, build_unet
+from napari_smlm_diffusion.diffusion.psi import Psi
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.models.card import ModelCard
 from napari_smlm_diffusion.models.file import TEACHER, part, with_prefix
-from napari_smlm_diffusion.models.model import build_phi
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.localization_head import LocalizationHead
-from napari_smlm_diffusion.networks.settings import PsiSettings
+from napari_smlm_diffusion.networks.settings import (
+    LocalizationHeadSettings,
+    Network,
+    PsiSettings,
+    SamplingSettings,
+    VarianceSettings,
+)
 from napari_smlm_diffusion.networks.unet import UNet
 from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.progress import Progress
@@ -155,9 +160,9 @@ def _built_on(
     tensors, card = checkpoint.load(path)
     if needed not in card.stages:
         raise InputError(f"{path} has no {needed}; train the stage {needed} first")
-    if card.network != settings.network:
+    if card.phi != settings.network:
         raise InputError(
-            f"TrainingSettings: network is {settings.network}, that of {path} is {card.network}; "
+            f"TrainingSettings: network is {settings.network}, that of {path} is {card.phi}; "
             "make them the same, or train the stage phi again"
         )
     return tensors, card
@@ -183,18 +188,26 @@ def _save(
     stages = {name: kept.get(name, record) for name in ALL_STAGES if name in kept or name == stage}
     if psi is None and card is not None and "psi" in kept:
         psi = card.psi
+    networks: dict[str, Network] = {"phi": settings.network}
+    if "variance" in stages:
+        networks["variance"] = VarianceSettings()
+    if "rows" in stages:
+        networks["rows"] = LocalizationHeadSettings()
+    if psi is not None:
+        networks["psi"] = psi
+        if "distil" in stages:
+            usual = {"sampling": SamplingSettings(), "row_scale": None}
+            networks[TEACHER] = psi.model_copy(update=usual)
     new = ModelCard(
         name=settings.name,
         description=settings.description,
         package_version=__version__,
-        network=settings.network,
-        psi=psi,
+        networks=networks,
         prior=settings.prior.model_dump(mode="json"),
         stages=stages,
         licence=settings.licence,
     )
-    kinds = {*stages, *([TEACHER] if "distil" in stages else [])}
-    weights = {k: v for k, v in tensors.items() if k.split(".")[0] in kinds}
+    weights = {k: v for k, v in tensors.items() if k.split(".")[0] in networks}
     checkpoint.save(model_file(settings, out), weights, new)
 
 
@@ -202,7 +215,7 @@ def _train_phi(
     settings: TrainingSettings, out: Path, folder: Path, resume: bool, processes: Processes
 ) -> Generator[Progress, None, None]:
     torch.manual_seed(settings.seed)
-    phi = build_phi(settings.network)
+    phi = settings.network.build()
     if start := start_weights(settings, "phi"):
         phi.load_state_dict(start)
     stage = PhiStage(phi, settings.network.kernel_sigma)
@@ -213,7 +226,7 @@ def _train_phi(
 
 
 def _phi_of(settings: TrainingSettings, tensors: Tensors) -> DeepStorm:
-    phi = build_phi(settings.network)
+    phi = settings.network.build()
     phi.load_state_dict(part(tensors, "phi"))
     return phi.eval().requires_grad_(False)
 
@@ -275,7 +288,7 @@ def _train_psi(
     tensors, card = _built_on(settings, out, "psi")
     phi, head = _phi_of(settings, tensors), _head_of(settings, tensors)
     torch.manual_seed(settings.seed)
-    unet = build_unet(settings.psi, settings.network.channels)
+    unet = settings.psi.build({"phi": settings.network})
     if start := psi_weights(settings):
         # Weights are of use only on the scale that they were trained on.
         start_tensors, scale = start
@@ -321,7 +334,7 @@ def _train_sampler(
     else:
         weights = part(tensors, "psi")
     phi, head = _phi_of(settings, tensors), _head_of(settings, tensors)
-    unet = build_unet(psi, settings.network.channels)
+    unet = psi.build({"phi": settings.network})
     unet.load_state_dict(weights)
     stage = {"distil": DistilStage, "energy": EnergyStage}[name](Psi(phi, head, unet, psi))
     result = yield from train(stage, settings, folder, resume, processes)

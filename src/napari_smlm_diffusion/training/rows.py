@@ -10,7 +10,7 @@ from napari_smlm_diffusion.evaluation.matching import match_frames
 from napari_smlm_diffusion.inference.head import bounded_step, features
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.localization_head import LocalizationHead
-from napari_smlm_diffusion.networks.settings import NetworkSettings
+from napari_smlm_diffusion.networks.settings import PhiSettings
 from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.proposals.candidates import Candidates, find_candidates
@@ -44,7 +44,7 @@ def collect_rows(
     phi: DeepStorm,
     head: VarianceHead | None,
     prior: Prior,
-    network: NetworkSettings,
+    network: PhiSettings,
     frames: int,
     size: int,
     generator: torch.Generator,

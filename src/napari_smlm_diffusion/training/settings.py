@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.networks.settings import NetworkSettings, PsiSettings
+from napari_smlm_diffusion.networks.settings import GIVEN, PhiSettings, PsiSettings
 from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.training.prior import Prior
 
@@ -31,7 +31,6 @@ MOST_MOLECULES = 8000
 _SPOT_SIGMAS = 6.0
 
 # Their homes load torch, which a form must not: a test holds these names against them.
-RECIPE_NAMES = ("residual", "papers", "forerunner", "given-frame", "given-density")
 SAMPLER_NAMES = ("ancestral", "ddim", "heun", "multistep")
 UPSAMPLING = 4
 
@@ -53,8 +52,8 @@ class TrainingSettings(Settings):
     description: str = Field("", description="what the model is for, in a sentence")
     licence: str = Field("BSD-3-Clause", description="under which the model may be passed on")
     prior: Prior = Field(Prior(), description="what the training frames are drawn from")
-    network: NetworkSettings = Field(
-        NetworkSettings(), description="phi and the variance head; not given: those of start_from"
+    network: PhiSettings = Field(
+        PhiSettings(), description="phi and the variance head; not given: those of start_from"
     )
     psi: PsiSettings = Field(
         PsiSettings(), description="the diffusion model; not given: that of start_from"
@@ -172,7 +171,7 @@ class TrainingSettings(Settings):
             if min(numbers, default=1) < 1
         ]
         names = {
-            "psi.recipe": (psi.recipe, RECIPE_NAMES),
+            "psi.recipe": (psi.recipe, GIVEN),
             "psi.sampling.sampler": (psi.sampling.sampler, SAMPLER_NAMES),
         }
         wrong += [

@@ -31,17 +31,17 @@ def prepared(settings: TrainingSettings) -> TrainingSettings:
         return settings
     card = load_card(start_file(settings.start_from))
     given = settings.model_fields_set
-    if "network" in given and settings.network != card.network:
+    if "network" in given and settings.network != card.phi:
         raise InputError(
             f"TrainingSettings: network is {settings.network}, that of start_from "
-            f"{settings.start_from} is {card.network}; leave network out, or set start_from to "
+            f"{settings.start_from} is {card.phi}; leave network out, or set start_from to "
             "null to start from nothing"
         )
     psi = settings.psi if "psi" in given or card.psi is None else card.psi
     if "psi" not in given and "distil" in card.stages:
         # Its few steps are good for the distilled weights only.
         psi = psi.model_copy(update={"sampling": SamplingSettings()})
-    return settings.model_copy(update={"network": card.network, "psi": psi})
+    return settings.model_copy(update={"network": card.phi, "psi": psi})
 
 
 def start_file(name_or_file: str) -> Path:

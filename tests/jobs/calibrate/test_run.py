@@ -24,7 +24,7 @@ from napari_smlm_diffusion.jobs.calibrate.plan import frame_size, prepare, varyi
 from napari_smlm_diffusion.jobs.calibrate.run import calibrate, judge
 from napari_smlm_diffusion.jobs.calibrate.settings import CalibrateSettings, narrowed
 from napari_smlm_diffusion.models.model import load_model
-from napari_smlm_diffusion.networks.settings import NetworkSettings
+from napari_smlm_diffusion.networks.settings import PhiSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.optics.microscope import Microscope
@@ -36,7 +36,7 @@ from napari_smlm_diffusion.training.prior import GENERAL, PAPERS
 MICROSCOPE = Microscope(
     camera=Camera(offset=0.0, gain=1.0, read_noise=1.0), pixel_size_nm=100.0, psf_sigma_nm=110.0
 )
-NETWORK = NetworkSettings()
+NETWORK = PhiSettings()
 
 
 def frame_of(emitters, effective=None, photons=3000.0, size=16, index=0):

@@ -56,7 +56,7 @@ def test_a_model_without_variance_says_that_its_image_is_blank(tmp_path, tiny_mo
     tensors, card = checkpoint.load(tiny_model)
     path = tmp_path / "bare.safetensors"
     phi = {k: v for k, v in tensors.items() if k.startswith("phi.")}
-    checkpoint.save(path, phi, card.model_copy(update={"stages": {"phi": {}}}))
+    checkpoint.save(path, phi, card.model_copy(update={"networks": {"phi": card.phi}}))
     with open_stack(movie_file) as stack:
         plan = prepare(stack, LocalizeSettings(psf_sigma_nm=130, model=str(path), strict=True))
     assert not plan.has_variance

@@ -67,7 +67,7 @@ def calibration_words(
 
 def upsampling_of(card: ModelCard | None) -> int:
     """Fine pixels along a camera pixel; 4, that of all shipped models, where it is not known."""
-    return 4 if card is None else card.network.upsampling
+    return 4 if card is None else card.phi.upsampling
 
 
 def samples_report(card: ModelCard) -> dict[str, Any] | None:

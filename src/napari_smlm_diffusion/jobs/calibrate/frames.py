@@ -17,7 +17,7 @@ from napari_smlm_diffusion.evaluation.frame_numbers import (
 from napari_smlm_diffusion.inference.from_samples import SampleRows
 from napari_smlm_diffusion.inference.sampled import fitted_rows, sample_frame
 from napari_smlm_diffusion.models.model import Model
-from napari_smlm_diffusion.networks.settings import NetworkSettings, RowScale, SamplingSettings
+from napari_smlm_diffusion.networks.settings import PhiSettings, RowScale, SamplingSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.optics.microscope import Microscope
@@ -69,7 +69,7 @@ class SimulatedFrame:
 
 
 def simulate_frame(
-    prior: Prior, network: NetworkSettings, size: int, seed: int, index: int
+    prior: Prior, network: PhiSettings, size: int, seed: int, index: int
 ) -> SimulatedFrame:
     """Draw one (size, size) frame from the prior; it depends on nothing but the arguments."""
     # torch's generator takes in 32 bits, so the two are mixed into one.
@@ -120,7 +120,7 @@ def draw_frame(
 def frame_numbers(
     frame: SimulatedFrame,
     drawn: DrawnFrame,
-    network: NetworkSettings,
+    network: PhiSettings,
     settings: CalibrationSettings,
 ) -> FrameNumbers:
     """Reduce a frame to what the diagnostics need, see `evaluation.frame_numbers`.
@@ -129,7 +129,7 @@ def frame_numbers(
     ----------
     frame, drawn
         The frame, and what the model says of it.
-    network : NetworkSettings
+    network : PhiSettings
         Scale of the density.
     settings : CalibrationSettings
     """
@@ -154,7 +154,7 @@ def frame_numbers(
     )
 
 
-def estimates(frame: SimulatedFrame, phi: Candidates, network: NetworkSettings) -> dict[str, float]:
+def estimates(frame: SimulatedFrame, phi: Candidates, network: PhiSettings) -> dict[str, float]:
     """What phi says of a frame: molecules per camera pixel, their photons, the background.
 
     From the frame alone, as bins must be; beside them the PSF's SD, camera pixels, which is known.

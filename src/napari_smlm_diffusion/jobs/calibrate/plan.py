@@ -49,7 +49,7 @@ class CalibrationPlan:
 
     def describe(self) -> dict[str, Any]:
         """Return what was calibrated, for people and for the card, in JSON types."""
-        frame = simulate_frame(self.prior, self.model.card.network, self.size, 0, 0)
+        frame = simulate_frame(self.prior, self.model.card.phi, self.size, 0, 0)
         return {
             "model": self.model.card.name,
             "model_sha256": self.model.hash,

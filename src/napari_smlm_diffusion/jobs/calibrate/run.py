@@ -72,7 +72,7 @@ def calibrate(
 
 def one_frame(plan: CalibrationPlan, index: int) -> FrameNumbers:
     """Simulate, sample and reduce one frame; it depends on nothing but the arguments."""
-    settings, network = plan.settings, plan.model.card.network
+    settings, network = plan.settings, plan.model.card.phi
     frame: SimulatedFrame = simulate_frame(plan.prior, network, plan.size, settings.seed, index)
     drawn = draw_frame(plan.model, frame, plan.sampling, settings.samples, settings.seed)
     return frame_numbers(frame, drawn, network, plan.checked)
@@ -142,6 +142,7 @@ def recalibrated(plan: CalibrationPlan, data: CalibrationData, out: Path) -> Rec
     found = recalibrate([f.features for f in data.frames], [f.scores for f in data.frames])
     if found.helps:
         scale = RowScale(coefficients=found.coefficients, limits=found.limits)
+        psi = psi_of(plan.model).settings.model_copy(update={"row_scale": scale})
         # What was measured of samples was measured without.
         calibration = plan.model.card.calibration
         measured = {k: v for k, v in calibration.items() if k != "samples"}
@@ -149,7 +150,7 @@ def recalibrated(plan: CalibrationPlan, data: CalibrationData, out: Path) -> Rec
         checkpoint.rewrite(
             resolve(plan.settings.model),
             out,
-            psi=psi_of(plan.model).settings.model_copy(update={"row_scale": scale}),
+            networks=plan.model.card.with_networks(psi=psi).networks,
             calibration={**measured, "recalibration": about},
         )
     return found

@@ -31,7 +31,7 @@ from napari_smlm_diffusion.moviecheck.check import (
     sample_region,
 )
 from napari_smlm_diffusion.moviecheck.out_of_range import compare_with_prior, width_mismatch
-from napari_smlm_diffusion.networks.settings import NetworkSettings
+from napari_smlm_diffusion.networks.settings import PhiSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.settings import Roi
@@ -53,7 +53,7 @@ class Plan(Work):
 
     Attributes
     ----------
-    network : NetworkSettings
+    network : PhiSettings
         Scale of the density.
     has_variance : bool
         Whether the model has a variance head.
@@ -66,7 +66,7 @@ class Plan(Work):
         What the user did not say and what was taken for it; what is likely to be wrong.
     """
 
-    network: NetworkSettings
+    network: PhiSettings
     has_variance: bool
     model_name: str
     device: str
@@ -136,7 +136,7 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
         localizer=make_localizer(model, settings),
         posterior=posterior,
         sampled=sampled,
-        network=model.card.network,
+        network=model.card.phi,
         has_variance=model.variance is not None,
         model_name=model.card.name,
         model_file=str(path),

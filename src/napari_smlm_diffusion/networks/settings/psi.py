@@ -1,23 +1,28 @@
-"""Arguments that rebuild the networks, and how samples are drawn: read without torch."""
+"""What rebuilds the diffusion model, and how samples are drawn with it."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.networks.settings.network import Network, needed
+from napari_smlm_diffusion.networks.settings.phi import PhiSettings
 from napari_smlm_diffusion.settings import Settings
 
+if TYPE_CHECKING:
+    from napari_smlm_diffusion.networks.unet import UNet
 
-class NetworkSettings(Settings):
-    """Arguments that rebuild phi and the variance head, and the scale of their density."""
-
-    input_version: int = Field(1, description="version of `networks.inputs`")
-    upsampling: int = Field(4, description="fine pixels per camera pixel")
-    kernel_sigma: float = Field(1.25, gt=0, description="SD of the density kernel, fine pixels")
-    channels: int = Field(64, ge=4, description="width of phi's trunk")
-    dilations: tuple[int, ...] = Field((1, 2, 4, 2, 1), description="one residual block for each")
-    up_channels: tuple[int, int] = Field((32, 8), description="kept after each up-sampling")
-    refinements: int = Field(1, ge=0, description="convolutions at full resolution")
-    end: str = Field("linear", pattern="^(linear|softplus|hardtanh)$", description="phi's end")
+Given = Literal["both", "frame", "density"]
+# By recipe (`diffusion.recipe`), the condition that its network is given: phi's view and the frame,
+# or one of them.
+GIVEN: dict[str, Given] = {
+    "residual": "both",
+    "papers": "density",
+    "forerunner": "density",
+    "given-frame": "frame",
+    "given-density": "density",
+}
 
 
 class SamplingSettings(Settings):
@@ -37,21 +42,37 @@ class SamplingSettings(Settings):
 
 
 class RowScale(Settings):
-    """Correction of the uncertainties of rows from samples, see `inference.sd_scale`."""
+    """Correction of the uncertainties of localizations from samples, see `inference.sd_scale`."""
 
     coefficients: tuple[float, ...] = Field(description="of `inference.sd_scale.FEATURES`")
     limits: tuple[tuple[float, float], ...] = Field(description="of each feature")
 
 
-class PsiSettings(Settings):
+class PsiSettings(Network):
     """Arguments that rebuild the diffusion model's U-Net, and the recipe its weights belong to."""
 
+    kind: Literal["psi"] = "psi"
     recipe: str = Field("residual", description="name of a recipe in `diffusion.recipe`")
     width: int = Field(16, ge=4, description="channels of the finest level")
     multipliers: tuple[int, ...] = Field((1, 2, 4, 8, 8), min_length=3, description="per level")
     encoder_width: int = Field(64, ge=4, description="channels of the condition's encoder")
     sigma_data: float = Field(1.0, gt=0, description="SD of the target, measured before training")
     sampling: SamplingSettings = SamplingSettings()
-    row_scale: RowScale | None = Field(None, description="None: rows are as the samples say")
+    row_scale: RowScale | None = Field(None, description="None: they are as the samples say")
     tile: int = Field(64, ge=16, multiple_of=8, description="largest side at once, camera pixels")
     overlap: int = Field(16, ge=0, multiple_of=8, description="of neighbouring tiles, camera px")
+
+    def build(self, others: Mapping[str, Network]) -> "UNet":
+        """Return an untrained U-Net for the features of phi."""
+        from napari_smlm_diffusion.networks.unet import UNet, condition_channels
+
+        if self.recipe not in GIVEN:
+            raise InputError(f"recipe {self.recipe!r}: the recipes are {', '.join(GIVEN)}")
+        given = GIVEN[self.recipe]
+        features = needed(others, "phi", PhiSettings).channels
+        return UNet(
+            condition_channels(given != "density", given != "frame", features),
+            self.width,
+            self.multipliers,
+            self.encoder_width,
+        )

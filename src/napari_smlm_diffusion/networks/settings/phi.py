@@ -1,0 +1,39 @@
+"""What rebuilds phi."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from napari_smlm_diffusion.density import DensityScale
+from napari_smlm_diffusion.networks.settings.network import Network
+
+if TYPE_CHECKING:
+    from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+
+
+class PhiSettings(Network):
+    """Arguments that rebuild phi, and the scale of its density."""
+
+    kind: Literal["phi"] = "phi"
+    upsampling: int = Field(4, description="fine pixels per camera pixel")
+    kernel_sigma: float = Field(1.25, gt=0, description="SD of the density kernel, fine pixels")
+    channels: int = Field(64, ge=4, description="width of phi's trunk")
+    dilations: tuple[int, ...] = Field((1, 2, 4, 2, 1), description="one residual block for each")
+    up_channels: tuple[int, int] = Field((32, 8), description="kept after each up-sampling")
+    refinements: int = Field(1, ge=0, description="convolutions at full resolution")
+    end: Literal["linear", "softplus", "hardtanh"] = Field("linear", description="phi's end")
+
+    @property
+    def scale(self) -> DensityScale:
+        """Scale of the density that phi answers with."""
+        return DensityScale(self.upsampling, self.kernel_sigma)
+
+    def build(self, others: Mapping[str, Network] | None = None) -> "DeepStorm":
+        """Return an untrained phi, which needs no other network."""
+        from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+
+        del others
+        return DeepStorm(
+            self.channels, self.dilations, self.up_channels, self.refinements, self.end
+        )
