@@ -20,6 +20,7 @@ from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.simulation.movie import Movie, MovieSettings, simulate
 
@@ -49,11 +50,10 @@ def mean_bound_nm(movie: Movie) -> float:
     """Root mean square over the emitters of the exact bound per axis; no background."""
     bounds = [
         crlb(
-            [y],
-            [x],
+            [[y, x]],
             PHOTONS,
+            Gaussian(SIGMA_PX),
             (20, 20),
-            SIGMA_PX,
             read_noise=READ_NOISE,
             background_known=True,
             exact=True,

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_smlm_diffusion.optics import forward
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.optics.psf import expected_image
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.evidence import log_evidence
 from napari_smlm_diffusion.reference.molecules import LogUniform
 from napari_smlm_diffusion.reference.observation import Observation
@@ -51,7 +52,10 @@ class Scene:
     def frame(self, y: Image, x: Image, photons: float, rng: np.random.Generator) -> Image:
         """Simulate one (Y, X) frame of effective photons."""
         shape = (self.size, self.size)
-        mean = expected_image(y, x, photons, shape, self.sigma_px, self.background)
+        place = torch.from_numpy(np.stack([y, x], axis=1))
+        bright = torch.full((len(place),), photons, dtype=torch.float64)
+        psf = Gaussian(self.sigma_px)
+        mean = forward.expected(place, bright, psf, shape, self.background).numpy()
         return rng.poisson(mean) + rng.normal(0, self.read_noise, mean.shape)
 
 
@@ -112,7 +116,7 @@ def evidence_of_two(
     else:
         # Two in the part that is looked at, given that they are in the frame.
         region, share = UniformField(margin_px=0.0), (SEEN / scene.size) ** 2
-    seen = Observation(part, scene.sigma_px, scene.background, scene.read_noise, region)
+    seen = Observation(part, Gaussian(scene.sigma_px), scene.background, scene.read_noise, region)
     if scene.known_photons:
         one, two = (log_evidence(seen, scene.photons, k, rng) for k in (1, 2))
         weights = two.weights

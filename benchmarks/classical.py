@@ -6,11 +6,12 @@ Cramer-Rao bound: right for a molecule that is alone, and what most programs rep
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 
 from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.optics.psf import pixel_derivatives, pixel_integrals
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 
 # A maximum counts at this many standard deviations of the smoothed frames' noise.
 THRESHOLD = 4.0
@@ -76,7 +77,7 @@ def _fit(windows: Array, sigma: float, read_variance: Array) -> tuple[Array, Arr
     parameters, sd : (M, 4) arrays
     """
     m, width, _ = windows.shape
-    middle = width // 2
+    psf = Gaussian(sigma)
     data = windows.reshape(m, -1)
     rim = np.concatenate([windows[:, 0], windows[:, -1], windows[:, :, 0], windows[:, :, -1]], 1)
     background = np.maximum(np.median(rim, 1), 0.01)
@@ -85,13 +86,9 @@ def _fit(windows: Array, sigma: float, read_variance: Array) -> tuple[Array, Arr
     information = np.tile(np.eye(4), (m, 1, 1))
     for _ in range(ITERATIONS):
         y, x, photons, background = p.T
-        (ey, dy), (ex, dx) = (
-            (pixel_integrals(c + middle, width, sigma), pixel_derivatives(c + middle, width, sigma))
-            for c in (y, x)
-        )
-        shape, by_y, by_x = (
-            (a[:, :, None] * b[:, None]).reshape(m, -1) for a, b in ((ey, ex), (dy, ex), (ey, dx))
-        )
+        offset = torch.from_numpy(np.stack([y, x], axis=1))
+        shape = psf.image(offset, width // 2).flatten(1).numpy()
+        by_y, by_x = psf.derivatives(offset, width // 2).flatten(2).numpy().swapaxes(0, 1)
         n = photons[:, None]
         slopes = np.stack([n * by_y, n * by_x, shape, np.ones_like(shape)], -1)
         expected = n * shape + background[:, None]

@@ -15,9 +15,9 @@ import torch
 from schedules import spaced
 from torch import Tensor
 
+from napari_smlm_diffusion.density import kernel_density
 from napari_smlm_diffusion.diffusion.recipe import recipe
 from napari_smlm_diffusion.diffusion.samplers import SAMPLERS
-from napari_smlm_diffusion.training.pairs import kernel_density
 
 SIZE = 24
 MODES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
@@ -50,7 +50,9 @@ def sd_ratio(name: str, levels: Tensor, sd_fine: float, draws: int) -> float:
     dy, dx = (part.flatten() for part in torch.meshgrid(line, line, indexing="ij"))
     centre = SIZE / 8 - 0.5
     y, x = (centre + d[:, None] / 4 for d in (dy, dx))
-    kernels = kernel_density(y, x, torch.ones_like(y), (SIZE // 4, SIZE // 4), 4, 1.25)
+    kernels = kernel_density(
+        torch.stack([y, x], -1), torch.ones_like(y), (SIZE // 4, SIZE // 4), 4, 1.25
+    )
     weight = torch.softmax(-(dy**2 + dx**2) / (2 * sd_fine**2), 0)
     mean = (weight[:, None, None] * kernels).sum(0)
     variance = (weight[:, None, None] * (kernels - mean) ** 2).sum(0)

@@ -21,6 +21,7 @@ from napari_smlm_diffusion.networks.inputs import network_input
 from napari_smlm_diffusion.networks.settings import SamplingSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.diffusion_samples import Moments, Posterior
 from napari_smlm_diffusion.reference.grid import grid_posterior
 from napari_smlm_diffusion.reference.metropolis import papers_chain, sample_posterior
@@ -59,7 +60,9 @@ def compare(model: Model, frames: int, samples: int, out: Path | None) -> None:
     rng = np.random.default_rng(5)
     rows: dict[str, list[tuple[float, float, float, float]]] = {}
     for index, frame in enumerate(pairs.effective.numpy()):
-        seen = Observation(frame, SIGMA_PX, read_noise=READ_NOISE, region=Disc(radius_px=DISC))
+        seen = Observation(
+            frame, Gaussian(SIGMA_PX), read_noise=READ_NOISE, region=Disc(radius_px=DISC)
+        )
         exact = grid_posterior(seen, PHOTONS).density_maps(4, 1.25)
         drawn = sampled(posterior, frame, index, samples)
         chain = sample_posterior(seen, PHOTONS, 1, rng).density_maps(4, 1.25)

@@ -35,6 +35,7 @@ from napari_smlm_diffusion.models.model import Model, load_model
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
@@ -96,11 +97,10 @@ def bound_nm(pairs: Pairs, photons: float) -> float:
     """Root mean square over isolated molecules of the exact bound per axis; no background."""
     bounds = [
         crlb(
-            [float(y)],
-            [float(x)],
+            [[float(y), float(x)]],
             photons,
+            Gaussian(SIGMA_PX),
             (SIZE, SIZE),
-            SIGMA_PX,
             read_noise=READ_NOISE,
             background_known=True,
             exact=True,

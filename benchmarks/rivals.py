@@ -20,6 +20,7 @@ from napari_smlm_diffusion.density import density_image
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import Model, load_model
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.patches import Patches
 from napari_smlm_diffusion.reference.reversible_jump import Draws, sample_patches
 from napari_smlm_diffusion.simulation.emitters import Disc
@@ -143,7 +144,7 @@ def jumps(frames: NDArray[np.float64], draws: int, seed: int = 5) -> Draws:
     low, high = PAPERS.disc_count
     patches = Patches(
         frames=frames,
-        psf_sigma_px=SIGMA_PX,
+        psf=Gaussian(SIGMA_PX),
         counts=np.array([float(low <= n <= high) for n in range(high + 1)]),
         photons=PHOTONS,
         read_noise=READ_NOISE,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.candidates import find_candidates
 from napari_smlm_diffusion.training.pairs import draw_pairs
 from napari_smlm_diffusion.training.prior import Prior
@@ -41,7 +42,7 @@ def measure(name: str, frames: int) -> dict[str, NDArray[np.float64]]:
             model.variance,
             pairs.effective,
             pairs.read_variance,
-            sigma,
+            Gaussian(sigma),
             net.upsampling,
             net.kernel_sigma,
         )

@@ -9,12 +9,14 @@ With up-sampling s, fine pixel j has its centre at camera pixel (j + 0.5) / s - 
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import erf
 
-from napari_smlm_diffusion.optics.psf import expected_image
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def kernel_share(sigma_fine: float) -> float:
@@ -56,21 +58,23 @@ def to_camera(fine_px: ArrayLike, upsampling: int) -> NDArray[np.float64]:
     return (np.asarray(fine_px, dtype=np.float64) + 0.5) / upsampling - 0.5
 
 
-def density_image(
-    y_px: ArrayLike,
-    x_px: ArrayLike,
+def kernel_density(
+    position: "Tensor",
+    weight: "Tensor",
     shape: tuple[int, int],
     upsampling: int,
     sigma_fine: float,
-) -> NDArray[np.float64]:
-    """Density of M molecules.
+) -> "Tensor":
+    """Density of many frames' molecules, on whatever device they are.
 
     Parameters
     ----------
-    y_px, x_px : (M,) arrays
-        Positions, camera pixels; those outside the frame contribute their tails.
+    position : (..., M, 2) Tensor
+        Camera pixels; molecules outside the frame contribute their tails.
+    weight : (..., M) Tensor
+        1 for a molecule, 0 for none.
     shape : (Y, X)
-        Of the camera frame.
+        Of the camera frames.
     upsampling : int
         s, fine pixels per camera pixel along each axis.
     sigma_fine : float
@@ -78,8 +82,29 @@ def density_image(
 
     Returns
     -------
-    (sY, sX) array in units of one molecule's peak.
+    (..., sY, sX) Tensor in units of one molecule's peak.
     """
+    # Here and not above: the scale of a density is asked for where there is no torch.
+    from napari_smlm_diffusion.optics.forward import expected
+    from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
+
     fine_shape = (shape[0] * upsampling, shape[1] * upsampling)
-    y, x = to_fine(y_px, upsampling), to_fine(x_px, upsampling)
-    return expected_image(y, x, 1.0, fine_shape, sigma_fine) / kernel_share(sigma_fine)
+    fine = (position + 0.5) * upsampling - 0.5
+    return expected(fine, weight, Gaussian(sigma_fine), fine_shape) / kernel_share(sigma_fine)
+
+
+def density_image(
+    y_px: ArrayLike,
+    x_px: ArrayLike,
+    shape: tuple[int, int],
+    upsampling: int,
+    sigma_fine: float,
+) -> NDArray[np.float64]:
+    """Density of the M molecules of one frame, (sY, sX); parameters as `kernel_density`."""
+    import torch
+
+    position = torch.from_numpy(
+        np.stack([np.asarray(c, np.float64) for c in (y_px, x_px)], axis=-1)
+    )
+    weight = torch.ones(len(position), dtype=torch.float64)
+    return kernel_density(position, weight, shape, upsampling, sigma_fine).numpy()

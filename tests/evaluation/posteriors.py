@@ -9,11 +9,11 @@ off by 0.4 SD.
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit, logit
 
-from napari_smlm_diffusion.density import kernel_share, to_fine
-from napari_smlm_diffusion.optics.psf import pixel_integrals
+from napari_smlm_diffusion.density import kernel_density, kernel_share
 
 KERNEL, UPSAMPLING, SHAPE = 1.25, 2, (12, 12)
 SHARE = kernel_share(KERNEL)
@@ -98,9 +98,5 @@ def molecule_frame(rng, wrong, samples=39):
 
 def densities(place, there):
     """Density (K, sY, sX) of each draw; as `density_image`, of all draws at once."""
-    fine = to_fine(place, UPSAMPLING)
-    rows, columns = (
-        pixel_integrals(fine[..., k].ravel(), UPSAMPLING * SHAPE[k], KERNEL) for k in (0, 1)
-    )
-    rows, columns = (part.reshape(*there.shape, -1) for part in (rows, columns))
-    return np.einsum("kn,kny,knx->kyx", there / SHARE, rows, columns, optimize=True)
+    weight = torch.from_numpy(np.asarray(there, float))
+    return kernel_density(torch.from_numpy(place), weight, SHAPE, UPSAMPLING, KERNEL).numpy()

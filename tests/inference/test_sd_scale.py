@@ -9,8 +9,9 @@ from napari_smlm_diffusion.inference.sd_scale import FEATURES, row_factor, row_f
 from napari_smlm_diffusion.networks.settings import RowScale
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.optics.psf import expected_image
 from napari_smlm_diffusion.proposals.sample_peaks import Peaks
+
+from ..rendering import expected_image
 
 MICROSCOPE = Microscope(
     camera=Camera(offset=0.0, gain=1.0, read_noise=1.0), pixel_size_nm=100.0, psf_sigma_nm=110.0

@@ -1,10 +1,20 @@
 import numpy as np
 import pytest
+import torch
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.optics.information import crlb, fisher_information, pixel_information
+from napari_smlm_diffusion.optics import forward, information
+from napari_smlm_diffusion.optics.information import pixel_information
 from napari_smlm_diffusion.optics.likelihood import poisson_gaussian
-from napari_smlm_diffusion.optics.psf import expected_image
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
+
+from ..rendering import expected_image
+
+
+def crlb(y, x, photons, shape, sigma, *rest, **keywords):
+    return information.crlb(
+        np.stack([y, x], axis=-1), photons, Gaussian(sigma), shape, *rest, **keywords
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,12 +67,12 @@ def test_the_papers_isolated_emitter(rng):
         assert 108 * np.sqrt(np.mean(np.square(bounds))) == pytest.approx(nm, abs=0.003)
 
 
-def test_information_is_the_expected_square_of_the_score(rng):
-    # By simulation: the score of the exact likelihood of K = 2 has covariance I.
-    theta = np.array([3.5, 4.5, 2.5, 5.0, 80.0, 120.0, 2.0])
+def test_exact_bound_is_the_inverse_of_the_expected_square_of_the_score(rng):
+    # By simulation: the score of the exact likelihood of K = 2 has the information as covariance.
+    theta = np.array([3.5, 2.5, 4.5, 5.0, 80.0, 120.0, 2.0])
 
     def mean(t):
-        return expected_image(t[:2], t[2:4], t[4:6], (9, 9), 1.1, t[6])
+        return expected_image(t[:4:2], t[1:4:2], t[4:6], (9, 9), 1.1, t[6])
 
     n, noise = 1500, 0.7
     data = rng.poisson(mean(theta), (n, 9, 9)) + noise * rng.standard_normal((n, 9, 9))
@@ -71,25 +81,26 @@ def test_information_is_the_expected_square_of_the_score(rng):
         step = h * np.eye(7)[i]
         high, low = (poisson_gaussian(data, mean(theta + s), noise) for s in (step, -step))
         score[:, i] = (high - low).sum((1, 2)) / (2 * h)
-    information = fisher_information(
-        theta[:2], theta[2:4], theta[4:6], (9, 9), 1.1, 2.0, noise, exact=True
-    )
-    # In coordinates where the information is the identity the covariance is one, to sqrt(2 / n).
-    whitened = score @ np.linalg.inv(np.linalg.cholesky(information)).T
-    np.testing.assert_allclose(whitened.T @ whitened / n, np.eye(7), atol=4.5 * np.sqrt(2 / n))
+    bound = crlb([3.5, 4.5], [2.5, 5.0], theta[4:6], (9, 9), 1.1, 2.0, noise, exact=True)
+    claimed = np.concatenate([bound.position.ravel(), bound.photons, [bound.background]])
+    seen = np.sqrt(np.diag(np.linalg.inv(score.T @ score / n)))
+    # A variance of n draws errs by sqrt(2 / n), an SD by half of that.
+    np.testing.assert_allclose(seen / claimed, 1.0, atol=4.5 * np.sqrt(0.5 / n))
 
 
 def test_bound_is_the_diagonal_of_the_inverse():
-    arguments = [5.0, 8.0], [4.0, 9.5], [300.0, 500.0], (16, 14), [1.0, 1.4], 3.0, 1.2
-    bound = crlb(*arguments)
-    inverse = np.linalg.inv(fisher_information(*arguments))
-    together = np.concatenate([bound.y, bound.x, bound.photons, [bound.background]])
-    np.testing.assert_allclose(together, np.sqrt(np.diag(inverse)), rtol=1e-8)
+    place, photons = torch.tensor([[5.0, 4.0], [8.0, 9.5]]).double(), torch.tensor([300.0, 500.0])
+    psf = Gaussian(torch.tensor([1.0, 1.4]).double())
+    bound = information.crlb(place, photons, psf, (16, 14), 3.0, 1.2)
+    slopes = forward.jacobian(place, photons.double(), psf, (16, 14))
+    mean = forward.expected(place, photons.double(), psf, (16, 14), 3.0)
+    _, known = forward.score_and_information(slopes, 0 * mean, 1 / (mean + 1.2**2))
+    together = np.concatenate([bound.position.ravel(), bound.photons, [bound.background]])
+    np.testing.assert_allclose(together, np.sqrt(np.diag(np.linalg.inv(known))), rtol=1e-8)
 
 
 def test_a_known_background_helps_and_is_left_out():
     arguments = [5.2], [6.0], 300.0, (9, 9), 1.3, 5.0
-    assert fisher_information(*arguments, background_known=True).shape == (3, 3)
     known, unknown = crlb(*arguments, background_known=True), crlb(*arguments)
     assert known.photons[0] < unknown.photons[0]
     assert known.background == 0

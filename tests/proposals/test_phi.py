@@ -7,9 +7,10 @@ from napari_smlm_diffusion.models.library import resolve, shipped_names
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.optics.psf import expected_image
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
+
+from ..rendering import expected_image
 
 CAMERA = Camera(offset=100.0, gain=2.0, qe=0.8, read_noise=1.0)
 MICROSCOPE = Microscope(camera=CAMERA, pixel_size_nm=100.0, psf_sigma_nm=120.0)

@@ -3,10 +3,13 @@ import pytest
 import torch
 
 from napari_smlm_diffusion.optics.information import crlb
-from napari_smlm_diffusion.optics.psf import expected_image
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.photon_fit import fit_amplitudes, fit_photons
 
+from ..rendering import expected_image
+
 SIGMA, READ = 1.2, 1.0
+PSF = Gaussian(SIGMA)
 
 
 def noisy(emitters, frames, background=8.0, shape=(24, 24), seed=0):
@@ -21,8 +24,8 @@ def fit(frames, y, x):
     """Fit the same positions in every frame; results come back as (frames, emitters)."""
     count, k = len(frames), len(y)
     frame = torch.arange(count).repeat_interleave(k)
-    every = [torch.tensor(v, dtype=torch.float32).repeat(count) for v in (y, x)]
-    result = fit_photons(frames, torch.full((1, 1, 1), READ**2), SIGMA, frame, *every)
+    every = torch.tensor(np.stack([y, x], axis=1), dtype=torch.float32).repeat(count, 1)
+    result = fit_photons(frames, torch.full((1, 1, 1), READ**2), PSF, frame, every)
     return {name: getattr(result, name).reshape(count, k).numpy() for name in vars(result)}
 
 
@@ -31,7 +34,7 @@ def test_an_isolated_emitter_is_fitted_without_bias_and_at_the_bound():
     frames = noisy([truth], 800)
     # The start is off by a tenth of a pixel, as phi's is.
     result = fit(frames, [11.4], [12.1])
-    bound = crlb([truth[0]], [truth[1]], truth[2], (24, 24), SIGMA, 8.0, READ)
+    bound = crlb([truth[:2]], truth[2], PSF, (24, 24), 8.0, READ)
     error_y = 11.4 + result["step_y"][:, 0] - truth[0]
     error_x = 12.1 + result["step_x"][:, 0] - truth[1]
     for error, expected in ((error_y, bound.y[0]), (error_x, bound.x[0])):
@@ -50,7 +53,8 @@ def test_overlapping_emitters_share_their_photons_and_their_uncertainty():
     truth = [(11.0, 11.0, 1500.0), (11.0, 13.0, 700.0)]
     frames = noisy(truth, 300)
     result = fit(frames, [11.0, 11.0], [11.0, 13.0])
-    bound = crlb(*np.array(truth).T, (24, 24), SIGMA, 8.0, READ)
+    place, photons = np.split(np.array(truth), [2], axis=1)
+    bound = crlb(place, photons[:, 0], PSF, (24, 24), 8.0, READ)
     np.testing.assert_allclose(result["photons"].mean(0), [1500, 700], rtol=0.03)
     np.testing.assert_allclose(np.median(result["crlb_x"], axis=0), bound.x, rtol=0.1)
     np.testing.assert_allclose(np.median(result["crlb_y"], axis=0), bound.y, rtol=0.1)
@@ -62,9 +66,9 @@ def test_overlapping_emitters_share_their_photons_and_their_uncertainty():
 def test_amplitudes_are_never_negative_and_an_emitter_that_is_not_there_gets_nothing():
     frames = noisy([(8.0, 8.0, 1000.0)], 50)
     frame = torch.arange(50).repeat_interleave(2)
-    y, x = torch.tensor([8.0, 17.0]).repeat(50), torch.tensor([8.0, 17.0]).repeat(50)
+    place = torch.tensor([[8.0, 8.0], [17.0, 17.0]]).repeat(50, 1)
     photons, background, expected = fit_amplitudes(
-        frames, torch.full((1, 1, 1), READ**2), SIGMA, frame, y, x
+        frames, torch.full((1, 1, 1), READ**2), PSF, frame, place
     )
     pairs = photons.reshape(50, 2)
     assert bool((photons >= 0).all())
@@ -83,8 +87,6 @@ def test_two_emitters_at_one_place_get_a_large_bound_and_no_failure():
 
 
 def test_no_emitters_give_an_empty_fit():
-    nothing = torch.zeros(0)
-    result = fit_photons(
-        noisy([(8.0, 8.0, 100.0)], 1), torch.ones(1, 1, 1), SIGMA, nothing.long(), nothing, nothing
-    )
+    frames, frame = noisy([(8.0, 8.0, 100.0)], 1), torch.zeros(0, dtype=torch.long)
+    result = fit_photons(frames, torch.ones(1, 1, 1), PSF, frame, torch.zeros(0, 2))
     assert len(result.photons) == 0

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from napari_smlm_diffusion.optics.psf import expected_image
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.observation import Observation
 from napari_smlm_diffusion.simulation.emitters import Disc
+
+from ..rendering import expected_image
 
 SIGMA_PX, PHOTONS, READ_NOISE = 0.92, 200.0, 1.0
 
@@ -18,6 +20,6 @@ def observe():
         y, x = np.reshape(positions, (-1, 2)).T
         mean = expected_image(y, x, photons, shape, SIGMA_PX, background)
         frame = rng.poisson(mean) + READ_NOISE * rng.standard_normal(shape)
-        return Observation(frame, SIGMA_PX, background, READ_NOISE, region or Disc())
+        return Observation(frame, Gaussian(SIGMA_PX), background, READ_NOISE, region or Disc())
 
     return simulate

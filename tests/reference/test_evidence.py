@@ -4,6 +4,7 @@ from scipy.special import expit, logsumexp
 from scipy.stats import chi2
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.evidence import count_posterior, log_evidence
 from napari_smlm_diffusion.reference.grid import grid_posterior
 from napari_smlm_diffusion.reference.labels import relabel
@@ -61,7 +62,7 @@ def test_no_molecule_is_the_background(observe, rng):
 def half(observation, columns):
     """The same frame and prior density, with half of the columns only."""
     frame = observation.frame[:, columns]
-    return Observation(frame, 0.92, 0.0, 1.0, UniformField(margin_px=0.0))
+    return Observation(frame, Gaussian(0.92), 0.0, 1.0, UniformField(margin_px=0.0))
 
 
 def test_two_far_molecules_are_twice_the_product_of_one_each(observe, rng):

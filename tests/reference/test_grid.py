@@ -7,6 +7,7 @@ from scipy.special import logsumexp
 from napari_smlm_diffusion.density import density_image
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.information import crlb
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.grid import grid_posterior
 from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
 
@@ -27,7 +28,9 @@ def isolated(observe, n, rng, shape, region):
     for truth in region.positions(n, shape, rng):
         posterior = grid_posterior(observe(truth, rng, shape=shape, region=region), 200.0)
         y, x = truth
-        bound = crlb([y], [x], 200.0, shape, 0.92, 0.0, 1.0, background_known=True, exact=True)
+        bound = crlb(
+            [[y, x]], 200.0, Gaussian(0.92), shape, 0.0, 1.0, background_known=True, exact=True
+        )
         variance = np.diag(posterior.covariance)
         rows.append((truth, posterior.mean, variance, (bound.y[0], bound.x[0])))
     return Isolated(*(np.array(column) for column in zip(*rows, strict=True)))

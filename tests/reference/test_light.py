@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.light import LightMap
 from napari_smlm_diffusion.reference.observation import Observation
 from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
@@ -27,5 +28,5 @@ def test_it_looks_where_the_light_is_and_leaves_nothing_out(observe, rng):
 
 
 def test_a_dark_frame_is_uniform(rng):
-    light = LightMap(Observation(np.zeros((8, 8)), 1.0, 5.0, 1.0))
+    light = LightMap(Observation(np.zeros((8, 8)), Gaussian(1.0), 5.0, 1.0))
     np.testing.assert_allclose(light.log_density(rng.uniform(0, 7, (20, 2))), -np.log(64))

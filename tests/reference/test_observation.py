@@ -3,9 +3,11 @@ import pytest
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.likelihood import poisson_gaussian, shifted_poisson
-from napari_smlm_diffusion.optics.psf import expected_image
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.observation import Observation
 from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
+
+from ..rendering import expected_image
 
 
 @pytest.mark.parametrize("exact", [True, False])
@@ -17,7 +19,7 @@ def test_likelihood_of_any_number_of_molecules_is_the_direct_one(exact, maps, rn
     true = rng.uniform(3, 9, (3, 2))
     mean = expected_image(true[:, 0], true[:, 1], 150.0, shape, sigma, background)
     frame = rng.poisson(mean) + noise * rng.standard_normal(shape)
-    observation = Observation(frame, sigma, background, noise, exact=exact)
+    observation = Observation(frame, Gaussian(sigma), background, noise, exact=exact)
     density = poisson_gaussian if exact else shifted_poisson
     for k in (0, 1, 3):
         near = true[:k] + 0.3 * rng.standard_normal((20, k, 2))
@@ -62,7 +64,7 @@ def test_molecules_have_no_order(observe, rng):
 
 @pytest.mark.parametrize("region", [Disc(radius_px=3.0), UniformField(margin_px=1.5)])
 def test_the_prior_is_where_the_simulation_draws(region, rng):
-    observation = Observation(np.zeros((10, 14)), 1.0, 0.0, 1.0, region)
+    observation = Observation(np.zeros((10, 14)), Gaussian(1.0), 0.0, 1.0, region)
     drawn = region.positions(20_000, (10, 14), rng)
     assert observation.inside(drawn).all()
     low, high = observation.box()
@@ -76,7 +78,7 @@ def test_the_prior_is_where_the_simulation_draws(region, rng):
 
 def test_the_frame_is_copied():
     frame = np.ones((5, 5))
-    observation = Observation(frame, 1.0, 0.0, 1.0)
+    observation = Observation(frame, Gaussian(1.0), 0.0, 1.0)
     frame[:] = 0
     assert observation.frame.min() == 1
 
@@ -86,12 +88,11 @@ def test_the_frame_is_copied():
     [
         (dict(frame=np.zeros((2, 3, 4))), r"one \(Y, X\) frame"),
         (dict(frame=np.full((4, 4), np.nan)), "finite"),
-        (dict(psf_sigma_px=0.0), "psf_sigma_px must be above 0, got 0"),
         (dict(background=-1.0), "background must be finite and 0 or more, got -1"),
         (dict(read_noise=np.ones((3, 3))), r"read_noise must be .* \(5, 5\), got \(3, 3\)"),
     ],
 )
 def test_refused(values, message):
-    good = dict(frame=np.zeros((5, 5)), psf_sigma_px=1.0, background=0.0, read_noise=1.0)
+    good = dict(frame=np.zeros((5, 5)), psf=Gaussian(1.0), background=0.0, read_noise=1.0)
     with pytest.raises(InputError, match=message):
         Observation(**(good | values))

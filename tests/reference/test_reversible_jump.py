@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.optics.psf import expected_image
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.evidence import count_posterior
 from napari_smlm_diffusion.reference.grid import grid_posterior
 from napari_smlm_diffusion.reference.metropolis import sample_posterior
@@ -14,6 +14,8 @@ from napari_smlm_diffusion.reference.patches import Patches
 from napari_smlm_diffusion.reference.reversible_jump import sample_patches
 from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
 from napari_smlm_diffusion.simulation.light import LognormalPhotons
+
+from ..rendering import expected_image
 
 SIGMA = 1.0
 
@@ -40,7 +42,7 @@ def test_without_a_frame_the_chains_draw_from_the_prior(
     prior = np.array([1.0, 2.0, 4.0, 3.0, 2.0])
     patches = Patches(
         frames=frames_of(rng, [(4, 4)], copies=40),
-        psf_sigma_px=SIGMA,
+        psf=Gaussian(SIGMA),
         counts=prior,
         photons=photons,
         background=background,
@@ -72,7 +74,7 @@ def test_one_molecule_has_the_exact_posterior(rng):
     region = UniformField(margin_px=0.0)
     patches = Patches(
         frames=frames,
-        psf_sigma_px=SIGMA,
+        psf=Gaussian(SIGMA),
         counts=[0, 1],
         photons=150.0,
         background=2.0,
@@ -81,7 +83,7 @@ def test_one_molecule_has_the_exact_posterior(rng):
     drawn = sample_patches(patches, rng, chains=8, draws=300, burn_in=200)
     assert drawn.r_hat()[0] < 1.02
     observation = Observation(
-        frame=frames[0], psf_sigma_px=SIGMA, background=2.0, region=region, exact=False
+        frame=frames[0], psf=Gaussian(SIGMA), background=2.0, region=region, exact=False
     )
     exact = grid_posterior(observation, 150.0)
     for got, mean, sd in (
@@ -97,12 +99,12 @@ def test_a_known_number_has_the_posterior_of_metropolis(rng):
     frames = frames_of(rng, [(4.0, 4.0), (4.6, 6.0)], photons=200.0)
     region = UniformField(margin_px=0.0)
     patches = Patches(
-        frames=frames, psf_sigma_px=SIGMA, counts=[0, 0, 1], photons=200.0, background=2.0,
+        frames=frames, psf=Gaussian(SIGMA), counts=[0, 0, 1], photons=200.0, background=2.0,
         region=region,
     )  # fmt: skip
     drawn = sample_patches(patches, rng, chains=8, draws=300, burn_in=300)
     observation = Observation(
-        frame=frames[0], psf_sigma_px=SIGMA, background=2.0, region=region, exact=False
+        frame=frames[0], psf=Gaussian(SIGMA), background=2.0, region=region, exact=False
     )
     known = sample_posterior(observation, 200.0, 2, rng, chains=8, draws=500)
     # The left one and the right one, whatever their order in the chain.
@@ -121,12 +123,12 @@ def test_the_number_has_the_probability_of_the_evidence(rng):
         frames = frames_of(rng, places, photons=120.0)
         bright = LogUniform(60.0, 500.0, shared=False)
         patches = Patches(
-            frames=frames, psf_sigma_px=SIGMA, counts=[0, 1, 1], photons=bright, background=2.0,
+            frames=frames, psf=Gaussian(SIGMA), counts=[0, 1, 1], photons=bright, background=2.0,
             region=region,
         )  # fmt: skip
         drawn = sample_patches(patches, rng, chains=8, draws=500, burn_in=300)
         observation = Observation(
-            frame=frames[0], psf_sigma_px=SIGMA, background=2.0, region=region, exact=False
+            frame=frames[0], psf=Gaussian(SIGMA), background=2.0, region=region, exact=False
         )
         wanted = count_posterior(observation, bright, rng, counts=(1, 2), draws=4000)
         got = drawn.count_probability(2)[0, 2]
@@ -138,7 +140,7 @@ def test_maps_and_diagnostics_are_per_patch(rng):
         [frames_of(rng, [(4.0, 4.0)], photons=500.0), frames_of(rng, [], photons=500.0)]
     )
     patches = Patches(
-        frames=frames, psf_sigma_px=SIGMA, counts=[1, 1, 1], photons=500.0, background=2.0
+        frames=frames, psf=Gaussian(SIGMA), counts=[1, 1, 1], photons=500.0, background=2.0
     )
     drawn = sample_patches(patches, rng, chains=4, draws=40, burn_in=100)
     assert drawn.y.shape == (2, 4, 40, 2)
@@ -157,10 +159,9 @@ def test_maps_and_diagnostics_are_per_patch(rng):
         ({"counts": [1.0]}, "prior probabilities"),
         ({"photons": LogUniform(1, 2)}, "shared=False"),
         ({"photons": -1.0}, "photons must be above 0"),
-        ({"psf_sigma_px": 0.0}, "psf_sigma_px"),
     ],
 )
 def test_what_is_wrong_is_named(values, words):
-    good = {"frames": np.zeros((1, 4, 4)), "psf_sigma_px": 1.0, "counts": [1, 1], "photons": 10.0}
+    good = {"frames": np.zeros((1, 4, 4)), "psf": Gaussian(1.0), "counts": [1, 1], "photons": 10.0}
     with pytest.raises(InputError, match=words):
         Patches(**{**good, **values})

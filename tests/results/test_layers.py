@@ -9,12 +9,13 @@ from napari_smlm_diffusion.density import density_image
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.frames.metadata import nm_per_unit
-from napari_smlm_diffusion.optics.psf import expected_image
 from napari_smlm_diffusion.results import layers, point_layers
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.images import read_image, write_density
 from napari_smlm_diffusion.results.layers import KEY, Placement
 from napari_smlm_diffusion.results.subset import LARGEST, select, spread
+
+from ..rendering import expected_image
 
 PIXEL = 108.0
 SHAPE = (40, 48)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.camera import Camera
-from napari_smlm_diffusion.optics.psf import expected_image
 from napari_smlm_diffusion.simulation.blinking import Blinking, Independent
 from napari_smlm_diffusion.simulation.emitters import Disc, Filaments, Tubes, UniformField
 from napari_smlm_diffusion.simulation.light import (
@@ -22,6 +21,8 @@ from napari_smlm_diffusion.simulation.light import (
     UniformPhotons,
 )
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
+
+from ..rendering import expected_image
 
 QUIET = Camera(offset=100.0, gain=1.0)
 
@@ -191,9 +192,9 @@ def test_the_microscope_is_what_the_localizer_is_told():
     ("wrong", "message"),
     [
         ({"frames": 0}, "frames must be greater than or equal to 1, got 0"),
-        ({"colour": "red"}, "colour is unknown; the names are frames"),
+        ({"colour": "red"}, "colour is unknown; the names are pixel_size_nm"),
         ({"pixel_size_nm": -1}, "pixel_size_nm must be greater than 0, got -1"),
-        ({"psf_sigma_nm": float("nan")}, "psf_sigma_nm must be .*got nan"),
+        ({"psf_sigma_nm": float("nan")}, "sigma_nm must be .*got nan"),
         ({"shape": (0, 5)}, "shape.0 must be greater than or equal to 1, got 0"),
         ({"structure": {"kind": "disc", "radius_px": 0}}, "Disc: radius_px must be .* got 0"),
         ({"structure": {"kind": "spiral"}}, "structure .*'spiral'.*'disc'"),

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from napari_smlm_diffusion.density import kernel_density
 from napari_smlm_diffusion.training import metrics
 from napari_smlm_diffusion.training.batches import draw
 from napari_smlm_diffusion.training.metrics import PhiMetrics, metrics_of
-from napari_smlm_diffusion.training.pairs import kernel_density
 from napari_smlm_diffusion.training.prior import PAPERS, Prior
 from napari_smlm_diffusion.training.stages import VarianceStage, network_input_of
 
@@ -26,7 +26,8 @@ class Oracle(torch.nn.Module):
         pairs = next(p for p in self.known if torch.equal(network_input_of(p), inputs))
         present = (pairs.photons > 0).float()
         shape = tuple(pairs.effective.shape[1:])
-        return kernel_density(pairs.y + self.shift, pairs.x, present, shape, 4, 1.25)
+        place = torch.stack([pairs.y + self.shift, pairs.x], dim=-1)
+        return kernel_density(place, present, shape, 4, 1.25)
 
 
 @pytest.mark.parametrize(

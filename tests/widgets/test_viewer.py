@@ -7,10 +7,11 @@ from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.density import density_image
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import LazyFrames
-from napari_smlm_diffusion.optics.psf import expected_image
 from napari_smlm_diffusion.results import layers, point_layers
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.formats import registry
+
+from ..rendering import expected_image
 
 pytest.importorskip("PyQt6")
 pytestmark = pytest.mark.gui

@@ -31,7 +31,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="settings, as in the settings.json of an earlier movie; options overrule it",
     )
-    add_settings(parser, MovieSettings, skip=("camera",))
+    add_settings(parser, MovieSettings, skip=("camera", "psf"))
+    width = MovieSettings.model_fields["psf"].default.sigma_nm
+    parser.add_argument(
+        "--psf-sigma",
+        dest="psf_sigma_nm",
+        metavar="NM",
+        help=f"standard deviation of a spot, nm (default {width:g})",
+    )
     parser.add_argument("--camera", metavar="FILE.json", type=Path, help="JSON file of the camera")
     default = MovieSettings.model_fields["camera"].default
     for name, (unit, meaning) in _CAMERA.items():
@@ -66,6 +73,9 @@ def _settings(options: argparse.Namespace) -> MovieSettings:
     both = [getattr(options, name) is not None for name in ("density_per_um2", "count_per_frame")]
     if all(both) or not (any(both) or options.config):
         raise InputError("give one of --density (per square micron) and --count-per-frame")
+    if options.psf_sigma_nm is not None:
+        values.pop("psf", None)
+        values["psf_sigma_nm"] = options.psf_sigma_nm
     camera = values.get("camera", MovieSettings.model_fields["camera"].default)
     if options.camera is not None:
         camera = Camera.from_json(options.camera)

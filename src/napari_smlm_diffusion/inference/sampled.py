@@ -93,10 +93,9 @@ def fitted_rows(
     fit = fit_photons(
         torch.from_numpy(np.ascontiguousarray(effective, dtype=np.float32))[None],
         torch.from_numpy(np.atleast_2d(noise**2)[None]),
-        microscope.psf_sigma_px,
+        microscope.build_psf(),
         torch.zeros(len(rows.y), dtype=torch.long),
-        torch.from_numpy(rows.y.astype(np.float32)),
-        torch.from_numpy(rows.x.astype(np.float32)),
+        torch.from_numpy(np.stack([rows.y, rows.x], axis=1).astype(np.float32)),
     )
     sd = np.stack([rows.sd_y, rows.sd_x], axis=1)
     features = row_features(sd, fit, microscope.psf_sigma_px)

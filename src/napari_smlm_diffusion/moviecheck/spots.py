@@ -3,11 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.spatial import cKDTree
 
-from napari_smlm_diffusion.optics.psf import pixel_integrals
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -116,25 +117,17 @@ def _apart(t: Index, y: Index, x: Index, reach: float) -> NDArray[np.bool_]:
 
 def _model(parameters: Array, width: int) -> tuple[Array, Array]:
     """Expected (M, W * W) windows of y, x, photons, background, sigma; and their derivatives."""
-    y, x, photons, background, sigma = parameters.T
-    middle = width // 2
+    y, x, photons, background, sigma = torch.from_numpy(parameters).unbind(1)
+    offset, radius = torch.stack([y, x], dim=1), width // 2
+    at = Gaussian(sigma)
+    light = at.image(offset, radius).flatten(1)
+    by_place = at.derivatives(offset, radius).flatten(2)
+    # By the width; the difference of an exact function is exact enough here.
     step = 1e-4 * sigma
-
-    def axis(centre: Array) -> tuple[Array, Array, Array]:
-        at = pixel_integrals(centre + middle, width, sigma)
-        # By the centre and by the width; differences of an exact function are exact enough here.
-        moved = pixel_integrals(centre + middle + step, width, sigma)
-        wider = pixel_integrals(centre + middle, width, sigma + step)
-        return at, (moved - at) / step[:, None], (wider - at) / step[:, None]
-
-    (ey, dy, sy), (ex, dx, sx) = axis(y), axis(x)
-    pairs = ((ey, ex), (dy, ex), (ey, dx), (sy, ex), (ey, sx))
-    shape, by_y, by_x, wide_y, wide_x = (
-        (a[:, :, None] * b[:, None, :]).reshape(len(y), -1) for a, b in pairs
-    )
+    by_width = (Gaussian(sigma + step).image(offset, radius).flatten(1) - light) / step[:, None]
     n = photons[:, None]
-    slopes = [n * by_y, n * by_x, shape, np.ones_like(shape), n * (wide_y + wide_x)]
-    return n * shape + background[:, None], np.stack(slopes, axis=-1)
+    slopes = [n * by_place[:, 0], n * by_place[:, 1], light, torch.ones_like(light), n * by_width]
+    return (n * light + background[:, None]).numpy(), torch.stack(slopes, dim=-1).numpy()
 
 
 def _fit(windows: Array, sigma: float, read_variance: float) -> tuple[Array, Array, Array]:

@@ -14,12 +14,14 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.optics import forward
 from napari_smlm_diffusion.optics.likelihood import poisson_gaussian
-from napari_smlm_diffusion.optics.psf import expected_image, pixel_derivatives, pixel_integrals
+from napari_smlm_diffusion.optics.psf.base import PSF
 
 # Below this mean a pixel without read noise would tell infinitely much about the background.
 _DARK = 1e-100
@@ -30,14 +32,23 @@ _ROUNDING = 1e-12
 class Bound(NamedTuple):
     """Cramer-Rao bounds: standard deviations of unbiased estimates.
 
-    ``y`` and ``x`` (K,) in pixels, ``photons`` (K,), ``background`` in photons per pixel (0 where
-    it is known); inf where the frame cannot tell a parameter from the others.
+    ``position`` (K, D) in pixels (z in nm), ``photons`` (K,), ``background`` in photons per pixel
+    (0 where it is known); inf where the frame cannot tell a parameter from the others.
     """
 
-    y: NDArray[np.float64]
-    x: NDArray[np.float64]
+    position: NDArray[np.float64]
     photons: NDArray[np.float64]
     background: float
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        """Bound along y, (K,) pixels."""
+        return self.position[:, 0]
+
+    @property
+    def x(self) -> NDArray[np.float64]:
+        """Bound along x, (K,) pixels."""
+        return self.position[:, 1]
 
 
 def pixel_information(
@@ -71,37 +82,11 @@ def pixel_information(
     return np.where(mu <= _TABLE[1], known, 1.0 / (mu + np.square(read_noise)))
 
 
-def fisher_information(
-    y_px: ArrayLike,
-    x_px: ArrayLike,
-    photons: ArrayLike,
-    shape: tuple[int, int],
-    sigma_px: ArrayLike,
-    background: ArrayLike = 0.0,
-    read_noise: ArrayLike = 0.0,
-    *,
-    background_known: bool = False,
-    exact: bool = False,
-) -> NDArray[np.float64]:
-    """Information matrix of K emitters in one frame, parameters as in `crlb`.
-
-    Returns
-    -------
-    (P, P) array in the order y_1..y_K, x_1..x_K, photons_1..photons_K, then the background unless
-    it is known.
-    """
-    rows = _weighted_jacobian(
-        y_px, x_px, photons, shape, sigma_px, background, read_noise, background_known, exact
-    )
-    return rows @ rows.T
-
-
 def crlb(
-    y_px: ArrayLike,
-    x_px: ArrayLike,
+    position: ArrayLike,
     photons: ArrayLike,
+    psf: PSF,
     shape: tuple[int, int],
-    sigma_px: ArrayLike,
     background: ArrayLike = 0.0,
     read_noise: ArrayLike = 0.0,
     *,
@@ -112,12 +97,12 @@ def crlb(
 
     Parameters
     ----------
-    y_px, x_px : (K,) arrays
-        Positions, camera pixels.
+    position : (K, D) array
+        Camera pixels (z in nm).
     photons : float or (K,) array
+    psf : PSF
+        Taken as known.
     shape : (Y, X)
-    sigma_px : float or (K,) array
-        Width of the spots; taken as known.
     background : float or (Y, X) array
         Photons per pixel. Unknown is one constant that is added to it.
     read_noise : float or (Y, X) array
@@ -132,38 +117,21 @@ def crlb(
     InputError
         As `pixel_information`.
     """
-    rows = _weighted_jacobian(
-        y_px, x_px, photons, shape, sigma_px, background, read_noise, background_known, exact
+    place = torch.as_tensor(position, dtype=torch.float64)
+    bright = torch.as_tensor(photons, dtype=torch.float64).expand(len(place))
+    level = torch.as_tensor(background, dtype=torch.float64)
+    slopes = forward.jacobian(place, bright, psf, shape).flatten(1).numpy()
+    if background_known:
+        slopes = slopes[:-1]
+    mu = forward.expected(place, bright, psf, shape, level).numpy()
+    weight = np.sqrt(pixel_information(mu, read_noise, exact)).ravel()
+    bound = _root_diagonal_inverse(slopes * weight)
+    count = place.numel()
+    return Bound(
+        bound[:count].reshape(place.shape),
+        bound[count : count + len(place)],
+        0.0 if background_known else float(bound[-1]),
     )
-    bound = _root_diagonal_inverse(rows)
-    k = np.size(y_px)
-    level = 0.0 if background_known else float(bound[-1])
-    return Bound(bound[:k], bound[k : 2 * k], bound[2 * k : 3 * k], level)
-
-
-def _weighted_jacobian(
-    y_px: ArrayLike,
-    x_px: ArrayLike,
-    photons: ArrayLike,
-    shape: tuple[int, int],
-    sigma_px: ArrayLike,
-    background: ArrayLike,
-    read_noise: ArrayLike,
-    background_known: bool,
-    exact: bool,
-) -> NDArray[np.float64]:
-    """Derivative of the image by each parameter, times sqrt(w), (P, Y * X)."""
-    along_y = pixel_integrals(y_px, shape[0], sigma_px)
-    along_x = pixel_integrals(x_px, shape[1], sigma_px)
-    slope_y = pixel_derivatives(y_px, shape[0], sigma_px)
-    slope_x = pixel_derivatives(x_px, shape[1], sigma_px)
-    bright = np.broadcast_to(np.asarray(photons, dtype=np.float64), np.size(y_px))[:, None]
-    pairs = [(bright * slope_y, along_x), (bright * along_y, slope_x), (along_y, along_x)]
-    rows = [np.einsum("ky,kx->kyx", a, b).reshape(len(a), shape[0] * shape[1]) for a, b in pairs]
-    if not background_known:
-        rows.append(np.ones((1, shape[0] * shape[1])))
-    mu = expected_image(y_px, x_px, photons, shape, sigma_px, background)
-    return np.concatenate(rows) * np.sqrt(pixel_information(mu, read_noise, exact)).ravel()
 
 
 def _root_diagonal_inverse(rows: NDArray[np.float64]) -> NDArray[np.float64]:

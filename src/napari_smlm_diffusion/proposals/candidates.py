@@ -9,6 +9,7 @@ from napari_smlm_diffusion.compute.tiles import evaluate_in_tiles
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.inputs import network_input
 from napari_smlm_diffusion.networks.variance import VarianceHead
+from napari_smlm_diffusion.optics.psf.base import PSF
 from napari_smlm_diffusion.proposals.components import Components, find_components
 from napari_smlm_diffusion.proposals.photon_fit import PhotonFit, fit_photons
 
@@ -70,7 +71,7 @@ def find_candidates(
     head: VarianceHead | None,
     frames: Tensor,
     read_variance: Tensor,
-    psf_sigma_px: float,
+    psf: PSF,
     upsampling: int,
     kernel_sigma: float,
 ) -> Candidates:
@@ -84,18 +85,17 @@ def find_candidates(
         (B, Y, X) effective photons.
     read_variance : Tensor
         (1, 1, 1) or (1, Y, X) squared effective read noise.
-    psf_sigma_px : float
-        SD of the PSF, camera pixels.
+    psf : PSF
     upsampling, kernel_sigma
         Of the density.
     """
-    sigma = torch.full((len(frames),), psf_sigma_px)
+    sigma = torch.full((len(frames),), psf.sigma_px)
     noise = read_variance.expand(len(frames), *read_variance.shape[1:])
     inputs = network_input(frames, noise, sigma)
     density, variance = evaluate(phi, head, inputs, upsampling)
     parts = find_components(density, kernel_sigma)
     y, x = ((c + 0.5) / upsampling - 0.5 for c in (parts.y, parts.x))
-    fit = fit_photons(frames, read_variance, psf_sigma_px, parts.frame, y, x)
+    fit = fit_photons(frames, read_variance, psf, parts.frame, torch.stack([y, x], dim=1))
     row = parts.y.round().long().clamp(0, density.shape[1] - 1)
     column = parts.x.round().long().clamp(0, density.shape[2] - 1)
     sd = variance[parts.frame, row, column].sqrt()

@@ -90,7 +90,7 @@ class PhiLocalizer:
             self.model.variance,
             torch.from_numpy(np.ascontiguousarray(effective, dtype=np.float32)),
             torch.from_numpy(np.atleast_2d(noise**2)[None]),
-            microscope.psf_sigma_px,
+            microscope.build_psf(),
             network.upsampling,
             network.kernel_sigma,
         )

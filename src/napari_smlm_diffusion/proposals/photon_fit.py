@@ -6,7 +6,6 @@ stays positive. Read noise enters as in the shifted-Poisson likelihood,
 data + r^2 ~ Poisson(mu + r^2).
 """
 
-import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -14,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from scipy.spatial import cKDTree
 from torch import Tensor
+
+from napari_smlm_diffusion.optics.forward import Windows, score_and_information, stack_parameters
+from napari_smlm_diffusion.optics.psf.base import PSF
 
 _ITERATIONS = 16
 # Background is a bilinear surface through knots this many camera pixels apart.
@@ -25,7 +27,7 @@ NEIGHBOUR_REACH = 4.0
 # seen each of them within about a pixel, and photons and background within a factor of a few.
 _PRIOR_POSITION_PX = 2.0
 _PRIOR_RELATIVE = 3.0
-_ROWS_AT_ONCE = 4096
+_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -61,42 +63,6 @@ class PhotonFit:
         return PhotonFit(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 
 
-def _integrals(offset: Tensor, sigma: float, radius: int) -> tuple[Tensor, Tensor]:
-    """Pixel integrals of a Gaussian and their derivative by its centre, (..., 2 radius + 1).
-
-    `offset` (...,) is the centre relative to the middle pixel of the window.
-    """
-    edges = torch.arange(2 * radius + 2, dtype=offset.dtype) - radius - 0.5
-    scaled = (edges - offset[..., None]) / (math.sqrt(2.0) * sigma)
-    integral = 0.5 * torch.diff(torch.erf(scaled), dim=-1)
-    gauss = torch.exp(-(scaled**2)) / (math.sqrt(2.0 * math.pi) * sigma)
-    return integral, -torch.diff(gauss, dim=-1)
-
-
-class _Windows:
-    """Windows of the frames around emitters: flat indices, and which pixels lie in the frame."""
-
-    def __init__(self, shape: torch.Size, frame: Tensor, y: Tensor, x: Tensor, radius: int) -> None:
-        _, height, width = shape
-        self.row = y.round().long()
-        self.column = x.round().long()
-        offsets = torch.arange(-radius, radius + 1)
-        rows, columns = self.row[:, None] + offsets, self.column[:, None] + offsets
-        self.inside_y = ((rows >= 0) & (rows < height)).float()
-        self.inside_x = ((columns >= 0) & (columns < width)).float()
-        rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
-        self.flat = (frame[:, None] * height + rows)[:, :, None] * width + columns[:, None, :]
-
-    def gather(self, image: Tensor) -> Tensor:
-        """(B, Y, X) -> (M, W, W)."""
-        return image.flatten()[self.flat]
-
-    def scatter(self, values: Tensor, shape: torch.Size) -> Tensor:
-        """Add (M, W, W) values into a (B, Y, X) image."""
-        image = torch.zeros(shape, dtype=values.dtype).flatten()
-        return image.index_add_(0, self.flat.flatten(), values.flatten()).reshape(shape)
-
-
 def _initial_background(frames: Tensor) -> Tensor:
     """(B, 1, ky, kx) knots that start at the 20 % quantile of each frame, at least a trace."""
     height, width = frames.shape[1:]
@@ -116,7 +82,7 @@ def _surface_transpose(image: Tensor, knots: tuple[int, int]) -> Tensor:
 
 
 def fit_amplitudes(
-    frames: Tensor, read_variance: Tensor, sigma: float, frame: Tensor, y: Tensor, x: Tensor
+    frames: Tensor, read_variance: Tensor, psf: PSF, frame: Tensor, position: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Fit non-negative photons for given positions, and a smooth background.
 
@@ -126,10 +92,11 @@ def fit_amplitudes(
         (B, Y, X) effective photons.
     read_variance : Tensor
         (B or 1, Y or 1, X or 1) squared effective read noise.
-    sigma : float
-        SD of the PSF, camera pixels.
-    frame, y, x : Tensor
-        (M,) index into the batch and positions in camera pixels.
+    psf : PSF
+    frame : Tensor
+        (M,) index into the batch.
+    position : Tensor
+        (M, D) camera pixels (z in nm).
 
     Returns
     -------
@@ -138,27 +105,23 @@ def fit_amplitudes(
     background, expected : Tensor
         (B, Y, X) background and whole expected frame, both without read variance.
     """
-    radius = math.ceil(3 * sigma)
-    windows = _Windows(frames.shape, frame, y, x, radius)
-    ey, _ = _integrals(y - windows.row, sigma, radius)
-    ex, _ = _integrals(x - windows.column, sigma, radius)
-    ey, ex = ey * windows.inside_y, ex * windows.inside_x
-    psf = ey[:, :, None] * ex[:, None, :]
-    caught = psf.sum((1, 2)).clamp_min(1e-3)
+    windows = Windows(frames.shape, frame, position, psf.radius_px)
+    light = psf.image(windows.offset) * windows.inside
+    caught = light.sum((1, 2)).clamp_min(1e-3)
 
-    shape = frames.shape
+    shape = (frames.shape[1], frames.shape[2])
     data = (frames + read_variance).clamp_min(0.0)
     knots = _initial_background(frames)
-    background = _surface(knots, (shape[1], shape[2]))
-    photons = ((windows.gather(frames - background)) * psf).sum((1, 2)) / psf.square().sum((1, 2))
+    background = _surface(knots, shape)
+    photons = (windows.gather(frames - background) * light).sum((1, 2)) / light.square().sum((1, 2))
     photons = photons.clamp_min(1.0)
     for _ in range(_ITERATIONS):
-        expected = background + windows.scatter(psf * photons[:, None, None], shape)
+        expected = background + windows.scatter(light * photons[:, None, None])
         ratio = data / (expected + read_variance)
-        photons = photons * (psf * windows.gather(ratio)).sum((1, 2)) / caught
+        photons = photons * (light * windows.gather(ratio)).sum((1, 2)) / caught
         knots = knots * _surface_transpose(ratio, (knots.shape[2], knots.shape[3]))
-        background = _surface(knots, (shape[1], shape[2]))
-    expected = background + windows.scatter(psf * photons[:, None, None], shape)
+        background = _surface(knots, shape)
+    expected = background + windows.scatter(light * photons[:, None, None])
     return photons, background, expected
 
 
@@ -177,9 +140,9 @@ def _neighbours(frame: Tensor, y: Tensor, x: Tensor, reach: float) -> tuple[Tens
 
 
 def fit_photons(
-    frames: Tensor, read_variance: Tensor, sigma: float, frame: Tensor, y: Tensor, x: Tensor
+    frames: Tensor, read_variance: Tensor, psf: PSF, frame: Tensor, position: Tensor
 ) -> PhotonFit:
-    """Fit photons, then score once: x, y, photons of each emitter and its neighbours, background.
+    """Fit photons, then score once: each emitter with its neighbours, and the background.
 
     Parameters are as in `fit_amplitudes`. The step is Fisher scoring, d = I^-1 J' (n - mu) / v with
     v = mu + r^2 (one step from a root-n-consistent start is efficient: Le Cam 1956), and the bound
@@ -187,82 +150,74 @@ def fit_photons(
     """
     if len(frame) == 0:
         return PhotonFit(*[torch.zeros(0)] * 8)
-    photons, background, expected = fit_amplitudes(frames, read_variance, sigma, frame, y, x)
-    neighbours, nearest = _neighbours(frame, y, x, NEIGHBOUR_REACH * sigma)
-    padded = [torch.cat([v, torch.zeros(1)]) for v in (y, x, photons)]
-    rows = [
-        _score(frames, read_variance, background, expected, sigma, chunk, frame, padded, neighbours)
-        for chunk in torch.arange(len(frame)).split(_ROWS_AT_ONCE)
+    photons, background, expected = fit_amplitudes(frames, read_variance, psf, frame, position)
+    neighbours, nearest = _neighbours(
+        frame, position[:, 0], position[:, 1], NEIGHBOUR_REACH * psf.sigma_px
+    )
+    # One emitter more, which is not there: it stands for the neighbours that are missing.
+    nobody = torch.cat([position, position.new_zeros(1, position.shape[1])])
+    padded = nobody, torch.cat([photons, photons.new_zeros(1)])
+    images = frames, read_variance.expand(frames.shape), background, expected
+    parts = [
+        _score(images, psf, chunk, frame, padded, neighbours)
+        for chunk in torch.arange(len(frame)).split(_AT_ONCE)
     ]
-    columns = [torch.cat(values) for values in zip(*rows, strict=True)]
+    columns = [torch.cat(values) for values in zip(*parts, strict=True)]
     return PhotonFit(*[*columns, nearest])
 
 
 def _score(
-    frames: Tensor,
-    read_variance: Tensor,
-    background: Tensor,
-    expected: Tensor,
-    sigma: float,
+    images: tuple[Tensor, Tensor, Tensor, Tensor],
+    psf: PSF,
     chunk: Tensor,
     frame: Tensor,
-    padded: list[Tensor],
+    padded: tuple[Tensor, Tensor],
     neighbours: Tensor,
 ) -> tuple[Tensor, ...]:
-    all_y, all_x, all_photons = padded
-    y, x = all_y[chunk], all_x[chunk]
-    radius = math.ceil(3 * sigma)
-    windows = _Windows(frames.shape, frame[chunk], y, x, radius)
+    position, photons = padded
+    radius = psf.radius_px
+    windows = Windows(images[0].shape, frame[chunk], position[chunk], radius)
+    seen, read_variance, background, mean = (windows.gather(image) for image in images)
 
     # The emitter itself comes first, then its neighbours; absent ones have no photons.
     group = torch.cat([chunk[:, None], neighbours[chunk]], dim=1)
     present = (group < len(frame)).float()
-    ey, dy = _integrals((all_y[group] - windows.row[:, None]), sigma, radius)
-    ex, dx = _integrals((all_x[group] - windows.column[:, None]), sigma, radius)
-    amplitude = (all_photons[group] * present)[..., None]
-    ey, ex = ey * present[..., None], ex * present[..., None]
-    along_y = torch.einsum("mkw,mkv->mkwv", dy * amplitude, ex)
-    along_x = torch.einsum("mkw,mkv->mkwv", ey * amplitude, dx)
-    by_photons = torch.einsum("mkw,mkv->mkwv", ey, ex)
-    level = torch.ones_like(by_photons[:, :1])
-    jacobian = torch.cat([along_y, along_x, by_photons, level], dim=1).flatten(2)
+    offset = windows.relative(position[group])
+    slopes, light = psf.derivatives(offset, radius), psf.image(offset, radius)
+    jacobian = stack_parameters(slopes, light)
+    variance = (mean + read_variance).clamp_min(0.05)
+    residual = seen - mean
+    score, information = score_and_information(jacobian, residual, windows.inside / variance)
 
-    inside = (windows.inside_y[:, :, None] * windows.inside_x[:, None, :]).flatten(1)
-    mean = windows.gather(expected).flatten(1)
-    variance = mean + windows.gather(read_variance.expand(frames.shape)).flatten(1)
-    variance = variance.clamp_min(0.05)
-    residual = windows.gather(frames).flatten(1) - mean
-    weighted = jacobian * (inside / variance)[:, None]
-
-    under = windows.gather(background)[:, radius, radius].clamp_min(0.05)
-    scale = all_photons[group].clamp_min(1.0)
+    # In units of the priors the matrix has ones on its diagonal at least: float32 is enough. The
+    # slopes are those of one photon, so that each column is scaled once, here.
+    under = background[:, radius, radius].clamp_min(0.05)
+    axes = offset.shape[-1]
+    bright = (photons[group] * present).repeat_interleave(axes, dim=1)
     prior = torch.cat(
         [
-            torch.full_like(scale, _PRIOR_POSITION_PX).repeat(1, 2),
-            _PRIOR_RELATIVE * scale,
+            torch.full_like(bright, _PRIOR_POSITION_PX),
+            _PRIOR_RELATIVE * photons[group].clamp_min(1.0),
             _PRIOR_RELATIVE * (under + 1.0)[:, None],
         ],
         dim=1,
     )
-    # In units of the priors the matrix has ones on its diagonal at least: float32 is enough.
-    information = torch.einsum("map,mbp->mab", weighted, jacobian)
-    information = information * prior[:, :, None] * prior[:, None, :]
-    information = information + torch.eye(prior.shape[1])
-    score = torch.einsum("map,mp->ma", weighted, residual) * prior
+    unit = prior * torch.cat([bright, present, torch.ones_like(under)[:, None]], dim=1)
+    information = information * unit[:, :, None] * unit[:, None, :]
+    information = information + torch.eye(unit.shape[1])
     # Of the covariance only the columns of the emitter's own y and x are needed.
-    k = group.shape[1]
-    own = torch.eye(prior.shape[1])[:, [0, k]].expand(len(chunk), -1, -1)
-    asked = torch.cat([score[:, :, None], own], dim=2)
+    own = torch.eye(unit.shape[1])[:, :2].expand(len(chunk), -1, -1)
+    asked = torch.cat([(score * unit)[:, :, None], own], dim=2)
     step, by_y, by_x = torch.cholesky_solve(asked, torch.linalg.cholesky(information)).unbind(2)
     step = step * prior
-    pixels = inside.sum(1).clamp_min(1.0)
-    misfit = (residual**2 / variance * inside).sum(1) / pixels
+    pixels = windows.inside.sum((1, 2)).clamp_min(1.0)
+    misfit = (residual**2 / variance * windows.inside).sum((1, 2)) / pixels
     return (
-        (all_photons[chunk] + step[:, 2 * k]).clamp_min(1.0),
+        (photons[chunk] + step[:, axes * group.shape[1]]).clamp_min(1.0),
         (under + step[:, -1]).clamp_min(0.0),
         step[:, 0],
-        step[:, k],
+        step[:, 1],
         by_y[:, 0].sqrt() * prior[:, 0],
-        by_x[:, k].sqrt() * prior[:, k],
+        by_x[:, 1].sqrt() * prior[:, 1],
         misfit,
     )

@@ -83,7 +83,7 @@ class _Herd:
         self.model, self.sets = model, sets
         self.log_guess = model.log_guess(sets)
         self.log_posterior = model.log_posterior(sets)
-        sigma = model.observation.psf_sigma_px
+        sigma = model.observation.psf.sigma_px
         self._log_width = {name: float(np.log(sigma)) for name in ("one", "pair")}
         self._log_width["photons"] = float(np.log(0.3))
 

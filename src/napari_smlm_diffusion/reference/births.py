@@ -30,7 +30,7 @@ class Births:
         ]
         # Blurred by the PSF and looked up at the cells, in one product along each axis.
         self._blur = [
-            np.exp(-0.5 * ((middle[:, None] - np.arange(size)) / patches.psf_sigma_px) ** 2)
+            np.exp(-0.5 * ((middle[:, None] - np.arange(size)) / patches.psf.sigma_px) ** 2)
             for middle, size in zip(middles, patches.shape, strict=True)
         ]
 

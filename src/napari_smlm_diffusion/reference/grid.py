@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.optics.information import fisher_information
+from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.reference.maps import DensityMaps, density_maps
 from napari_smlm_diffusion.reference.observation import Observation
 from napari_smlm_diffusion.simulation.emitters import Disc
@@ -104,9 +104,9 @@ def grid_posterior(observation: Observation, photons: float) -> GridPosterior:
         raise InputError(f"photons must be above 0, got {photons}")
     sharpest = _sharpest(observation, photons)
     low, high = observation.box()
-    cells = np.ceil((high - low) / (_COARSE * observation.psf_sigma_px)).astype(int)
+    cells = np.ceil((high - low) / (_COARSE * observation.psf.sigma_px)).astype(int)
     spacing = (high - low) / cells
-    finest = min(_FINE * sharpest, _FINE_PSF * observation.psf_sigma_px)
+    finest = min(_FINE * sharpest, _FINE_PSF * observation.psf.sigma_px)
     points = low + (_cells(cells[0], cells[1]) + 0.5) * spacing
     while True:
         points = points[_share_inside(observation, points, spacing) > 0]
@@ -176,19 +176,17 @@ def _finer_edge(
 
 def _sharpest(observation: Observation, photons: float) -> float:
     """Smallest posterior SD to expect, camera pixels: the bound of a molecule amid the frame."""
-    size = 2 * int(np.ceil(4 * observation.psf_sigma_px)) + 1
-    middle = [float(size // 2)]
-    known = fisher_information(
-        middle,
-        middle,
+    size = 2 * int(np.ceil(4 * observation.psf.sigma_px)) + 1
+    bound = crlb(
+        [[size // 2, size // 2]],
         photons,
+        observation.psf,
         (size, size),
-        observation.psf_sigma_px,
         float(np.min(observation.background)),
         float(np.min(observation.read_noise)),
         background_known=True,
     )
-    return float(1 / np.sqrt(known[0, 0]))
+    return float(bound.y[0])
 
 
 def _share_inside(

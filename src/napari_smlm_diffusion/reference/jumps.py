@@ -228,7 +228,7 @@ class State:
 
     @property
     def _split_px(self) -> float:
-        return _SPLIT * self.patches.psf_sigma_px
+        return _SPLIT * self.patches.psf.sigma_px
 
     def _log_split(self, n: Rows, u: Array, old: Array, one: Array, other: Array) -> Array:
         """Log of prior ratio, proposal and Jacobian of a split of n molecules into n + 1.

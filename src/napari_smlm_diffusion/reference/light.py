@@ -30,7 +30,7 @@ class LightMap:
         self._cells = np.maximum(np.ceil(high - self._low).astype(int), 1)
         self._size = (high - self._low) / self._cells
         signal = observation.frame - observation.background
-        light = gaussian_filter(signal, observation.psf_sigma_px, mode="constant")
+        light = gaussian_filter(signal, observation.psf.sigma_px, mode="constant")
         light = np.maximum(light, 0.0) ** 2
         middle = self._low + (np.indices(self._cells).reshape(2, -1).T + 0.5) * self._size
         nearest = np.rint(middle).astype(int)

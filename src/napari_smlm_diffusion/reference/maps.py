@@ -7,11 +7,12 @@ This is what samples of the density are held against: the same kernel, scale and
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.density import kernel_share, to_fine
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.optics.psf import pixel_integrals
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 
 # Sets of molecules taken at once; bounds the memory.
 _AT_ONCE = 4096
@@ -58,13 +59,14 @@ def density_maps(
     if share.shape != (m,) or share.min() < 0 or share.sum() <= 0:
         raise InputError(f"weights must be {m} numbers that are not negative, got {share.shape}")
     share = share / share.sum()
-    fine = to_fine(positions, upsampling)
+    fine = torch.from_numpy(to_fine(positions, upsampling))
     size_y, size_x = (n * upsampling for n in shape)
+    kernel = Gaussian(sigma_fine)
     first, second = np.zeros((size_y, size_x)), np.zeros((size_y, size_x))
     for start in range(0, m, _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        rows = [pixel_integrals(fine[part, i, 0], size_y, sigma_fine) for i in range(k)]
-        columns = [pixel_integrals(fine[part, i, 1], size_x, sigma_fine) for i in range(k)]
+        along = kernel.profiles(fine[part].transpose(0, 1), (size_y, size_x))
+        rows, columns = (profile.numpy() for profile in along)
         w = share[part, None]
         for i in range(k):
             first += (w * rows[i]).T @ columns[i]

@@ -64,7 +64,7 @@ def sample_posterior(
     walk = Walk(observation, photons, 1.0, _start(observation, chains, count, rng, start))
     light = LightMap(observation)
     # Adapted widths of single steps and of pairs, as logarithms.
-    log_width = np.log(np.array([0.1, 0.1]) * observation.psf_sigma_px)
+    log_width = np.log(np.array([0.1, 0.1]) * observation.psf.sigma_px)
     kept: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     accepted, tried = np.zeros(chains), 0
     for sweep in range(burn_in + draws * thin):

@@ -3,15 +3,17 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.optics.psf import pixel_integrals
+from napari_smlm_diffusion.optics import forward
+from napari_smlm_diffusion.optics.psf.base import PSF
 from napari_smlm_diffusion.reference.region import Region, box_of, lies_inside
 from napari_smlm_diffusion.reference.table import PixelTable
 from napari_smlm_diffusion.simulation.emitters import UniformField
 
-# Rows and columns that get less light than this (photons) from any emitter are left as they are.
+# Pixels that get less light than this (photons) from any emitter are left as they are.
 _NO_LIGHT = 1e-7
 # Pixels looked up at once: a few tens of MB.
 _AT_ONCE = 400_000
@@ -27,8 +29,8 @@ class Observation:
     ----------
     frame : (Y, X) array
         Effective photons (see `optics.camera`).
-    psf_sigma_px : float
-        Standard deviation of the spots, camera pixels.
+    psf : PSF
+        Of two dimensions; known.
     background : float or (Y, X) array
         Effective photons per pixel; known.
     read_noise : float or (Y, X) array
@@ -46,7 +48,7 @@ class Observation:
     """
 
     frame: NDArray[np.float64]
-    psf_sigma_px: float
+    psf: PSF
     background: float | NDArray[np.float64] = 0.0
     read_noise: float | NDArray[np.float64] = 0.0
     region: Region = field(default_factory=lambda: UniformField(margin_px=0.0))
@@ -64,8 +66,6 @@ class Observation:
                 f"got an array of shape {frame.shape}"
             )
         object.__setattr__(self, "frame", frame)
-        if not 0 < self.psf_sigma_px < np.inf:
-            raise InputError(f"psf_sigma_px must be above 0, got {self.psf_sigma_px}")
         for name in ("background", "read_noise"):
             value = np.asarray(getattr(self, name), dtype=np.float64)
             if value.shape not in ((), frame.shape):
@@ -128,28 +128,17 @@ class Observation:
         bright: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """Log likelihood with the molecules, less that of the background alone, (M,)."""
-        m, k = bright.shape
-        flat = positions.reshape(-1, 2)
-        along_y, along_x = (
-            pixel_integrals(flat[:, axis], self.shape[axis], self.psf_sigma_px) for axis in (0, 1)
-        )
-        most = bright.max()
-        rows, columns = (
-            np.flatnonzero(a.max(axis=0) * most > _NO_LIGHT) for a in (along_y, along_x)
-        )
-        if not (rows.size and columns.size):
-            return np.zeros(m)
-        along_y = along_y[:, rows].reshape(m, k, -1) * bright[..., None]
-        along_x = along_x[:, columns].reshape(m, k, -1)
-        mean = (along_y.transpose(0, 2, 1) @ along_x).reshape(m, -1)
-        lit = (rows[:, None] * self.shape[1] + columns).ravel()
-        mean += np.broadcast_to(self.background, self.shape).ravel()[lit]
+        place, photons = torch.from_numpy(positions), torch.from_numpy(np.array(bright))
+        light = forward.expected(place, photons, self.psf, self.shape).numpy()
+        light = light.reshape(len(bright), -1)
+        lit = np.flatnonzero(light.max(axis=0) > _NO_LIGHT)
+        mean = light[:, lit] + np.broadcast_to(self.background, self.shape).ravel()[lit]
         return table(mean, lit).sum(axis=1) - dark[lit].sum()
 
     def _table(self, photons: float) -> tuple[PixelTable, NDArray[np.float64]]:
         """A table that reaches as far as `photons` in one place; its values without light."""
-        middle = float(pixel_integrals([0.0], 1, self.psf_sigma_px)[0, 0])
-        high = float(np.max(self.background)) + photons * middle**2
+        brightest = float(self.psf.image(torch.zeros(2, dtype=torch.float64)).max())
+        high = float(np.max(self.background)) + photons * brightest
         for reach, known in self._tables.items():
             if high <= reach:
                 return known

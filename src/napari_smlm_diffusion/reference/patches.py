@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.optics.psf import pixel_integrals
+from napari_smlm_diffusion.optics import forward
+from napari_smlm_diffusion.optics.psf.base import PSF
 from napari_smlm_diffusion.reference.molecules import LogUniform
 from napari_smlm_diffusion.reference.region import Region, box_of, lies_inside
 from napari_smlm_diffusion.simulation.emitters import UniformField
@@ -33,8 +35,8 @@ class Patches:
     ----------
     frames : (B, Y, X) array
         Effective photons.
-    psf_sigma_px : float
-        Standard deviation of the spots, camera pixels.
+    psf : PSF
+        Of two dimensions; known.
     counts : (N + 1,) array
         Prior probability of 0 to N molecules in the region, up to a factor; N is the most that
         there can be.
@@ -54,7 +56,7 @@ class Patches:
     """
 
     frames: Array
-    psf_sigma_px: float
+    psf: PSF
     counts: Array
     photons: PhotonPrior
     background: BackgroundPrior = 0.0
@@ -82,11 +84,8 @@ class Patches:
                 0 if name == "background" else 1e-9
             ):
                 raise InputError(f"{name} must be above 0, got {value}")
-        if not (0 < self.psf_sigma_px < np.inf and 0 <= self.read_noise < np.inf):
-            raise InputError(
-                f"psf_sigma_px must be above 0 and read_noise 0 or more, got {self.psf_sigma_px} "
-                f"and {self.read_noise}"
-            )
+        if not 0 <= self.read_noise < np.inf:
+            raise InputError(f"read_noise must be 0 or more, got {self.read_noise}")
         object.__setattr__(self, "frames", frames)
         object.__setattr__(self, "counts", counts / counts.sum())
 
@@ -150,21 +149,16 @@ class Patches:
 
     def spots(self, y: Array, x: Array, photons: Array) -> Array:
         """Expected photons (R, Y, X) of one molecule in each of R patches."""
-        along_y, along_x = (
-            pixel_integrals(place, size, self.psf_sigma_px)
-            for place, size in ((y, self.shape[0]), (x, self.shape[1]))
-        )
-        return (photons[:, None] * along_y)[:, :, None] * along_x[:, None]
+        place = torch.from_numpy(np.stack([y, x], axis=1))
+        return photons[:, None, None] * forward.images(place, self.psf, self.shape).numpy()
 
     def log_likelihood(self, frames: Array, mean: Array) -> Array:
         """Log p(frame | mean) of (R, Y, X) patches, (R,), up to a constant of the frame.
 
         Poisson, shifted by the variance of the read noise (Huang et al. 2013).
         """
-        variance = self.read_noise**2
-        seen = np.maximum(frames + variance, 0.0)
-        expected = np.maximum(mean + variance, _DARK)
-        return (seen * np.log(expected) - expected).sum((1, 2))
+        seen, expected = torch.from_numpy(frames), torch.from_numpy(np.maximum(mean, _DARK))
+        return forward.log_likelihood(seen, expected, self.read_noise**2).numpy()
 
 
 def _log_uniform(values: Array, prior: LogUniform) -> Array:

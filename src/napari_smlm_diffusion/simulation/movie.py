@@ -11,14 +11,13 @@ from typing import Annotated, Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer, model_validator
+from pydantic import Field, model_validator
 
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.camera import Camera
-from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.optics.psf import expected_image
-from napari_smlm_diffusion.settings import Settings
+from napari_smlm_diffusion.optics.microscope import CameraSetting, HasPsf, Microscope
+from napari_smlm_diffusion.optics.psf.settings import GaussianPsf, PsfSettings
 from napari_smlm_diffusion.simulation.blinking import Activity, Independent
 from napari_smlm_diffusion.simulation.emitters import Structure, UniformField
 from napari_smlm_diffusion.simulation.light import (
@@ -28,15 +27,10 @@ from napari_smlm_diffusion.simulation.light import (
     Photons,
 )
 
-CameraSetting = Annotated[
-    InstanceOf[Camera],
-    BeforeValidator(lambda value: Camera.from_dict(value) if isinstance(value, dict) else value),
-    PlainSerializer(lambda camera: camera.to_dict()),
-]
 Pixels = Annotated[int, Field(ge=1, le=16_384)]
 
 
-class MovieSettings(Settings):
+class MovieSettings(HasPsf):
     """All that a simulated movie depends on."""
 
     frames: int = Field(default=100, ge=1, le=10_000_000, description="number of frames")
@@ -44,8 +38,8 @@ class MovieSettings(Settings):
     pixel_size_nm: float = Field(
         default=100.0, gt=0, allow_inf_nan=False, description="width of a camera pixel, nm"
     )
-    psf_sigma_nm: float = Field(
-        default=130.0, gt=0, allow_inf_nan=False, description="standard deviation of a spot, nm"
+    psf: PsfSettings = Field(
+        default=GaussianPsf(sigma_nm=130.0), description="spot of one molecule"
     )
     camera: CameraSetting = Field(
         default=Camera(offset=100.0, gain=0.5, qe=0.9, read_noise=1.5),
@@ -97,9 +91,7 @@ class MovieSettings(Settings):
     @property
     def microscope(self) -> Microscope:
         """What a localizer is told of this movie."""
-        return Microscope(
-            camera=self.camera, pixel_size_nm=self.pixel_size_nm, psf_sigma_nm=self.psf_sigma_nm
-        )
+        return Microscope(camera=self.camera, pixel_size_nm=self.pixel_size_nm, psf=self.psf)
 
     @property
     def mean_count(self) -> float:
@@ -139,7 +131,12 @@ def simulate(settings: MovieSettings, rng: np.random.Generator | None = None) ->
         Source of all random numbers; made from ``settings.seed`` if not given.
     """
     rng = np.random.default_rng(settings.seed) if rng is None else rng
-    shape, sigma_px = settings.shape, settings.psf_sigma_nm / settings.pixel_size_nm
+    # Here and not above: the settings are read where there is no torch.
+    import torch
+
+    from napari_smlm_diffusion.optics.forward import expected
+
+    shape, psf = settings.shape, settings.build_psf()
     active = settings.blinking.draw(
         settings.frames, settings.mean_count, settings.count_per_frame is not None, rng
     )
@@ -152,9 +149,9 @@ def simulate(settings: MovieSettings, rng: np.random.Generator | None = None) ->
     frames = np.empty((settings.frames, *shape), dtype=np.uint16)
     borders = np.searchsorted(active.frame, np.arange(settings.frames + 1))
     for t, (first, last) in enumerate(pairwise(borders)):
-        here = slice(first, last)
-        mean = expected_image(y[here], x[here], photons[here], shape, sigma_px, background[t])
-        frames[t] = settings.camera.expose(mean, rng)
+        place = torch.from_numpy(positions[active.molecule[first:last]])
+        mean = expected(place, torch.from_numpy(photons[first:last]), psf, shape).numpy()
+        frames[t] = settings.camera.expose(mean + background[t], rng)
 
     row, column = np.rint(y).astype(int), np.rint(x).astype(int)
     seen = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.optics.information import crlb
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.candidates import Candidates, find_candidates
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
 from napari_smlm_diffusion.training.prior import Prior
@@ -102,7 +103,7 @@ class PhiMetrics:
             None,
             pairs.effective,
             pairs.read_variance,
-            sigma,
+            Gaussian(sigma),
             net.upsampling,
             net.kernel_sigma,
         )
@@ -148,13 +149,12 @@ def bounds(pairs: Pairs) -> NDArray[np.float64]:
     shape = (pairs.effective.shape[1], pairs.effective.shape[2])
     for i, j in (pairs.photons > 0).nonzero().tolist():
         limit = crlb(
-            [float(pairs.y[i, j])],
-            [float(pairs.x[i, j])],
+            [[float(pairs.y[i, j]), float(pairs.x[i, j])]],
             [float(pairs.photons[i, j])],
+            Gaussian(float(pairs.psf_sigma_px[i])),
             shape,
-            float(pairs.psf_sigma_px[i]),
             float(pairs.background[i]),
             float(pairs.read_variance[i].sqrt()),
         )
-        result[i, j] = limit.y[0], limit.x[0]
+        result[i, j] = limit.position[0]
     return result

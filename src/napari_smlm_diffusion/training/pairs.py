@@ -4,7 +4,6 @@ The camera has already been inverted here: a pair is simulated in effective phot
 is mean + read noise^2 on every sensor (see `optics.camera`).
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from napari_smlm_diffusion.density import kernel_density
+from napari_smlm_diffusion.optics import forward
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.training.batch import Batch
 from napari_smlm_diffusion.training.prior import Prior
 from napari_smlm_diffusion.training.scenes import Scenes, draw_scenes
@@ -42,48 +44,6 @@ class Pairs(Batch):
     background: Tensor
 
 
-def pixel_integrals(positions: Tensor, sigma: Tensor, size: int) -> Tensor:
-    """Integrate a Gaussian over each pixel of a row.
-
-    Parameters
-    ----------
-    positions : Tensor
-        (B, M) centres, in pixels; an integer is a pixel centre.
-    sigma : Tensor
-        Broadcastable to (B, M).
-    size : int
-        Pixels of the row.
-
-    Returns
-    -------
-    Tensor
-        (B, M, size); sums to 1 over an infinite row.
-    """
-    edges = torch.arange(size + 1, dtype=positions.dtype, device=positions.device) - 0.5
-    scaled = (edges - positions[..., None]) / (math.sqrt(2.0) * sigma[..., None])
-    return 0.5 * torch.diff(torch.erf(scaled), dim=-1)
-
-
-def _render(y: Tensor, x: Tensor, weight: Tensor, sigma: Tensor, shape: tuple[int, int]) -> Tensor:
-    rows = pixel_integrals(y, sigma, shape[0]) * weight[..., None]
-    return torch.bmm(rows.transpose(1, 2), pixel_integrals(x, sigma, shape[1]))
-
-
-def kernel_density(
-    y: Tensor, x: Tensor, present: Tensor, shape: tuple[int, int], upsampling: int, sigma: float
-) -> Tensor:
-    """Return the (B, sY, sX) kernel density of (B, M) emitters.
-
-    Equation 4 of the guided-diffusion paper, on the absolute scale of
-    `napari_smlm_diffusion.density`: one centred molecule peaks at 1.
-    """
-    width = torch.full_like(y, sigma)
-    fine_y, fine_x = ((c + 0.5) * upsampling - 0.5 for c in (y, x))
-    fine_shape = (shape[0] * upsampling, shape[1] * upsampling)
-    image = _render(fine_y, fine_x, present, width, fine_shape)
-    return image / math.erf(1.0 / (2.0 * math.sqrt(2.0) * sigma)) ** 2
-
-
 def _background(scenes: Scenes, size: int) -> Tensor:
     """(B, Y, X) smooth background around its level with the given relative variation."""
     smooth = F.interpolate(scenes.waves, size=(size, size), mode="bicubic", align_corners=True)
@@ -95,8 +55,9 @@ def render(scenes: Scenes, size: int, upsampling: int, kernel_sigma: float, g: G
     """Record square frames of side `size`, on the device of the scenes and of the generator."""
     y, x, photons = scenes.y, scenes.x, scenes.photons
     shape = (size, size)
-    sigma = scenes.psf_sigma_px[:, None].expand_as(y)
-    expected = _background(scenes, size) + _render(y, x, photons, sigma, shape)
+    position = torch.stack([y, x], dim=-1)
+    psf = Gaussian(scenes.psf_sigma_px[:, None])
+    expected = forward.expected(position, photons, psf, shape, _background(scenes, size))
     read_noise = scenes.read_noise[:, None, None]
     noise = torch.randn(expected.shape, generator=g, device=expected.device) * read_noise
     return Pairs(
@@ -106,7 +67,9 @@ def render(scenes: Scenes, size: int, upsampling: int, kernel_sigma: float, g: G
         effective=torch.poisson(expected, generator=g) + noise,
         read_variance=read_noise**2,
         psf_sigma_px=scenes.psf_sigma_px,
-        density=kernel_density(y, x, (photons > 0).to(y.dtype), shape, upsampling, kernel_sigma),
+        density=kernel_density(
+            position, (photons > 0).to(y.dtype), shape, upsampling, kernel_sigma
+        ),
         background=scenes.background,
     )
 

@@ -12,6 +12,7 @@ from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.localization_head import LocalizationHead
 from napari_smlm_diffusion.networks.settings import PhiSettings
 from napari_smlm_diffusion.networks.variance import VarianceHead
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.proposals.candidates import Candidates, find_candidates
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
@@ -72,7 +73,7 @@ def collect_rows(
             head,
             pairs.effective,
             pairs.read_variance,
-            sigma,
+            Gaussian(sigma),
             network.upsampling,
             network.kernel_sigma,
         )

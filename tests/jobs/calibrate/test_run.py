@@ -28,10 +28,12 @@ from napari_smlm_diffusion.networks.settings import PhiSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.optics.psf import expected_image
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.proposals.sample_peaks import Peaks, peaks_of_samples
 from napari_smlm_diffusion.training.prior import GENERAL, PAPERS
+
+from ..rendering import expected_image
 
 MICROSCOPE = Microscope(
     camera=Camera(offset=0.0, gain=1.0, read_noise=1.0), pixel_size_nm=100.0, psf_sigma_nm=110.0
@@ -83,7 +85,7 @@ def test_bounds_are_of_molecules_alone_and_bright():
     frame = frame_of([[3, 3], [12, 4], [12, 12], [12, 13]])
     frame.photons[1] = 1.0
     bounds = isolated_bounds(frame, 3.0)
-    known = crlb([3], [3], 3000.0, (16, 16), 1.1, 1.0, 1.0, background_known=True)
+    known = crlb([[3, 3]], 3000.0, Gaussian(1.1), (16, 16), 1.0, 1.0, background_known=True)
     np.testing.assert_allclose(bounds[0], [known.y[0], known.x[0]])
     assert np.isnan(bounds[1:]).all()
     assert isolated_bounds(frame_of([]), 3.0).shape == (0, 2)

@@ -7,12 +7,13 @@ import pytest
 
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.optics.psf import expected_image
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import KEY, frames_layer
 from napari_smlm_diffusion.results.point_layers import dataset_of, points_layer
 from napari_smlm_diffusion.settings import Roi
+
+from ..rendering import expected_image
 
 pytest.importorskip("PyQt6")
 pytestmark = pytest.mark.gui

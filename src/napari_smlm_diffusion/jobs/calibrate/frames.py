@@ -21,6 +21,7 @@ from napari_smlm_diffusion.networks.settings import PhiSettings, RowScale, Sampl
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
 from napari_smlm_diffusion.proposals.candidates import Candidates
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
@@ -85,7 +86,7 @@ def simulate_frame(
         microscope=Microscope(
             camera=Camera(offset=0.0, gain=1.0, read_noise=noise),
             pixel_size_nm=_PIXEL_NM,
-            psf_sigma_nm=_PIXEL_NM * float(pairs.psf_sigma_px[0]),
+            psf=GaussianPsf(sigma_nm=_PIXEL_NM * float(pairs.psf_sigma_px[0])),
         ),
         density=pairs.density[0].numpy(),
         emitters=place[inside],
@@ -194,18 +195,16 @@ def isolated_bounds(frame: SimulatedFrame, distance_px: float) -> Array:
     gap = np.linalg.norm(frame.emitters[:, None] - frame.emitters[None], axis=2)
     np.fill_diagonal(gap, np.inf)
     for i in np.flatnonzero(gap.min(axis=1, initial=np.inf) > distance_px):
-        y, x = frame.emitters[i]
         bound = crlb(
-            [y],
-            [x],
+            frame.emitters[i : i + 1],
             frame.photons[i],
+            frame.microscope.build_psf(),
             (frame.effective.shape[0], frame.effective.shape[1]),
-            frame.microscope.psf_sigma_px,
             frame.background,
             frame.microscope.camera.effective_read_noise,
             background_known=True,
         )
-        bounds[i] = bound.y[0], bound.x[0]
+        bounds[i] = bound.position[0]
     bounds[~(bounds.max(axis=1, initial=0.0) <= _WIDEST_BOUND_PX)] = np.nan
     return bounds
 

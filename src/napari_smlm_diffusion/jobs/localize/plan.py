@@ -34,6 +34,7 @@ from napari_smlm_diffusion.moviecheck.out_of_range import compare_with_prior, wi
 from napari_smlm_diffusion.networks.settings import PhiSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
 from napari_smlm_diffusion.settings import Roi
 
 # What `--model auto` takes when the movie fits no model better.
@@ -121,7 +122,7 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
     microscope = Microscope(
         camera=camera,
         pixel_size_nm=pixel_nm,
-        psf_sigma_nm=settings.psf_sigma_nm or check.psf_sigma_px * pixel_nm,
+        psf=GaussianPsf(sigma_nm=settings.psf_sigma_nm or check.psf_sigma_px * pixel_nm),
     )
     posterior, doubts = choose_posterior(settings, model, microscope, (roi.y0, roi.x0))
     warnings = [*_warnings(sample, check, model.card, pixel_nm, camera), *doubts]
