@@ -39,7 +39,7 @@ def test_only_the_first_is_parsed(dtype, big, tmp_path, parsed):
     with open_movie(tmp_path) as stack:
         np.testing.assert_array_equal(stack.read(0, 8), frames)
         np.testing.assert_array_equal(stack.read(7, 8), frames[7:])
-    assert len(parsed) == 1
+    assert set(parsed) == {str(tmp_path / "f0.tif")}
 
 
 @pytest.mark.parametrize(

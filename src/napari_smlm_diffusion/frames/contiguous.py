@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.frames.files import truncated
-from napari_smlm_diffusion.frames.stack import Loader, check_size
+from napari_smlm_diffusion.frames.stack import Loader
+from napari_smlm_diffusion.guards.files import truncated
+from napari_smlm_diffusion.guards.sizes import check_size
 from napari_smlm_diffusion.settings import Roi
 
 

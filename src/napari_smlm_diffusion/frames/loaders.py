@@ -12,9 +12,10 @@ import tifffile
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames.contiguous import offset_loader, regular_offsets
-from napari_smlm_diffusion.frames.files import one_line, truncated
-from napari_smlm_diffusion.frames.stack import MOST_PIXELS, Loader
-from napari_smlm_diffusion.frames.tiff_strips import check_strips, unpacker
+from napari_smlm_diffusion.frames.stack import Loader
+from napari_smlm_diffusion.guards.files import one_line, truncated
+from napari_smlm_diffusion.guards.sizes import MOST_PIXELS
+from napari_smlm_diffusion.guards.tiff_strips import check_strips, unpacker
 from napari_smlm_diffusion.settings import Roi
 
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.frames.files import check_file, head
 from napari_smlm_diffusion.frames.folder import TIFF_ENDINGS, open_folder
 from napari_smlm_diffusion.frames.raw import RawLayout, open_npy, open_raw
 from napari_smlm_diffusion.frames.series import open_series
 from napari_smlm_diffusion.frames.stack import FrameStack
 from napari_smlm_diffusion.frames.tiff import open_stack
+from napari_smlm_diffusion.guards.files import check_file, head
 
 Paths = str | Path | Sequence[str | Path]
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames.contiguous import offset_loader
-from napari_smlm_diffusion.frames.files import check_file, fingerprint, one_line
 from napari_smlm_diffusion.frames.metadata import (
     believable_ms,
     believable_pixel_nm,
@@ -20,7 +19,8 @@ from napari_smlm_diffusion.frames.metadata import (
     to_float,
 )
 from napari_smlm_diffusion.frames.micromanager import json_at
-from napari_smlm_diffusion.frames.stack import FrameStack
+from napari_smlm_diffusion.frames.stack import FrameStack, fingerprint
+from napari_smlm_diffusion.guards.files import check_file, one_line
 
 # Pixel types of the index: 8 bit, and 10 to 16 bit in two bytes. The others are colours.
 _TYPES = {0: "u1", 1: "<u2", 3: "<u2", 4: "<u2", 5: "<u2", 6: "<u2"}

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.frames.files import one_line, read_text
 from napari_smlm_diffusion.frames.metadata import believable_pixel_nm, nm_per_unit, to_float
-from napari_smlm_diffusion.frames.stack import FrameStack, check_size, stack_shape
-from napari_smlm_diffusion.frames.zarr_layout import Layout, read_layout
-from napari_smlm_diffusion.frames.zarr_store import bounded_store
+from napari_smlm_diffusion.frames.stack import FrameStack, stack_shape
+from napari_smlm_diffusion.guards.files import one_line, read_text
+from napari_smlm_diffusion.guards.sizes import check_size
+from napari_smlm_diffusion.guards.zarr_chunks import bounded_store
+from napari_smlm_diffusion.guards.zarr_layout import Layout, read_layout
 from napari_smlm_diffusion.settings import Roi
 
 _LONGEST = 16 * 2**20

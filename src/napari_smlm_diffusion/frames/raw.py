@@ -15,9 +15,10 @@ import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames.contiguous import offset_loader, regular_offsets
-from napari_smlm_diffusion.frames.files import check_file, fingerprint, one_line
 from napari_smlm_diffusion.frames.sidecars import Sidecar, read_sidecar, sidecar_names
-from napari_smlm_diffusion.frames.stack import FrameStack, check_dtype, check_size, stack_shape
+from napari_smlm_diffusion.frames.stack import FrameStack, fingerprint, stack_shape
+from napari_smlm_diffusion.guards.files import check_file, one_line
+from napari_smlm_diffusion.guards.sizes import check_dtype, check_size
 
 Shape = tuple[int, int, int]
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.frames.files import fingerprint
-from napari_smlm_diffusion.frames.stack import FrameStack, Loader
+from napari_smlm_diffusion.frames.stack import FrameStack, Loader, fingerprint
 from napari_smlm_diffusion.frames.tiff import open_stack
 from napari_smlm_diffusion.frames.twins import load_twins
 from napari_smlm_diffusion.settings import Roi

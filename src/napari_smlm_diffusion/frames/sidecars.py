@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.frames.files import head, read_text
 from napari_smlm_diffusion.frames.metadata import (
     believable_ms,
     believable_pixel_nm,
@@ -24,6 +23,7 @@ from napari_smlm_diffusion.frames.metadata import (
     to_float,
 )
 from napari_smlm_diffusion.frames.micromanager import first_object
+from napari_smlm_diffusion.guards.files import head, read_text
 
 _LONGEST = 4 * 2**20
 # Micro-Manager tells of every frame, in megabytes; the first frame comes within these bytes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -11,12 +11,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.guards.sizes import check_dtype, check_size
 from napari_smlm_diffusion.settings import Roi
-
-DTYPES = ("uint8", "uint16", "uint32", "int16", "int32", "float32", "float64")
-# What a damaged or hostile header promises is refused before memory is asked for: no camera has
-# so many pixels, and no movie so many frames.
-MOST_PIXELS, MOST_FRAMES = 2**28, 2**24
 
 # (start, stop, roi) -> (stop - start, roi height, roi width) in native byte order, owned by caller
 Loader = Callable[[int, int, Roi], np.ndarray]
@@ -195,27 +191,20 @@ class FrameStack:
         )
 
 
-def check_size(shape: tuple[int, int, int], source: str) -> None:
-    """Raise InputError if frames (T, Y, X) are empty, or more or larger than cameras make them."""
-    n_frames, height, width = shape
-    if min(shape) < 1:
-        raise InputError(f"{source} is empty: its frames have the shape {shape} (T, Y, X)")
-    if height * width > MOST_PIXELS or n_frames > MOST_FRAMES:
-        raise InputError(
-            f"{source} promises {n_frames} frames of {height} x {width} pixels; allowed are "
-            f"{MOST_FRAMES} frames of {MOST_PIXELS} pixels: the file is damaged, or no movie"
-        )
-
-
-def check_dtype(dtype: Any, source: str) -> np.dtype[Any]:
-    """``dtype`` in native byte order; InputError if it is not one of ``DTYPES``."""
-    native = np.dtype(dtype).newbyteorder("=")
-    if native.name not in DTYPES:
-        raise InputError(
-            f"{source} has pixels of type {native.name}, which are no camera counts; "
-            f"allowed are {', '.join(DTYPES)}"
-        )
-    return native
+def fingerprint(files: Iterable[Path], more: str = "") -> str:
+    """SHA-256 (hex) of size, first and last megabyte of each file, and of what else matters."""
+    digest = hashlib.sha256(more.encode())
+    for path in files:
+        try:
+            size = path.stat().st_size
+            digest.update(str(size).encode())
+            with path.open("rb") as file:
+                digest.update(file.read(2**20))
+                file.seek(max(0, size - 2**20))
+                digest.update(file.read(2**20))
+        except OSError as error:
+            raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+    return digest.hexdigest()
 
 
 def stack_shape(

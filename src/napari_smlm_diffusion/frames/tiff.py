@@ -11,13 +11,6 @@ import tifffile
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames.contiguous import offset_loader
-from napari_smlm_diffusion.frames.files import (
-    check_file,
-    closed_on_error,
-    fingerprint,
-    one_line,
-    truncated,
-)
 from napari_smlm_diffusion.frames.loaders import page_loader, quiet_tifffile, raw_loader
 from napari_smlm_diffusion.frames.metadata import (
     camera_hint,
@@ -26,15 +19,12 @@ from napari_smlm_diffusion.frames.metadata import (
     promised_pixels,
 )
 from napari_smlm_diffusion.frames.ndtiff import ndtiff_index, open_ndtiff
-from napari_smlm_diffusion.frames.stack import (
-    FrameStack,
-    Loader,
-    check_dtype,
-    check_size,
-    stack_shape,
-)
-from napari_smlm_diffusion.frames.tiff_chain import plain_offsets, read_chain
-from napari_smlm_diffusion.frames.tiff_promises import check_promises
+from napari_smlm_diffusion.frames.stack import FrameStack, Loader, fingerprint, stack_shape
+from napari_smlm_diffusion.frames.tiff_pages import plain_offsets
+from napari_smlm_diffusion.guards.files import check_file, closed_on_error, one_line, truncated
+from napari_smlm_diffusion.guards.sizes import check_dtype, check_size
+from napari_smlm_diffusion.guards.tiff_chain import read_chain
+from napari_smlm_diffusion.guards.tiff_promises import check_promises
 
 
 def open_stack(path: str | Path) -> FrameStack:
@@ -66,7 +56,7 @@ def open_stack(path: str | Path) -> FrameStack:
 
 
 def _open(tif: tifffile.TiffFile, path: Path) -> FrameStack:
-    chain = read_chain(tif, path)
+    chain = read_chain(path)
     check_promises(tif, path)
     hint, pixel, exposure = camera_hint(tif), pixel_size_nm(tif), exposure_ms(tif)
     offsets = plain_offsets(chain, tif)

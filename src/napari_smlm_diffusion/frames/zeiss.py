@@ -13,9 +13,10 @@ import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames.extras import extra
-from napari_smlm_diffusion.frames.files import closed_on_error, fingerprint, one_line
 from napari_smlm_diffusion.frames.metadata import believable_pixel_nm, to_float
-from napari_smlm_diffusion.frames.stack import FrameStack, check_size, stack_shape
+from napari_smlm_diffusion.frames.stack import FrameStack, fingerprint, stack_shape
+from napari_smlm_diffusion.guards.files import closed_on_error, one_line
+from napari_smlm_diffusion.guards.sizes import check_size
 from napari_smlm_diffusion.settings import Roi
 
 _TYPES = {"Gray8": "u1", "Gray16": "u2", "Gray32Float": "f4"}

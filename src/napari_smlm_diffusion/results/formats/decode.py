@@ -16,8 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.guards import hdf5
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats import build, extras, hdf5, pixelsize
+from napari_smlm_diffusion.results.formats import build, extras, pixelsize
 from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.writing import atomic
 

@@ -17,8 +17,9 @@ import numpy as np
 
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.guards import limits
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats import build, extras, limits, pixelsize
+from napari_smlm_diffusion.results.formats import build, extras, pixelsize
 from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.results.formats.of_run import OfRun, of_run
 from napari_smlm_diffusion.results.formats.own_csv import describe

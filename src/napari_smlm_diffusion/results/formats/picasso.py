@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion import __version__, localizations
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.guards import hdf5
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats import hdf5
 from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.results.formats.own_csv import describe
 from napari_smlm_diffusion.results.formats.pixelsize import PixelSizeUnknown

@@ -14,15 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.guards import hdf5, matlab
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats import (
-    build,
-    extras,
-    hdf5,
-    matlab,
-    pixelsize,
-    smap_writer,
-)
+from napari_smlm_diffusion.results.formats import build, extras, pixelsize, smap_writer
 from napari_smlm_diffusion.results.formats.base import TableFormat
 
 CONVENTION = (

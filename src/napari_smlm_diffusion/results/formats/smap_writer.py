@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smlm_diffusion.guards import hdf5, matlab
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats import hdf5, matlab
 from napari_smlm_diffusion.writing import atomic
 
 RECORD = "napari_smlm_diffusion"

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.guards import hdf5
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats import build, extras, hdf5, pixelsize
+from napari_smlm_diffusion.results.formats import build, extras, pixelsize
 from napari_smlm_diffusion.results.formats.base import TableFormat
 
 CONVENTION = "frame from 0; nm from the centre of the first pixel; x runs along a row"

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.guards import limits
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats import build, extras, limits, pixelsize
+from napari_smlm_diffusion.results.formats import build, extras, pixelsize
 from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.writing import atomic
 

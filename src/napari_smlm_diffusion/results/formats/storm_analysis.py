@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.guards import hdf5, limits
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats import build, hdf5, limits, pixelsize
+from napari_smlm_diffusion.results.formats import build, pixelsize
 from napari_smlm_diffusion.results.formats.base import TableFormat
 
 CONVENTION = (

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.results.formats import limits
+from napari_smlm_diffusion.guards import limits
 
 _BLOCK = 500_000  # rows parsed at once
 _LONGEST_HEADER = 2**16

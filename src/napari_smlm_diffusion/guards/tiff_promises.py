@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.frames.files import truncated
+from napari_smlm_diffusion.guards.files import truncated
 
 _PLANES = re.compile(r'\b(?:Size[TZC]|PlaneCount|NumPlanes|IFD|First[TZC])\s*=\s*["\']([^"\']*)')
 _SIZES = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")

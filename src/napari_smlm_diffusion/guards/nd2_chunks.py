@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.frames.files import truncated
+from napari_smlm_diffusion.guards.files import truncated
 
 _MAGIC, _OLD_MAGIC = 0x0ABECEDA, b"\0\0\0\x0cjP  "
 _MAP_END = b"ND2 CHUNK MAP SIGNATURE 0000001!"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.results.formats import limits
+from napari_smlm_diffusion.guards import limits
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # What h5py raises for damage of one kind or another.

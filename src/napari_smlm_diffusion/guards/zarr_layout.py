@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.frames.files import one_line
-from napari_smlm_diffusion.frames.stack import check_dtype
+from napari_smlm_diffusion.guards.files import one_line
+from napari_smlm_diffusion.guards.sizes import check_dtype
 
 # Codecs whose decoded size can be bounded before they run, and which run no code of the file.
 CODECS = ("blosc", "gzip", "zlib", "zstd", "lz4")

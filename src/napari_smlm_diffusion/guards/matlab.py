@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.results.formats import limits
+from napari_smlm_diffusion.guards import limits
 
 _HEADER = 128
 _COMPRESSED, _MATRIX = 15, 14

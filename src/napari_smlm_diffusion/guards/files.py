@@ -1,7 +1,6 @@
 """What every reader asks of a file, and the sentences that it says of one."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,22 +75,6 @@ def read_text(path: Path, limit: int) -> str:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no text that can be read ({one_line(error)})") from error
-
-
-def fingerprint(files: Iterable[Path], more: str = "") -> str:
-    """SHA-256 (hex) of size, first and last megabyte of each file, and of what else matters."""
-    digest = hashlib.sha256(more.encode())
-    for path in files:
-        try:
-            size = path.stat().st_size
-            digest.update(str(size).encode())
-            with path.open("rb") as file:
-                digest.update(file.read(2**20))
-                file.seek(max(0, size - 2**20))
-                digest.update(file.read(2**20))
-        except OSError as error:
-            raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
-    return digest.hexdigest()
 
 
 def truncated(path: Path | str, what: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.frames.zarr_layout import Layout
+from napari_smlm_diffusion.guards.zarr_layout import Layout
 
 # Deflate packs zeros a thousandfold at best: less than this need not be tried.
 _DEFLATE_RATIO, _HARMLESS = 1032, 2**26
