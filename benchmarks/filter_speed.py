@@ -19,7 +19,7 @@ import pandas as pd
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.results.criteria import Range, Region, SdMap
 from napari_smlm_diffusion.results.filters import Filter, LiveFilter
-from napari_smlm_diffusion.results.grid import Grid
+from napari_smlm_diffusion.results.fine_grid import FineGrid
 from napari_smlm_diffusion.results.render import LivePicture, kernel_picture
 
 PIXEL_NM, UPSAMPLING, SIGMA = 100.0, 4, 1.25
@@ -46,7 +46,7 @@ def table_of(rows: int, size: int) -> pd.DataFrame:
 def row(rows: int, size: int, step: float, threads: int, repeats: int) -> None:
     """Print one row of the table."""
     table = table_of(rows, size)
-    grid = Grid(
+    grid = FineGrid(
         shape=(size * UPSAMPLING, size * UPSAMPLING), pixel_size_nm=PIXEL_NM, upsampling=UPSAMPLING
     )
     maps = SdMap(np.random.default_rng(1).random(grid.shape), grid)

@@ -12,12 +12,12 @@ from napari_smlm_diffusion.results.criteria import Range, Region, SdMap
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.export import ExportImage, export
 from napari_smlm_diffusion.results.filters import Filter
+from napari_smlm_diffusion.results.fine_grid import FineGrid
 from napari_smlm_diffusion.results.formats import registry
-from napari_smlm_diffusion.results.grid import Grid
 from napari_smlm_diffusion.results.images import read_image
 
 PIXEL = 100.0
-GRID = Grid(shape=(20, 24), pixel_size_nm=PIXEL, upsampling=2, origin_px=(1, 2))
+GRID = FineGrid(shape=(20, 24), pixel_size_nm=PIXEL, upsampling=2, origin_px=(1, 2))
 SD = np.random.default_rng(5).random(GRID.shape)
 RULES = Filter(
     ranges=(Range(column="photons", minimum=400.0), Range(column="probability", minimum=0.25)),
@@ -95,7 +95,7 @@ def test_loaded_filter_on_loaded_image_gives_the_same_mask(tmp_path, dataset):
     written = export(tmp_path / "mine.csv", dataset, RULES, done, rows="all", images=[image])
     file = read_image(tmp_path / "mine.sd.tif")
     assert file.metadata["quantity"] == "density SD"
-    again = SdMap(file.image, Grid.of_image(file.metadata, file.image.shape))
+    again = SdMap(file.image, FineGrid.of_image(file.metadata, file.image.shape))
     assert again.grid == GRID
     table = registry.read(written.paths[0]).table
     np.testing.assert_array_equal(

@@ -12,7 +12,7 @@ from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.criteria import Range, Region, SdMap
 from napari_smlm_diffusion.results.filters import Filter, LiveFilter
-from napari_smlm_diffusion.results.grid import Grid
+from napari_smlm_diffusion.results.fine_grid import FineGrid
 
 COLUMNS = ("photons", "uncertainty_xy_nm", "probability")
 PIXEL = 100.0
@@ -41,7 +41,7 @@ def table_of(n, seed=0):
 
 def maps_of(seed=0, **changes):
     rng = np.random.default_rng(seed)
-    grid = Grid(shape=(8, 12), pixel_size_nm=PIXEL, upsampling=2)
+    grid = FineGrid(shape=(8, 12), pixel_size_nm=PIXEL, upsampling=2)
     return SdMap(
         **{"sd": rng.random((8, 12)), "grid": grid, "density": rng.random((8, 12))} | changes
     )
@@ -191,7 +191,7 @@ def test_unknown_values_are_rejected_unless_asked_for():
 @pytest.mark.parametrize("origin", [(0, 0), (3, 7)])
 def test_the_image_masks_the_rows_that_lie_in_its_pixels(upsampling, origin):
     s = upsampling
-    grid = Grid(shape=(5 * s, 6 * s), pixel_size_nm=PIXEL, upsampling=s, origin_px=origin)
+    grid = FineGrid(shape=(5 * s, 6 * s), pixel_size_nm=PIXEL, upsampling=s, origin_px=origin)
     sd = np.full(grid.shape, 0.1)
     sd[2 * s + s - 1, 4 * s] = 1.0  # lowest row of fine pixels in camera pixel (2, 4), its first
     # The centre of that fine pixel, and places a little beyond each of its four edges.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_smlm_diffusion.results import layers, ome_zarr
+from napari_smlm_diffusion.results import layers, zarr_images
 from napari_smlm_diffusion.results.images import read_image, write_density
 from napari_smlm_diffusion.results.pyramid import SCREEN, pyramid
 
@@ -47,9 +47,11 @@ def test_a_large_density_is_a_layer_of_levels_that_meet(image, tmp_path):
 def test_ome_zarr_says_where_its_levels_are(image, tmp_path):
     import zarr
 
-    ome_zarr.write_images(tmp_path / "images.zarr", {"density": image}, 25.0, (-37.5, 62.5))
-    np.testing.assert_array_equal(ome_zarr.read_level(tmp_path / "images.zarr", "density"), image)
-    assert ome_zarr.names(tmp_path / "images.zarr") == ["density"]
+    zarr_images.write_images(tmp_path / "images.zarr", {"density": image}, 25.0, (-37.5, 62.5))
+    np.testing.assert_array_equal(
+        zarr_images.read_level(tmp_path / "images.zarr", "density"), image
+    )
+    assert zarr_images.names(tmp_path / "images.zarr") == ["density"]
     group = zarr.open_group(tmp_path / "images.zarr" / "density", mode="r")
     (multiscale,) = group.attrs["ome"]["multiscales"]
     centres = []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.density import density_image
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.results.grid import Grid
+from napari_smlm_diffusion.results.fine_grid import FineGrid
 from napari_smlm_diffusion.results.render import (
     LivePicture,
     gaussians,
@@ -43,7 +43,7 @@ def scattered(n, seed=0):
     return table_at(rng.uniform(-2, 12, n) * PIXEL, rng.uniform(-2, 22, n) * PIXEL)
 
 
-GRID = Grid(shape=(40, 80), pixel_size_nm=PIXEL, upsampling=4)
+GRID = FineGrid(shape=(40, 80), pixel_size_nm=PIXEL, upsampling=4)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6), st.integers(0, 9))
@@ -94,7 +94,9 @@ def test_kernel_picture_is_the_density(upsampling):
     rng = np.random.default_rng(1)
     fine_y, fine_x = rng.integers(0, 9 * upsampling, 30), rng.integers(0, 7 * upsampling, 30)
     y, x = ((f + 0.5) / upsampling - 0.5 for f in (fine_y, fine_x))
-    grid = Grid(shape=(9 * upsampling, 7 * upsampling), pixel_size_nm=PIXEL, upsampling=upsampling)
+    grid = FineGrid(
+        shape=(9 * upsampling, 7 * upsampling), pixel_size_nm=PIXEL, upsampling=upsampling
+    )
     live = LivePicture(table_at(y * PIXEL, x * PIXEL), grid)
     live.show(np.ones(30, bool))
     expected = density_image(y, x, (9, 7), upsampling, 1.25)
@@ -162,7 +164,7 @@ def test_rows_of_unknown_uncertainty_are_drawn_as_wide_as_the_others():
 @pytest.mark.parametrize("upsampling", [1, 2, 4])
 def test_a_covering_grid_holds_every_row_and_no_more(upsampling):
     table = scattered(100, 3)
-    grid = Grid.covering(table, PIXEL, upsampling)
+    grid = FineGrid.covering(table, PIXEL, upsampling)
     live = LivePicture(table, grid)
     live.show(np.ones(100, bool))
     assert live.counts.sum() == 100
@@ -174,7 +176,7 @@ def test_a_covering_grid_holds_every_row_and_no_more(upsampling):
 @pytest.mark.parametrize("upsampling", [1, 2, 4])
 def test_world_coordinates_of_a_row_are_those_of_its_pixel(upsampling):
     table = scattered(100, 4)
-    grid = Grid(
+    grid = FineGrid(
         shape=(16 * upsampling, 26 * upsampling),
         pixel_size_nm=PIXEL,
         upsampling=upsampling,
@@ -189,7 +191,7 @@ def test_world_coordinates_of_a_row_are_those_of_its_pixel(upsampling):
 
 def test_an_empty_table_has_a_picture():
     table = localizations.empty()
-    grid = Grid.covering(table, PIXEL, 2)
+    grid = FineGrid.covering(table, PIXEL, 2)
     live = LivePicture(table, grid)
     assert live.show(np.zeros(0, bool)) == 0
     assert uncertainty_picture(table, grid).sum() == 0
@@ -197,13 +199,13 @@ def test_an_empty_table_has_a_picture():
 
 def test_a_row_far_outside_is_refused():
     with pytest.raises(InputError, match="too many for a picture"):
-        Grid.covering(table_at([0, 1e9], [0, 1e9]), PIXEL, 4)
+        FineGrid.covering(table_at([0, 1e9], [0, 1e9]), PIXEL, 4)
 
 
 def test_a_stack_has_no_grid():
     names = {"pixel_size_nm": PIXEL, "upsampling": 4, "origin_px": [0, 0]}
-    assert Grid.of_image(names, (8, 12)).scale_nm == 27
+    assert FineGrid.of_image(names, (8, 12)).scale_nm == 27
     with pytest.raises(InputError, match=r"axes \(Y, X\)"):
-        Grid.of_image(names, (3, 8, 12))
+        FineGrid.of_image(names, (3, 8, 12))
     with pytest.raises(InputError, match="does not say its upsampling"):
-        Grid.of_image({"pixel_size_nm": PIXEL, "origin_px": [0, 0]}, (8, 12))
+        FineGrid.of_image({"pixel_size_nm": PIXEL, "origin_px": [0, 0]}, (8, 12))

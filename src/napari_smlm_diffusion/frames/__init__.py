@@ -1,7 +1,7 @@
 """Stacks of camera frames, read piece by piece: files, arrays, frame ranges and regions."""
 
 from napari_smlm_diffusion.frames.lazy import LazyFrames
-from napari_smlm_diffusion.frames.movie import open_movie
+from napari_smlm_diffusion.frames.opening import open_movie
 from napari_smlm_diffusion.frames.ranges import parse_frame_range, parse_roi
 from napari_smlm_diffusion.frames.raw import RawLayout
 from napari_smlm_diffusion.frames.series import open_series

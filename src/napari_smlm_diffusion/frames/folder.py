@@ -23,7 +23,7 @@ def open_folder(folder: Path) -> FrameStack:
         If it holds none, or several.
     """
     if is_zarr(folder):
-        from napari_smlm_diffusion.frames.ome_zarr import open_zarr
+        from napari_smlm_diffusion.frames.zarr_movie import open_zarr
 
         return open_zarr(folder)
     if (index := ndtiff_index(folder)) is not None:

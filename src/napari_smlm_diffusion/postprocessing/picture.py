@@ -10,7 +10,7 @@ from pydantic import Field
 
 from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.grid import Grid
+from napari_smlm_diffusion.results.fine_grid import FineGrid
 from napari_smlm_diffusion.results.images import write_density
 from napari_smlm_diffusion.results.session import KERNEL_SIGMA, QUANTITY, FilterSession
 from napari_smlm_diffusion.settings import Settings
@@ -41,7 +41,7 @@ class Picture:
     ----------
     image : (sY, sX) float32 array
         Molecules per fine pixel; for ``density`` one molecule alone peaks at 1.
-    grid : Grid
+    grid : FineGrid
         Where its pixels lie.
     by : str
         How it was drawn.
@@ -50,7 +50,7 @@ class Picture:
     """
 
     image: NDArray[np.float32]
-    grid: Grid
+    grid: FineGrid
     by: Literal["uncertainty", "counts", "density"]
     rows: int
 

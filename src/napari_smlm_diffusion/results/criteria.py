@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.localizations import BY_NAME
-from napari_smlm_diffusion.results.grid import Grid
+from napari_smlm_diffusion.results.fine_grid import FineGrid
 from napari_smlm_diffusion.settings import Settings
 
 # Why a criterion rejects a row; 0 where it does not.
@@ -145,7 +145,7 @@ class SdMap:
     ----------
     sd : (sY, sX) array
         Marginal standard deviation of the density; one molecule peaks at 1.
-    grid : Grid
+    grid : FineGrid
         Where its pixels lie.
     density : (sY, sX) array or None
         The density it belongs to, for a relative SD.
@@ -157,7 +157,7 @@ class SdMap:
     """
 
     sd: NDArray[np.floating]
-    grid: Grid
+    grid: FineGrid
     density: NDArray[np.floating] | None = None
 
     def __post_init__(self) -> None:

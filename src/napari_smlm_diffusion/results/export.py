@@ -19,9 +19,9 @@ from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.filters import Filter, Filtered
+from napari_smlm_diffusion.results.fine_grid import FineGrid
 from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.formats.base import TableFormat
-from napari_smlm_diffusion.results.grid import Grid
 from napari_smlm_diffusion.results.images import write_density
 
 Rows = Literal["kept", "all"]
@@ -36,7 +36,7 @@ class ExportImage(NamedTuple):
         Part of the file's name, for example ``density`` or ``sd``.
     image : (sY, sX) array
         Values.
-    grid : Grid
+    grid : FineGrid
         Where its pixels lie.
     kernel_sigma : float
         SD of the kernel that each molecule has in it, fine pixels; 0 where none was used.
@@ -46,7 +46,7 @@ class ExportImage(NamedTuple):
 
     name: str
     image: NDArray[np.floating]
-    grid: Grid
+    grid: FineGrid
     kernel_sigma: float
     quantity: str
 

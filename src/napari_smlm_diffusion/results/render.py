@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import correlate1d
 from scipy.special import erf
 
-from napari_smlm_diffusion.results.grid import Grid
+from napari_smlm_diffusion.results.fine_grid import FineGrid
 
 # Beyond this many SDs a Gaussian is cut off; 6e-5 of it lie further out along each axis.
 _REACH = 4.0
@@ -41,7 +41,7 @@ class LivePicture:
     ----------
     table : DataFrame
         Localizations, N rows.
-    grid : Grid
+    grid : FineGrid
         Where the fine pixels lie; rows outside are left out.
     sigma_fine : float
         SD of the kernel that every row gets, fine pixels; 0: rows are only counted.
@@ -50,7 +50,7 @@ class LivePicture:
     """
 
     def __init__(
-        self, table: pd.DataFrame, grid: Grid, sigma_fine: float = 0.0, threads: int = 2
+        self, table: pd.DataFrame, grid: FineGrid, sigma_fine: float = 0.0, threads: int = 2
     ) -> None:
         self.grid, self.sigma_fine, self.threads = grid, sigma_fine, threads
         self._pixel = grid.index(table["y_nm"].to_numpy(), table["x_nm"].to_numpy())
@@ -162,7 +162,7 @@ def _kernel(sigma_fine: float) -> NDArray[np.float64]:
 
 def uncertainty_picture(
     table: pd.DataFrame,
-    grid: Grid,
+    grid: FineGrid,
     *,
     least_nm: float = 1.0,
 ) -> NDArray[np.float32]:
@@ -173,7 +173,7 @@ def uncertainty_picture(
     table : DataFrame
         Rows with ``uncertainty_x_nm`` and ``uncertainty_y_nm``; where one is not known, the median
         of the others stands for it.
-    grid : Grid
+    grid : FineGrid
         Where the fine pixels lie.
     least_nm : float
         A smaller uncertainty is drawn as this one.

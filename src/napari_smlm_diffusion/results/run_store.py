@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.results import ome_zarr, sums
+from napari_smlm_diffusion.results import sums, zarr_images
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.formats import parquet
 from napari_smlm_diffusion.results.run_folder import write_json
@@ -232,7 +232,7 @@ class RunStore:
             return None
         name = f"images-{number:06d}.zarr"
         translate = (self.run["translate_nm"][0], self.run["translate_nm"][1])
-        ome_zarr.write_images(self.path / name, self.sums, self.run["scale_nm"], translate)
+        zarr_images.write_images(self.path / name, self.sums, self.run["scale_nm"], translate)
         with disk_errors(self.path / name):
             flush(self.path / name)
         return name
@@ -308,7 +308,7 @@ def read_sums(path: Path, images: str | None) -> dict[str, NDArray[np.float64]]:
     if images is None:
         return {}
     folder = path / images
-    return {name: ome_zarr.read_level(folder, name) for name in ome_zarr.names(folder)}
+    return {name: zarr_images.read_level(folder, name) for name in zarr_images.names(folder)}
 
 
 def merged(ranges: Iterable[Frames]) -> list[Frames]:

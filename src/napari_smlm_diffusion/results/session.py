@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.results.criteria import SdMap
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.filters import Filter, Filtered, LiveFilter
-from napari_smlm_diffusion.results.grid import Grid
+from napari_smlm_diffusion.results.fine_grid import FineGrid
 from napari_smlm_diffusion.results.render import LivePicture, uncertainty_picture
 
 Style = Literal["density", "counts", "uncertainty"]
@@ -77,15 +77,15 @@ class FilterSession:
             return None
         return self.rules.region.masked(self.maps)
 
-    def grid(self, upsampling: int) -> Grid:
+    def grid(self, upsampling: int) -> FineGrid:
         """Return the fine pixels of the whole field; of the rows where the field is not known."""
         shape, size = self.dataset.frame_shape, self.dataset.pixel_size_nm
         if shape is None:
-            return Grid.covering(self.dataset.table, size, upsampling)
+            return FineGrid.covering(self.dataset.table, size, upsampling)
         fine = (shape[1] * upsampling, shape[2] * upsampling)
-        return Grid(shape=fine, pixel_size_nm=size, upsampling=upsampling)
+        return FineGrid(shape=fine, pixel_size_nm=size, upsampling=upsampling)
 
-    def picture(self, style: Literal["density", "counts"], grid: Grid) -> NDArray[np.float32]:
+    def picture(self, style: Literal["density", "counts"], grid: FineGrid) -> NDArray[np.float32]:
         """Return the picture of the kept rows, fast while style and grid stay the same."""
         sigma = KERNEL_SIGMA if style == "density" else 0.0
         drawn = self._picture
@@ -94,6 +94,6 @@ class FilterSession:
         drawn.show(self.filtered.kept)
         return drawn.image
 
-    def gaussians(self, grid: Grid) -> NDArray[np.float32]:
+    def gaussians(self, grid: FineGrid) -> NDArray[np.float32]:
         """Return the picture of the kept rows as wide as their uncertainties; takes seconds."""
         return uncertainty_picture(self.dataset.table[self.filtered.kept], grid)

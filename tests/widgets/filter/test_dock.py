@@ -12,8 +12,8 @@ from napari_smlm_diffusion.results import layers, point_layers
 from napari_smlm_diffusion.results.criteria import Range, Region, SdMap
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.filters import Filter
+from napari_smlm_diffusion.results.fine_grid import FineGrid
 from napari_smlm_diffusion.results.formats import registry
-from napari_smlm_diffusion.results.grid import Grid
 from napari_smlm_diffusion.results.images import read_image
 from napari_smlm_diffusion.results.layers import KEY, Placement
 from napari_smlm_diffusion.results.point_layers import dataset_of
@@ -204,7 +204,7 @@ def test_a_threshold_masks_regions(scene, qtbot, at_rest):
     mask = viewer.layers["do not trust"]
     np.testing.assert_array_equal(mask.data.astype(bool), sd.data > region.maximum)
     np.testing.assert_array_equal(mask.extent.world, sd.extent.world)
-    grid = Grid(shape=sd.data.shape, pixel_size_nm=PIXEL, upsampling=2)
+    grid = FineGrid(shape=sd.data.shape, pixel_size_nm=PIXEL, upsampling=2)
     expected = Filter(region=region).apply(dataset_with().table, SdMap(sd.data, grid)).kept
     assert 0 < expected.sum() < ROWS
     np.testing.assert_array_equal(widget.session.filtered.kept, expected)

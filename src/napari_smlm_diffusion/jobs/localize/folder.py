@@ -25,7 +25,7 @@ from napari_smlm_diffusion.results import run_folder
 from napari_smlm_diffusion.results.formats.thunderstorm import CsvWriter
 from napari_smlm_diffusion.results.images import write_density
 from napari_smlm_diffusion.results.run_store import Frames, RunStore
-from napari_smlm_diffusion.results.stack import StackWriter
+from napari_smlm_diffusion.results.samples_file import SamplesWriter
 
 # Images that are sums over frames; each is a field of `Localized` and a file.
 SUMS = ("density", "variance", "density_samples", "variance_samples")
@@ -134,7 +134,7 @@ class _Run:
                 writer.append(table)
 
     def _write_samples(self) -> None:
-        writer = StackWriter(self.folder / "samples.tif")
+        writer = SamplesWriter(self.folder / "samples.tif")
         for of_frame in self.store.samples():
             writer.append(of_frame[None])
         writer.close()

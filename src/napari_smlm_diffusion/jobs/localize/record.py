@@ -46,7 +46,7 @@ def identity(plan: Plan, movie: Path) -> dict[str, Any]:
         "movie": str(movie.absolute()),
         "settings": _anchored(plan.settings).model_dump(mode="json"),
         "pixel_size_nm": size,
-        # Where the images are, see `ome_zarr`.
+        # Where the images are, see `zarr_images`.
         "scale_nm": size / network.upsampling,
         "translate_nm": [(start + shift) * size for start in (roi.y0, roi.x0)],
         "depends_on": {

@@ -10,7 +10,7 @@ from pathlib import Path
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import open_movie
 from napari_smlm_diffusion.frames.folder import is_movie_folder, is_zarr
-from napari_smlm_diffusion.frames.movie import kind_by_content, kind_of
+from napari_smlm_diffusion.frames.opening import kind_by_content, kind_of
 from napari_smlm_diffusion.frames.sidecars import read_sidecar
 from napari_smlm_diffusion.results.images import is_density, read_image
 from napari_smlm_diffusion.results.layers import LayerTuple, density_file_layer, stack_layer

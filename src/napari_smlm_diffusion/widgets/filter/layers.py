@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.criteria import SdMap
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.grid import Grid
+from napari_smlm_diffusion.results.fine_grid import FineGrid
 from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
 from napari_smlm_diffusion.results.subset import LARGEST, spread
 from napari_smlm_diffusion.widgets.shared.field_in_view import Field
@@ -40,7 +40,7 @@ def about(layer: Layer) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def grid_of(layer: Image) -> Grid:
+def grid_of(layer: Image) -> FineGrid:
     """Return the grid of an image of this plugin.
 
     Raises
@@ -54,7 +54,7 @@ def grid_of(layer: Image) -> Grid:
             f"{layer.name} has the shape {shape}, but regions are masked by one image (Y, X); "
             "choose the SD of the whole movie or of one frame"
         )
-    return Grid.of_image(about(layer), shape)
+    return FineGrid.of_image(about(layer), shape)
 
 
 def pixels_of(layer: Image) -> NDArray[Any]:
@@ -117,7 +117,7 @@ class FilterLayers:
         self.picture = self.mask = None
 
     def show_picture(
-        self, image: NDArray[np.float32], grid: Grid, origin: tuple[float, float], quantity: str
+        self, image: NDArray[np.float32], grid: FineGrid, origin: tuple[float, float], quantity: str
     ) -> None:
         """Show the picture of the kept rows; a new kind of picture gets new contrast limits."""
         known = {"filtered": True, "quantity": quantity}

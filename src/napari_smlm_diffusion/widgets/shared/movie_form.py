@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidge
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
-from napari_smlm_diffusion.frames.movie import ENDINGS
+from napari_smlm_diffusion.frames.opening import ENDINGS
 from napari_smlm_diffusion.jobs.localize import results as localize_work
 from napari_smlm_diffusion.jobs.localize.results import Estimate
 from napari_smlm_diffusion.optics.camera import Camera

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.writing import disk_errors, partial_name
 
 
-class StackWriter:
+class SamplesWriter:
     """Writes (T, K, sY, sX) samples, one TIFF series of axes (sample, y, x) for each frame.
 
     The file appears with the first frame, as ``NAME.partial.tif`` until it is closed.

@@ -16,7 +16,7 @@ from napari_smlm_diffusion.settings import Settings
 _LARGEST = 2**28
 
 
-class Grid(Settings):
+class FineGrid(Settings):
     """Fine pixels over a part of the field of view; 0 nm is the centre of the first camera pixel.
 
     The centre of fine pixel j lies at ``origin + (j + 0.5) / s - 0.5`` camera pixels.
