@@ -33,7 +33,7 @@ from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import Model, load_model
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.proposals.sample_peaks import peaks_of_samples
-from napari_smlm_diffusion.training.prior import Prior
+from napari_smlm_diffusion.simulation.prior import Prior
 
 DISTANCES = (0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0)
 # Around the middle: wide enough for the widest pair wherever the samples put it.

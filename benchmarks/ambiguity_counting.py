@@ -22,8 +22,8 @@ from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.proposals.sample_peaks import Peaks, peaks_of_samples
+from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.training.pairs import draw_pairs
-from napari_smlm_diffusion.training.prior import Prior
 
 # Counting discs, about the width of a spot, and the distance of their middles.
 DISC_PX, APART_PX, DISCS_A_FRAME = 1.5, 4.0, 12

@@ -14,9 +14,9 @@ from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.evidence import log_evidence
 from napari_smlm_diffusion.reference.molecules import LogUniform
 from napari_smlm_diffusion.reference.observation import Observation
-from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
+from napari_smlm_diffusion.simulation.prior import Prior
+from napari_smlm_diffusion.simulation.structures import Disc, UniformField
 from napari_smlm_diffusion.training.pairs import draw_pairs
-from napari_smlm_diffusion.training.prior import Prior
 
 # The evidence sees this part of the frame: a spot and its surroundings.
 SEEN = 20

@@ -35,7 +35,7 @@ from napari_smlm_diffusion.evaluation.spread import claimed_spread, pooled_mask,
 from napari_smlm_diffusion.jobs.calibrate.frames import draw_frame, estimates, simulate_frame
 from napari_smlm_diffusion.jobs.calibrate.plan import frame_size, varying
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
-from napari_smlm_diffusion.training.prior import Prior
+from napari_smlm_diffusion.simulation.prior import Prior
 
 SEED, THRESHOLD, PIXELS, RESOLUTION = 91_000_001, 0.05, 64, 0.01
 RATIO, COVERAGE = (0.93, 1.07), (0.87, 0.93)

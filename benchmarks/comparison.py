@@ -56,8 +56,8 @@ from napari_smlm_diffusion.networks.inputs import network_input
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.proposals.sample_peaks import MIN_MASS, peaks_of_samples
+from napari_smlm_diffusion.simulation.prior import PAPERS
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
-from napari_smlm_diffusion.training.prior import PAPERS
 
 SEED, THRESHOLD, RADIUS_PX, TWO, RESOLUTION = 95_000_001, 0.05, 2.0, 1.5, 0.01
 DISTANCES = (1.0, 1.5, 2.0)

@@ -38,8 +38,8 @@ from napari_smlm_diffusion.evaluation.bootstrap import Sums, bootstrap
 from napari_smlm_diffusion.evaluation.spread import SPREAD_TERMS, sampled_spread
 from napari_smlm_diffusion.jobs.calibrate.frames import draw_frame, estimates, simulate_frame
 from napari_smlm_diffusion.networks.settings import PsiSettings, SamplingSettings
+from napari_smlm_diffusion.simulation.prior import PAPERS
 from napari_smlm_diffusion.training.job import model_file, train_model
-from napari_smlm_diffusion.training.prior import PAPERS
 from napari_smlm_diffusion.training.settings import TrainingSettings
 
 RECIPES = {"density": "given-density", "frame": "given-frame", "both": "residual"}

@@ -26,8 +26,8 @@ from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import Model, load_model
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.proposals.sample_peaks import peaks_of_samples
+from napari_smlm_diffusion.simulation.prior import PAPERS
 from napari_smlm_diffusion.training.pairs import draw_pairs
-from napari_smlm_diffusion.training.prior import PAPERS
 
 DISTANCES = (0.5, 1.0, 1.5, 2.0, 3.0)
 LEAST_SD = 0.01

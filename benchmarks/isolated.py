@@ -26,9 +26,9 @@ from napari_smlm_diffusion.proposals.diffusion_samples import Moments, Posterior
 from napari_smlm_diffusion.reference.grid import grid_posterior
 from napari_smlm_diffusion.reference.metropolis import papers_chain, sample_posterior
 from napari_smlm_diffusion.reference.observation import Observation
-from napari_smlm_diffusion.simulation.emitters import Disc
+from napari_smlm_diffusion.simulation.prior import PAPERS
+from napari_smlm_diffusion.simulation.structures import Disc
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
-from napari_smlm_diffusion.training.prior import PAPERS
 
 SIZE, SIGMA_PX, PHOTONS, READ_NOISE, DISC = 20, 0.92, 200.0, 1.0, 7.0
 MICROSCOPE = Microscope(

@@ -21,7 +21,7 @@ from napari_smlm_diffusion.evaluation.spread import SPREAD_TERMS, sampled_spread
 from napari_smlm_diffusion.jobs.calibrate.frames import simulate_frame
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
-from napari_smlm_diffusion.training.prior import Prior
+from napari_smlm_diffusion.simulation.prior import Prior
 
 SEED, SIZE, RADIUS, APART, MARGIN = 96_000_001, 48, 7, 6.0, 4.0
 

@@ -29,8 +29,8 @@ from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.simulation.light import FlatBackground, LognormalPhotons
 from napari_smlm_diffusion.simulation.movie import Movie, MovieSettings, simulate
+from napari_smlm_diffusion.simulation.prior import PAPERS, Prior
 from napari_smlm_diffusion.training.job import model_file, train_model
-from napari_smlm_diffusion.training.prior import PAPERS, Prior
 from napari_smlm_diffusion.training.settings import TrainingSettings
 
 ISOLATED, SEED = 2000, 71_000_001

@@ -23,10 +23,10 @@ from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.moviecheck.check import check_movie
 from napari_smlm_diffusion.moviecheck.out_of_range import compare_with_prior
 from napari_smlm_diffusion.optics.camera import Camera
-from napari_smlm_diffusion.simulation.emitters import Filaments, UniformField
 from napari_smlm_diffusion.simulation.light import GradientBackground, LognormalPhotons
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
-from napari_smlm_diffusion.training.prior import Prior
+from napari_smlm_diffusion.simulation.prior import Prior
+from napari_smlm_diffusion.simulation.structures import Filaments, UniformField
 
 FRAMES, PIXEL_NM = 60, 100.0
 LEAST_SEEN = 5.0

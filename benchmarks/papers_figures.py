@@ -38,8 +38,8 @@ from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+from napari_smlm_diffusion.simulation.prior import PAPERS
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
-from napari_smlm_diffusion.training.prior import PAPERS
 
 SIZE, SIGMA_PX, PIXEL_NM = 20, PAPERS.psf_sigma_px[0], 108.0
 PHOTONS, READ_NOISE = PAPERS.photons[0], PAPERS.read_noise[0]

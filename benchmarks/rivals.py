@@ -23,9 +23,9 @@ from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.patches import Patches
 from napari_smlm_diffusion.reference.reversible_jump import Draws, sample_patches
-from napari_smlm_diffusion.simulation.emitters import Disc
+from napari_smlm_diffusion.simulation.prior import PAPERS
+from napari_smlm_diffusion.simulation.structures import Disc
 from napari_smlm_diffusion.training.loop import train
-from napari_smlm_diffusion.training.prior import PAPERS
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage
 

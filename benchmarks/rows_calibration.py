@@ -45,7 +45,7 @@ from napari_smlm_diffusion.jobs.calibrate.frames import (
     simulate_frame,
 )
 from napari_smlm_diffusion.jobs.calibrate.plan import frame_size
-from napari_smlm_diffusion.training.prior import Prior
+from napari_smlm_diffusion.simulation.prior import Prior
 
 SEED = 92_000_001
 # Molecules per square micron, with pixels of 100 nm.

@@ -43,7 +43,7 @@ from napari_smlm_diffusion.jobs.calibrate.frames import simulate_frame
 from napari_smlm_diffusion.jobs.calibrate.plan import frame_size
 from napari_smlm_diffusion.networks.settings import SamplingSettings
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
-from napari_smlm_diffusion.training.prior import Prior
+from napari_smlm_diffusion.simulation.prior import Prior
 
 FIRST, LAST = (80.0, 20.0), 0.1
 SEED, THRESHOLD, PIXELS, RESOLUTION = 94_000_001, 0.05, 64, 0.01

@@ -15,11 +15,11 @@ import torch
 
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
+from napari_smlm_diffusion.simulation.prior import GENERAL, PAPERS
 from napari_smlm_diffusion.training.batches import step_frames, step_noise, step_scenes
 from napari_smlm_diffusion.training.distributed import Processes
 from napari_smlm_diffusion.training.hardware import autocast, simulates_on, training_device
 from napari_smlm_diffusion.training.learner import Learner
-from napari_smlm_diffusion.training.prior import GENERAL, PAPERS
 from napari_smlm_diffusion.training.psi import PsiStage
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage, Stage

@@ -19,8 +19,8 @@ from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.candidates import find_candidates
+from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.training.pairs import draw_pairs
-from napari_smlm_diffusion.training.prior import Prior
 
 SEED, BINS = 77_000_001, 4
 

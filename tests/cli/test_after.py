@@ -9,8 +9,8 @@ from napari_smlm_diffusion.cli import main
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.images import read_image
-from napari_smlm_diffusion.simulation.emitters import Filaments
 from napari_smlm_diffusion.simulation.observed import ObservedSettings, observe
+from napari_smlm_diffusion.simulation.structures import Filaments
 
 FRAMES = 1500
 DRIFT = np.linspace(0, 1, FRAMES)[:, None] * [200.0, -120.0]

@@ -20,9 +20,9 @@ from napari_smlm_diffusion.moviecheck.check import (
 from napari_smlm_diffusion.moviecheck.out_of_range import compare_with_prior, width_mismatch
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.simulation.blinking import Blinking
-from napari_smlm_diffusion.simulation.emitters import Filaments
 from napari_smlm_diffusion.simulation.light import FlatBackground, LognormalPhotons
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
+from napari_smlm_diffusion.simulation.structures import Filaments
 
 PRIOR = {
     "psf_sigma_px": [0.8, 1.8],

@@ -4,9 +4,9 @@ import pytest
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.moviecheck.photon_transfer import photon_transfer
 from napari_smlm_diffusion.optics.camera import Camera
-from napari_smlm_diffusion.simulation.emitters import Filaments
 from napari_smlm_diffusion.simulation.light import FlatBackground, LognormalPhotons
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
+from napari_smlm_diffusion.simulation.structures import Filaments
 
 CCD = Camera(offset=100.0, gain=0.5, qe=0.9, read_noise=1.5)
 EMCCD = Camera(offset=200.0, gain=1 / 12, em_gain=300.0, qe=0.9, read_noise=80.0)

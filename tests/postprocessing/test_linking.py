@@ -8,8 +8,8 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.postprocessing.linking import LinkSettings, link
 from napari_smlm_diffusion.postprocessing.scatter import scatter
 from napari_smlm_diffusion.simulation.blinking import Blinking
-from napari_smlm_diffusion.simulation.emitters import UniformField
 from napari_smlm_diffusion.simulation.observed import ObservedSettings, observe
+from napari_smlm_diffusion.simulation.structures import UniformField
 
 
 def blinking(scale=1.0, seed=3, rows_per_frame=12.0):

@@ -5,7 +5,7 @@ import pytest
 
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.observation import Observation
-from napari_smlm_diffusion.simulation.emitters import Disc
+from napari_smlm_diffusion.simulation.structures import Disc
 
 from ..rendering import expected_image
 

@@ -10,7 +10,7 @@ from napari_smlm_diffusion.reference.grid import grid_posterior
 from napari_smlm_diffusion.reference.labels import relabel
 from napari_smlm_diffusion.reference.molecules import LogUniform
 from napari_smlm_diffusion.reference.observation import Observation
-from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
+from napari_smlm_diffusion.simulation.structures import Disc, UniformField
 
 SHAPE = (11, 11)
 REGION = Disc(radius_px=3.0)

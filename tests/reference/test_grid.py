@@ -9,7 +9,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.grid import grid_posterior
-from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
+from napari_smlm_diffusion.simulation.structures import Disc, UniformField
 
 SHAPE, REGION = (13, 13), Disc(radius_px=3.0)
 

@@ -4,7 +4,7 @@ import pytest
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.light import LightMap
 from napari_smlm_diffusion.reference.observation import Observation
-from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
+from napari_smlm_diffusion.simulation.structures import Disc, UniformField
 
 
 @pytest.mark.parametrize("region", [Disc(radius_px=3.3), UniformField(margin_px=1.7)])

@@ -6,7 +6,7 @@ from napari_smlm_diffusion.reference.evidence import log_evidence
 from napari_smlm_diffusion.reference.grid import grid_posterior
 from napari_smlm_diffusion.reference.maps import density_maps
 from napari_smlm_diffusion.reference.metropolis import papers_chain, sample_posterior
-from napari_smlm_diffusion.simulation.emitters import Disc
+from napari_smlm_diffusion.simulation.structures import Disc
 
 SMALL = dict(shape=(11, 11), region=Disc(radius_px=3.0))
 

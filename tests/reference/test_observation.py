@@ -5,7 +5,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.likelihood import poisson_gaussian, shifted_poisson
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.observation import Observation
-from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
+from napari_smlm_diffusion.simulation.structures import Disc, UniformField
 
 from ..rendering import expected_image
 

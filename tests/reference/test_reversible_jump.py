@@ -12,8 +12,8 @@ from napari_smlm_diffusion.reference.molecules import LogUniform
 from napari_smlm_diffusion.reference.observation import Observation
 from napari_smlm_diffusion.reference.patches import Patches
 from napari_smlm_diffusion.reference.reversible_jump import sample_patches
-from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
 from napari_smlm_diffusion.simulation.light import LognormalPhotons
+from napari_smlm_diffusion.simulation.structures import Disc, UniformField
 
 from ..rendering import expected_image
 

@@ -10,7 +10,6 @@ from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.simulation.blinking import Blinking, Independent
-from napari_smlm_diffusion.simulation.emitters import Disc, Filaments, Tubes, UniformField
 from napari_smlm_diffusion.simulation.light import (
     ConstantPhotons,
     ExponentialPhotons,
@@ -21,6 +20,7 @@ from napari_smlm_diffusion.simulation.light import (
     UniformPhotons,
 )
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
+from napari_smlm_diffusion.simulation.structures import Disc, Filaments, Tubes, UniformField
 
 from ..rendering import expected_image
 

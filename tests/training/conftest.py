@@ -6,9 +6,9 @@ import torch
 from napari_smlm_diffusion.diffusion.psi import Psi
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.networks.settings import PhiSettings, PsiSettings, SamplingSettings
+from napari_smlm_diffusion.simulation.prior import PAPERS
 from napari_smlm_diffusion.training import metrics, validation
 from napari_smlm_diffusion.training.distil import distilled_sampling
-from napari_smlm_diffusion.training.prior import PAPERS
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage
 

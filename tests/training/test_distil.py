@@ -11,6 +11,7 @@ from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.models.file import TEACHER
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.networks.settings import PsiSettings, SamplingSettings
+from napari_smlm_diffusion.simulation.prior import PAPERS
 from napari_smlm_diffusion.training import job
 from napari_smlm_diffusion.training.distil import (
     TEACHER_STEPS,
@@ -18,7 +19,6 @@ from napari_smlm_diffusion.training.distil import (
     teacher_levels,
 )
 from napari_smlm_diffusion.training.pairs import draw_pairs
-from napari_smlm_diffusion.training.prior import PAPERS
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import network_input_of
 

@@ -14,7 +14,8 @@ from napari_smlm_diffusion.diffusion.psi import Psi
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.models.model import load_model
-from napari_smlm_diffusion.training.batch import join
+from napari_smlm_diffusion.simulation.padded import join
+from napari_smlm_diffusion.simulation.prior import GENERAL
 from napari_smlm_diffusion.training.batches import (
     check_processes,
     step_frames,
@@ -23,7 +24,6 @@ from napari_smlm_diffusion.training.batches import (
 )
 from napari_smlm_diffusion.training.distributed import Processes
 from napari_smlm_diffusion.training.job import train_model
-from napari_smlm_diffusion.training.prior import GENERAL
 from napari_smlm_diffusion.training.psi import PsiStage
 
 

@@ -10,10 +10,10 @@ from napari_smlm_diffusion.diffusion.schedule import RESIDUAL
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.models.file import TEACHER
+from napari_smlm_diffusion.simulation.prior import PAPERS
 from napari_smlm_diffusion.training import job
 from napari_smlm_diffusion.training.energy import EnergyStage, energy_score, window_norms
 from napari_smlm_diffusion.training.pairs import draw_pairs
-from napari_smlm_diffusion.training.prior import PAPERS
 from napari_smlm_diffusion.training.settings import RATE_OF_SAMPLER, TrainingSettings
 from napari_smlm_diffusion.training.stages import network_input_of
 

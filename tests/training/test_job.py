@@ -5,8 +5,8 @@ import pytest
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.models.model import load_model
+from napari_smlm_diffusion.simulation.prior import PAPERS
 from napari_smlm_diffusion.training import job, rows, scale
-from napari_smlm_diffusion.training.prior import PAPERS
 from napari_smlm_diffusion.training.settings import TrainingSettings
 
 

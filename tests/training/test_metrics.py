@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from napari_smlm_diffusion.density import kernel_density
+from napari_smlm_diffusion.simulation.prior import PAPERS, Prior
 from napari_smlm_diffusion.training import metrics
 from napari_smlm_diffusion.training.batches import draw
 from napari_smlm_diffusion.training.metrics import PhiMetrics, metrics_of
-from napari_smlm_diffusion.training.prior import PAPERS, Prior
 from napari_smlm_diffusion.training.stages import VarianceStage, network_input_of
 
 

@@ -7,9 +7,9 @@ import torch
 
 from napari_smlm_diffusion.density import density_image, kernel_share
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.simulation.prior import GENERAL, PAPERS, Prior, Structure
+from napari_smlm_diffusion.simulation.scenes import draw_scenes
 from napari_smlm_diffusion.training.pairs import draw_pairs, render
-from napari_smlm_diffusion.training.prior import GENERAL, PAPERS, Prior, Structure
-from napari_smlm_diffusion.training.scenes import draw_scenes
 from napari_smlm_diffusion.training.structures import positions
 
 from ..rendering import expected_image

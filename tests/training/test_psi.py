@@ -10,8 +10,8 @@ from napari_smlm_diffusion.diffusion.recipe import RECIPES
 from napari_smlm_diffusion.diffusion.schedule import FORERUNNER, PAPERS
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.networks.settings import PsiSettings
+from napari_smlm_diffusion.simulation.prior import PAPERS as PRIOR
 from napari_smlm_diffusion.training.pairs import draw_pairs
-from napari_smlm_diffusion.training.prior import PAPERS as PRIOR
 from napari_smlm_diffusion.training.psi import PsiStage
 
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from napari_smlm_diffusion.optics.camera import Camera
-from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
 from napari_smlm_diffusion.simulation.light import FlatBackground, LognormalPhotons
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
+from napari_smlm_diffusion.simulation.prior import Prior
+from napari_smlm_diffusion.simulation.structures import Disc, UniformField
 from napari_smlm_diffusion.training.pairs import draw_pairs
-from napari_smlm_diffusion.training.prior import Prior
 
 FRAMES, SIZE, SIGMA_PX, PHOTONS, CV, BACKGROUND, DENSITY = 400, 24, 1.3, 900.0, 0.4, 15.0, 0.02
 CAMERAS = {

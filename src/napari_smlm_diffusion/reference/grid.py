@@ -16,7 +16,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.reference.maps import DensityMaps, density_maps
 from napari_smlm_diffusion.reference.observation import Observation
-from napari_smlm_diffusion.simulation.emitters import Disc
+from napari_smlm_diffusion.simulation.structures import Disc
 
 # Spacing of the first level in units of the PSF's width, of the last in posterior SDs.
 _COARSE, _FINE = 0.5, 0.5

@@ -11,7 +11,7 @@ from napari_smlm_diffusion.optics import forward
 from napari_smlm_diffusion.optics.psf.base import PSF
 from napari_smlm_diffusion.reference.region import Region, box_of, lies_inside
 from napari_smlm_diffusion.reference.table import PixelTable
-from napari_smlm_diffusion.simulation.emitters import UniformField
+from napari_smlm_diffusion.simulation.structures import UniformField
 
 # Pixels that get less light than this (photons) from any emitter are left as they are.
 _NO_LIGHT = 1e-7

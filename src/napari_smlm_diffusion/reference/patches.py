@@ -16,8 +16,8 @@ from napari_smlm_diffusion.optics import forward
 from napari_smlm_diffusion.optics.psf.base import PSF
 from napari_smlm_diffusion.reference.molecules import LogUniform
 from napari_smlm_diffusion.reference.region import Region, box_of, lies_inside
-from napari_smlm_diffusion.simulation.emitters import UniformField
 from napari_smlm_diffusion.simulation.light import LognormalPhotons
+from napari_smlm_diffusion.simulation.structures import UniformField
 
 Array = NDArray[np.float64]
 # Known; or each molecule draws its own, as the simulation does.

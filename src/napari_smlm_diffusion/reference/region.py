@@ -5,7 +5,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.simulation.emitters import Disc, UniformField
+from napari_smlm_diffusion.simulation.structures import Disc, UniformField
 
 # Uniform on the frame with a margin, or on a disc in its middle.
 Region: TypeAlias = UniformField | Disc

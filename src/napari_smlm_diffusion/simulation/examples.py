@@ -1,13 +1,13 @@
 """Movies to try things on: the demo of the command line and the samples of napari."""
 
 from napari_smlm_diffusion.simulation.blinking import Blinking
-from napari_smlm_diffusion.simulation.emitters import Filaments, Pairs
 from napari_smlm_diffusion.simulation.light import (
     ConstantPhotons,
     FlatBackground,
     LognormalPhotons,
 )
 from napari_smlm_diffusion.simulation.movie import MovieSettings
+from napari_smlm_diffusion.simulation.structures import Filaments, Pairs
 
 DENSE = MovieSettings(
     frames=200,

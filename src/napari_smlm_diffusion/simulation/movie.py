@@ -19,13 +19,13 @@ from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import CameraSetting, HasPsf, Microscope
 from napari_smlm_diffusion.optics.psf.settings import GaussianPsf, PsfSettings
 from napari_smlm_diffusion.simulation.blinking import Activity, Independent
-from napari_smlm_diffusion.simulation.emitters import Structure, UniformField
 from napari_smlm_diffusion.simulation.light import (
     Background,
     FlatBackground,
     LognormalPhotons,
     Photons,
 )
+from napari_smlm_diffusion.simulation.structures import Structure, UniformField
 
 Pixels = Annotated[int, Field(ge=1, le=16_384)]
 

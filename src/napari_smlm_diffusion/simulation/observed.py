@@ -13,7 +13,7 @@ from pydantic import Field
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.simulation.blinking import Activity, Blinking
-from napari_smlm_diffusion.simulation.emitters import Filaments, Structure
+from napari_smlm_diffusion.simulation.structures import Filaments, Structure
 
 
 class ObservedSettings(Settings):

@@ -5,7 +5,7 @@ from contextlib import closing
 from itertools import count
 
 from napari_smlm_diffusion.compute.workers import in_order
-from napari_smlm_diffusion.training.scenes import Scenes
+from napari_smlm_diffusion.simulation.scenes import Scenes
 
 # Batches in the making for each process: enough that none of them waits.
 _AHEAD = 3

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.training.batch import join
+from napari_smlm_diffusion.simulation.padded import join
+from napari_smlm_diffusion.simulation.scenes import Scenes, draw_scenes
 from napari_smlm_diffusion.training.distributed import Processes
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs, render
-from napari_smlm_diffusion.training.scenes import Scenes, draw_scenes
 from napari_smlm_diffusion.training.settings import TrainingSettings
 
 # Parts of a batch at most: as many processes can share it. More would cost a small batch time.

@@ -11,8 +11,8 @@ from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.candidates import Candidates, find_candidates
+from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
-from napari_smlm_diffusion.training.prior import Prior
 from napari_smlm_diffusion.training.rows import MATCH_RADIUS_PX, match_candidates
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage, Stage, VarianceStage

@@ -14,9 +14,9 @@ from torch import Generator, Tensor
 from napari_smlm_diffusion.density import kernel_density
 from napari_smlm_diffusion.optics import forward
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
-from napari_smlm_diffusion.training.batch import Batch
-from napari_smlm_diffusion.training.prior import Prior
-from napari_smlm_diffusion.training.scenes import Scenes, draw_scenes
+from napari_smlm_diffusion.simulation.padded import Batch
+from napari_smlm_diffusion.simulation.prior import Prior
+from napari_smlm_diffusion.simulation.scenes import Scenes, draw_scenes
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.proposals.candidates import Candidates, find_candidates
+from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
-from napari_smlm_diffusion.training.prior import Prior
 
 # "A true emitter lies within this distance and is this row's": the meaning of `probability`.
 MATCH_RADIUS_PX = 1.25

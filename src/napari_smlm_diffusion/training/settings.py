@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.networks.settings import GIVEN, PhiSettings, PsiSettings
 from napari_smlm_diffusion.settings import Settings
-from napari_smlm_diffusion.training.prior import Prior
+from napari_smlm_diffusion.simulation.prior import Prior
 
 StageName = Literal["phi", "variance", "rows", "psi", "distil", "energy"]
 # A whole model; the last two of all are for those who ask for them.

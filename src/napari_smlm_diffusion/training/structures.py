@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from napari_smlm_diffusion.training.prior import Range, Structure
+from napari_smlm_diffusion.simulation.prior import Range, Structure
 
 # Molecules on a nanoruler, and the distances between neighbours, in pixels.
 _MARKS, _MARK_DISTANCE = 3, (0.3, 3.0)

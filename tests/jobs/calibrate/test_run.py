@@ -31,7 +31,7 @@ from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.proposals.sample_peaks import Peaks, peaks_of_samples
-from napari_smlm_diffusion.training.prior import GENERAL, PAPERS
+from napari_smlm_diffusion.simulation.prior import GENERAL, PAPERS
 
 from ..rendering import expected_image
 

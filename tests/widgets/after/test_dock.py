@@ -6,8 +6,8 @@ import pytest
 from napari_smlm_diffusion.results import point_layers
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.point_layers import dataset_of
-from napari_smlm_diffusion.simulation.emitters import Filaments
 from napari_smlm_diffusion.simulation.observed import ObservedSettings, observe
+from napari_smlm_diffusion.simulation.structures import Filaments
 
 pytest.importorskip("PyQt6")
 pytestmark = pytest.mark.gui

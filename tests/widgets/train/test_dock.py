@@ -9,7 +9,7 @@ import pytest
 
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.layers import KEY, frames_layer
-from napari_smlm_diffusion.training.prior import Prior
+from napari_smlm_diffusion.simulation.prior import Prior
 
 pytest.importorskip("PyQt6")
 pytestmark = pytest.mark.gui

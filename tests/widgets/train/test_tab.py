@@ -9,7 +9,7 @@ import pytest
 from napari_smlm_diffusion.jobs.train import training as training_plan
 from napari_smlm_diffusion.models import library
 from napari_smlm_diffusion.models.card import load_card
-from napari_smlm_diffusion.training.prior import Prior
+from napari_smlm_diffusion.simulation.prior import Prior
 
 pytest.importorskip("PyQt6")
 pytestmark = pytest.mark.gui

@@ -26,8 +26,8 @@ from napari_smlm_diffusion.proposals.candidates import Candidates
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.proposals.sample_peaks import MIN_MASS, Peaks, peaks_of_samples
+from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.training.pairs import draw_pairs
-from napari_smlm_diffusion.training.prior import Prior
 
 _PIXEL_NM = 100.0
 # A bound wider than this is one of a spot that is hardly there: what is known of where it can be

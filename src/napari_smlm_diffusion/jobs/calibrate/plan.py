@@ -14,7 +14,7 @@ from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import Model, load_model
 from napari_smlm_diffusion.networks.settings import SamplingSettings
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior, asked_sampling, psi_of
-from napari_smlm_diffusion.training.prior import Prior
+from napari_smlm_diffusion.simulation.prior import Prior
 
 # Sides of a frame where the card does not say how large those of the training were.
 _DISC_SIZE, _FIELD_SIZE = 20, 48

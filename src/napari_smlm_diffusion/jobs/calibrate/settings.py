@@ -10,7 +10,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs.localize.settings import Device
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.settings import Settings
-from napari_smlm_diffusion.training.prior import Prior
+from napari_smlm_diffusion.simulation.prior import Prior
 
 
 def _read_range(value: Any) -> Any:

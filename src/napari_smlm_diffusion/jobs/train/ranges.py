@@ -18,7 +18,7 @@ from napari_smlm_diffusion.moviecheck.check import (
     sample_region,
 )
 from napari_smlm_diffusion.optics.camera import Camera
-from napari_smlm_diffusion.training.prior import Range
+from napari_smlm_diffusion.simulation.prior import Range
 
 # Room around the lowest and the highest estimate: the error of an estimate (see `moviecheck`), and
 # what differs from molecule to molecule, of which the check tells the median only.

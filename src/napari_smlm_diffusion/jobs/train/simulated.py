@@ -19,7 +19,7 @@ from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.settings import Roi
-from napari_smlm_diffusion.training.prior import Prior
+from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.writing import atomic
 
 if TYPE_CHECKING:

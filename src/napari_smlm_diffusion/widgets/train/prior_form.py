@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.training.prior import GENERAL, Prior
+from napari_smlm_diffusion.simulation.prior import GENERAL, Prior
 from napari_smlm_diffusion.widgets.shared.fields import only_numbers
 from napari_smlm_diffusion.widgets.shared.settings_form import complete
 from napari_smlm_diffusion.widgets.train.intensity_histogram import IntensityHistogram

@@ -23,7 +23,7 @@ from napari_smlm_diffusion.jobs.train import training as training_plan
 from napari_smlm_diffusion.jobs.train.history import Record, stages_in_words
 from napari_smlm_diffusion.jobs.train.training import STAGE_WORDS, Plan
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.training.prior import Prior
+from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.training.settings import StageName
 from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.shared.notices import reported

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from napari_smlm_diffusion.training.batch import NOWHERE, Batch
-from napari_smlm_diffusion.training.prior import Prior, Range
+from napari_smlm_diffusion.simulation.padded import NOWHERE, Batch
+from napari_smlm_diffusion.simulation.prior import Prior, Range
 from napari_smlm_diffusion.training.structures import positions, uniform
 
 # Emitters are drawn this many PSF widths beyond the border: their tails reach into the frame.

@@ -4,7 +4,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import kstest
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.simulation.emitters import Disc, Filaments, Tubes, UniformField
+from napari_smlm_diffusion.simulation.structures import Disc, Filaments, Tubes, UniformField
 
 SHAPE = (40, 60)
 STRUCTURES = [UniformField(margin_px=2), Disc(), Filaments(margin_px=2), Tubes(margin_px=2)]
