@@ -20,8 +20,7 @@ class ModelCard(BaseModel):
 
     ``networks`` are by the name that their weights have in the file; any kind of network can be
     there (`networks.settings`). ``localizer`` names who makes proposals of them (`proposals`).
-    ``prior`` is the `simulation.prior.Prior` it was trained for, as a plain dictionary, so that this
-    room does not import the training room.
+    ``prior`` is the `simulation.prior.Prior` it was trained for, as a plain dictionary.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
