@@ -35,6 +35,7 @@ def test_package_import_loads_nothing_heavy():
         "progress",
         "optics.camera",
         "settings",
+        "emitters",
         "localizations",
         "density",
         "frames",
