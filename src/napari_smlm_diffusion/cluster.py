@@ -16,21 +16,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from napari_smlm_diffusion import __version__, localizations
+from napari_smlm_diffusion import __version__
 from napari_smlm_diffusion.compute.memory import keep_freed
 from napari_smlm_diffusion.errors import InputError, SmlmError
 from napari_smlm_diffusion.frames import open_movie
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.localize.chunks import Frames, grouped, without
-from napari_smlm_diffusion.jobs.localize.folder import SUMS, Localizing
+from napari_smlm_diffusion.jobs.localize.folder import Localizing
+from napari_smlm_diffusion.jobs.localize.results import joined
 from napari_smlm_diffusion.jobs.localize.run import localize_chunks, work_chunks
 from napari_smlm_diffusion.jobs.localize.work import Parcel, Work, parcel, unpack
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.proposals.localizer import Localized
-from napari_smlm_diffusion.results import sums
 
 try:
     from distributed import (
@@ -188,22 +185,6 @@ class Localizes(WorkerPlugin):
         settings = self._parcel.settings
         settings = settings.model_copy(update={"threads": settings.threads or self._threads})
         return unpack(replace(self._parcel, settings=settings), stack)
-
-
-def joined(found: list[Localized]) -> Localized:
-    """Put the answers for ranges that follow each other together."""
-    tables = [f.table for f in found if len(f.table)] or [localizations.empty()]
-    images: dict[str, Any] = {}
-    for one in found:
-        for name in SUMS:
-            if (image := getattr(one, name)) is not None:
-                sums.add(images, name, image)
-    samples = [f.samples for f in found if f.samples is not None]
-    return Localized(
-        table=pd.concat(tables, ignore_index=True),
-        samples=np.concatenate(samples) if samples else None,
-        **images,
-    )
 
 
 def _do(plugin: str, chunks: list[Frames]) -> tuple[Frames, Localized]:

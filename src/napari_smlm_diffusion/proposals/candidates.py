@@ -18,6 +18,10 @@ from napari_smlm_diffusion.proposals.photon_fit import PhotonFit, fit_photons
 _PIXELS_AT_ONCE = 12_288
 
 
+# phi, head, frames, read variance, PSF and up-sampling, as of `find_candidates`.
+FrameInputs = tuple[DeepStorm, VarianceHead | None, Tensor, Tensor, PSF, int]
+
+
 @dataclass(frozen=True)
 class Candidates:
     """Emitter candidates of a batch, and the images they were found in.
@@ -66,6 +70,21 @@ def evaluate(
 
 
 @torch.inference_mode()
+def evaluate_frames(
+    phi: DeepStorm,
+    head: VarianceHead | None,
+    frames: Tensor,
+    read_variance: Tensor,
+    psf: PSF,
+    upsampling: int,
+) -> tuple[Tensor, Tensor]:
+    """Return density and variance, (B, sY, sX) each; arguments as of `find_candidates`."""
+    sigma = torch.full((len(frames),), psf.sigma_px)
+    noise = read_variance.expand(len(frames), *read_variance.shape[1:])
+    return evaluate(phi, head, network_input(frames, noise, sigma), upsampling)
+
+
+@torch.inference_mode()
 def find_candidates(
     phi: DeepStorm,
     head: VarianceHead | None,
@@ -89,10 +108,7 @@ def find_candidates(
     upsampling, kernel_sigma
         Of the density.
     """
-    sigma = torch.full((len(frames),), psf.sigma_px)
-    noise = read_variance.expand(len(frames), *read_variance.shape[1:])
-    inputs = network_input(frames, noise, sigma)
-    density, variance = evaluate(phi, head, inputs, upsampling)
+    density, variance = evaluate_frames(phi, head, frames, read_variance, psf, upsampling)
     parts = find_components(density, kernel_sigma)
     y, x = ((c + 0.5) / upsampling - 0.5 for c in (parts.y, parts.x))
     fit = fit_photons(frames, read_variance, psf, parts.frame, torch.stack([y, x], dim=1))

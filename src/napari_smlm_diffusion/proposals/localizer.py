@@ -39,6 +39,10 @@ class Localizer(Protocol):
 
     name: str
 
+    def batch_size(self, shape: tuple[int, ...]) -> int:
+        """Return how many frames of this (Y, X) shape are evaluated at once."""
+        ...
+
     def localize(
         self,
         effective: NDArray[np.float32],

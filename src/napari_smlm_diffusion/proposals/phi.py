@@ -11,7 +11,12 @@ from napari_smlm_diffusion.inference.table import make_table
 from napari_smlm_diffusion.localizations import empty, sort
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.proposals.candidates import Candidates, find_candidates
+from napari_smlm_diffusion.proposals.candidates import (
+    Candidates,
+    FrameInputs,
+    evaluate_frames,
+    find_candidates,
+)
 from napari_smlm_diffusion.proposals.localizer import Localized
 
 # One batch holds about this many camera pixels: enough to keep the cores or a GPU busy.
@@ -41,7 +46,7 @@ class PhiLocalizer:
         self.min_probability = min_probability
         self.batch = batch
 
-    def batch_size(self, shape: tuple[int, int]) -> int:
+    def batch_size(self, shape: tuple[int, ...]) -> int:
         """Return the frames evaluated at once for frames of this (Y, X) shape."""
         return self.batch or max(1, _PIXELS_PER_BATCH // (shape[0] * shape[1]))
 
@@ -83,16 +88,26 @@ class PhiLocalizer:
 
     def candidates(self, effective: NDArray[np.float32], microscope: Microscope) -> Candidates:
         """Return the candidates of one batch of (B, Y, X) effective photons."""
-        noise = np.asarray(microscope.camera.effective_read_noise, dtype=np.float32)
-        network = self.model.card.phi
         return find_candidates(
+            *self._inputs(effective, microscope), self.model.card.phi.kernel_sigma
+        )
+
+    def images(
+        self, effective: NDArray[np.float32], microscope: Microscope
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return density and variance of such a batch, (B, sY, sX) each, and seek no molecules."""
+        density, variance = evaluate_frames(*self._inputs(effective, microscope))
+        return density.numpy(), variance.numpy()
+
+    def _inputs(self, effective: NDArray[np.float32], microscope: Microscope) -> FrameInputs:
+        noise = np.asarray(microscope.camera.effective_read_noise, dtype=np.float32)
+        return (
             self.model.phi,
             self.model.variance,
             torch.from_numpy(np.ascontiguousarray(effective, dtype=np.float32)),
             torch.from_numpy(np.atleast_2d(noise**2)[None]),
             microscope.build_psf(),
-            network.upsampling,
-            network.kernel_sigma,
+            self.model.card.phi.upsampling,
         )
 
     def estimates(self, found: Candidates, microscope: Microscope) -> RowEstimates:

@@ -139,7 +139,7 @@ def test_the_folder_of_a_run(plugin, movie_file, tiny_model, tmp_path):
     assert list(density.translate) == list(sd.translate) == [400 - 37.5, 800 - 37.5]
     dataset = dataset_of(points.metadata)
     assert len(points.data) == len(dataset.table) > 50
-    assert len(dataset.provenance["run"]["model"]["sha256"]) == 64
+    assert len(dataset.provenance["model"]["sha256"]) == 64
     assert dataset.frame_shape == (24, 28, 36)
     # Points are where the molecules of the simulation are, half a pixel would be 50 nm.
     (truth,) = opened(movie_file.with_name("truth.csv"))

@@ -9,6 +9,7 @@ import pytest
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs import adapter
 from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.proposals import phi
 from napari_smlm_diffusion.results.layers import KEY, frames_layer
 from napari_smlm_diffusion.results.point_layers import dataset_of
 
@@ -71,7 +72,7 @@ def test_a_run_adds_density_and_molecules_over_the_frames(viewer, widget_in, mov
     assert set(dataset.table["frame"]) == set(range(24))
     made = dataset.provenance
     assert made["status"] == "complete"
-    assert len(made["model_sha256"]) == 64
+    assert len(made["model"]["sha256"]) == 64
     assert made["settings"]["gain"] == 0.5
     assert density.metadata[KEY]["provenance"] == made
     assert {"uncertainty_xy_nm", "probability", "photons", "row"} <= set(points.features)
@@ -132,9 +133,7 @@ def test_the_molecules_of_a_run_get_no_rings(viewer, widget_in, movie_file, qtbo
 
 
 def test_cancel_keeps_what_is_done(viewer, widget_in, movie_file, qtbot, monkeypatch):
-    from napari_smlm_diffusion.jobs.localize import results as localize_work
-
-    monkeypatch.setattr(localize_work, "STEP_PIXELS", 28 * 36)  # a frame at a time
+    monkeypatch.setattr(phi, "_PIXELS_PER_BATCH", 28 * 36)  # a frame at a time
     open_movie(viewer, movie_file)
     widget = widget_in(viewer)
 
@@ -145,8 +144,9 @@ def test_cancel_keeps_what_is_done(viewer, widget_in, movie_file, qtbot, monkeyp
     widget.runner.progressed.connect(stop)
     assert ends(qtbot, widget, widget.run_form.start.click) == "cancelled"
     dataset = dataset_of(viewer.layers["localizations"].metadata)
-    first, last = dataset.provenance["frames"]
-    assert first == 0 and 1 <= last < 24
+    frames = dataset.provenance["frames"]
+    last = frames["done_until"]
+    assert (frames["start"], frames["stop"]) == (0, 24) and 1 <= last < 24
     assert dataset.table["frame"].max() < last
     assert dataset.provenance["status"] == "cancelled"
     assert f"first {last} frames" in widget.run_form.far.text()
@@ -154,10 +154,9 @@ def test_cancel_keeps_what_is_done(viewer, widget_in, movie_file, qtbot, monkeyp
 
 
 def test_the_density_grows_during_a_run(viewer, widget_in, movie_file, qtbot, monkeypatch):
-    from napari_smlm_diffusion.jobs.localize import results as localize_work
     from napari_smlm_diffusion.widgets.localize import dock as localize
 
-    monkeypatch.setattr(localize_work, "STEP_PIXELS", 28 * 36)  # a frame at a time
+    monkeypatch.setattr(phi, "_PIXELS_PER_BATCH", 28 * 36)  # a frame at a time
     monkeypatch.setattr(localize, "_GROW_S", 0.0)
     monkeypatch.setattr(localize, "_GROW_REST", 0)
     open_movie(viewer, movie_file)
@@ -180,7 +179,7 @@ def test_the_density_grows_during_a_run(viewer, widget_in, movie_file, qtbot, mo
 def test_failures_are_sentences_and_leave_the_button_usable(
     viewer, widget_in, movie_file, qtbot, told, monkeypatch, tmp_path
 ):
-    from napari_smlm_diffusion.jobs.localize import results as localize_work
+    from napari_smlm_diffusion.jobs.localize import memory
 
     widget = widget_in(viewer)
     widget.run_form.start.click()
@@ -209,17 +208,17 @@ def test_failures_are_sentences_and_leave_the_button_usable(
     assert "gone.safetensors" in told()[-1]
     widget.model.choose(before)
 
-    def no_memory(stack, settings, gathered, plan=None):
+    def no_memory(stack, settings, plan=None):
         yield Progress(0, 5)
         raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    whole = localize_work.run
-    monkeypatch.setattr(localize_work, "run", no_memory)
+    whole = memory.localize_in_memory
+    monkeypatch.setattr(memory, "localize_in_memory", no_memory)
     assert ends(qtbot, widget, widget.run_form.start.click) == "failed"
     assert "out of CUDA memory: make “Batch” smaller" in told()[-1]
     assert "density" not in viewer.layers
     assert widget.run_form.start.isEnabled()
-    monkeypatch.setattr(localize_work, "run", whole)
+    monkeypatch.setattr(memory, "localize_in_memory", whole)
     assert ends(qtbot, widget, widget.run_form.start.click) == "complete"
     assert "density" in viewer.layers
 
@@ -239,10 +238,10 @@ def held(whole, go):
 def test_the_layer_goes_away_and_run_is_pressed_twice(
     viewer, widget_in, movie_file, qtbot, told, monkeypatch
 ):
-    from napari_smlm_diffusion.jobs.localize import results as localize_work
+    from napari_smlm_diffusion.jobs.localize import memory
 
     go = threading.Event()
-    monkeypatch.setattr(localize_work, "run", held(localize_work.run, go))
+    monkeypatch.setattr(memory, "localize_in_memory", held(memory.localize_in_memory, go))
     frames = open_movie(viewer, movie_file)
     widget = widget_in(viewer)
 
@@ -263,17 +262,17 @@ def test_the_layer_goes_away_and_run_is_pressed_twice(
 def test_the_viewer_is_closed_while_running(
     make_napari_viewer, npe2pm, widget_in, movie_file, qtbot, monkeypatch
 ):
-    from napari_smlm_diffusion.jobs.localize import results as localize_work
+    from napari_smlm_diffusion.jobs.localize import memory
 
     go, seen = threading.Event(), threading.Event()
 
-    def run(stack, settings, gathered, plan=None):
+    def run(stack, settings, plan=None):
         for frame in range(100):
             yield Progress(frame, 100)
             seen.set()
             go.wait(60)
 
-    monkeypatch.setattr(localize_work, "run", run)
+    monkeypatch.setattr(memory, "localize_in_memory", run)
     with npe2pm.tmp_plugin(package=NAME):
         viewer = make_napari_viewer()
         open_movie(viewer, movie_file)

@@ -175,12 +175,12 @@ def test_seeds_go_on_and_the_layers_stay_two(viewer, widget_in, qtbot):
     settled(qtbot, widget)
     assert view.histogram.bars.name == "movie, frames 0 to 2"
     other = add_movie(viewer, frames=2)
-    widget.movie_form.choice.setCurrentIndex(1)
+    widget.source.choice.setCurrentIndex(1)
     settled(qtbot, widget)
-    assert widget.movie_form.movie is other
+    assert widget.source.movie is other
     assert view.histogram.bars.name == "movie, frames 0 to 1"
     assert view.histogram.line is None
-    widget.movie_form.choice.setCurrentIndex(0)
+    widget.source.choice.setCurrentIndex(0)
     settled(qtbot, widget)
     assert view.histogram.line is not None
     viewer.layers.remove("simulated frames")
@@ -193,12 +193,12 @@ def test_without_a_movie_the_field_is_64_by_64(viewer, widget_in, qtbot):
     assert ends(qtbot, widget, widget.view.start.click) == "complete"
     frames = viewer.layers["simulated frames"]
     assert frames.data.shape == (3, 64, 64)
-    assert widget.movie_form.movie is None  # it is no movie to train for
+    assert widget.source.movie is None  # it is no movie to train for
     settled(qtbot, widget)
     assert "offset 100 and gain 1 assumed" in widget.view.said.text()
     # A movie that comes later gets them to its side.
     movie = add_movie(viewer)
-    assert widget.movie_form.movie is movie
+    assert widget.source.movie is movie
     assert ends(qtbot, widget, widget.view.start.click) == "complete"
     assert viewer.layers["simulated frames"].extent.world[0, 2] == 3200
 
@@ -349,7 +349,7 @@ def test_bad_ranges_are_said_in_the_words_of_the_form(viewer, widget_in, qtbot, 
 def test_failures_are_sentences_and_leave_the_buttons_usable(
     viewer, widget_in, qtbot, told, monkeypatch
 ):
-    from napari_smlm_diffusion.jobs.train import simulated as train_work
+    from napari_smlm_diffusion.jobs.train import simulated
 
     widget = widget_in(viewer)
     widget.prior_form.fill_in.click()
@@ -371,12 +371,12 @@ def test_failures_are_sentences_and_leave_the_buttons_usable(
     assert "2 stack axes" in told()[-1]
     viewer.layers.clear()
 
-    def no_memory(request, drawn):
+    def no_memory(request):
         yield Progress(0, 5)
         raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_work, "run", no_memory)
+        patch.setattr(simulated, "simulate_beside", no_memory)
         assert ends(qtbot, widget, widget.view.start.click) == "failed"
     assert "out of CUDA memory" in told()[-1]
     assert len(viewer.layers) == 0
@@ -387,8 +387,13 @@ def test_failures_are_sentences_and_leave_the_buttons_usable(
 def held(whole, seen, go):
     """A simulation that waits for `go` after its first frame."""
 
-    def run(request, drawn):
-        for progress in whole(request, drawn):
+    def run(request):
+        steps = whole(request)
+        while True:
+            try:
+                progress = next(steps)
+            except StopIteration as end:
+                return end.value
             yield progress
             if progress.done == 1:
                 seen.set()
@@ -401,10 +406,10 @@ def held(whole, seen, go):
 def test_what_is_closed_while_simulating(
     make_napari_viewer, npe2pm, widget_in, qtbot, monkeypatch, what
 ):
-    from napari_smlm_diffusion.jobs.train import simulated as train_work
+    from napari_smlm_diffusion.jobs.train import simulated
 
     seen, go = threading.Event(), threading.Event()
-    monkeypatch.setattr(train_work, "run", held(train_work.run, seen, go))
+    monkeypatch.setattr(simulated, "simulate_beside", held(simulated.simulate_beside, seen, go))
     with npe2pm.tmp_plugin(package=NAME):
         viewer = make_napari_viewer()
         movie = add_movie(viewer)

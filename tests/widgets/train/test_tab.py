@@ -67,7 +67,7 @@ def tab_in():
         widget = Train(viewer)
         viewer.window.add_dock_widget(widget, name="Train")
         widget.prior_form.set_prior(EASY)
-        widget.tabs.setCurrentWidget(widget.training)
+        widget.tabs.setCurrentIndex(2)
         widget.training.form.set_values({**SMALL, "steps": 9, "name": "small", **values})
         widget.training.form.samples.setChecked(False)
         return widget.training
@@ -361,7 +361,7 @@ def test_what_is_closed_while_training_keeps_the_checkpoint(
         assert viewer.window._task_status_manager.is_busy()  # then napari asks
         if what == "dock":
             dock = tab.parent()
-            while not hasattr(dock, "movie_form"):
+            while not hasattr(dock, "source"):
                 dock = dock.parent()
             viewer.window.remove_dock_widget(dock)
             dock.close()

@@ -8,6 +8,7 @@ import pytest
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.proposals import phi
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import KEY, frames_layer
 from napari_smlm_diffusion.results.point_layers import dataset_of, points_layer
@@ -89,9 +90,9 @@ def peak_nm(layer, image):
 def test_samples_of_the_current_frame_refine_while_they_arrive(
     viewer, widget_in, qtbot, monkeypatch
 ):
-    from napari_smlm_diffusion.jobs.uncertainty import samples as uncertainty_work
+    from napari_smlm_diffusion.jobs.uncertainty import samples
 
-    whole, go = uncertainty_work.sample, threading.Semaphore(0)
+    whole, go = samples.sample, threading.Semaphore(0)
 
     def in_step(*arguments):
         # This network is so fast that all is drawn before a window looks.
@@ -99,7 +100,7 @@ def test_samples_of_the_current_frame_refine_while_they_arrive(
             yield progress
             go.acquire(timeout=60)
 
-    monkeypatch.setattr(uncertainty_work, "sample", in_step)
+    monkeypatch.setattr(samples, "sample", in_step)
     frames = add_movie(viewer)
     widget = widget_in(viewer, samples=16)
     viewer.dims.set_point(0, 2)
@@ -131,11 +132,12 @@ def test_samples_of_the_current_frame_refine_while_they_arrive(
         assert [str(unit) for unit in frames.units] == [str(unit) for unit in layer.units]
         known = layer.metadata[KEY]["provenance"]
         assert known["status"] == "complete"
-        assert known["model"] == "tiny" and len(known["model_sha256"]) == 64
+        assert known["model"]["name"] == "tiny" and len(known["model"]["sha256"]) == 64
         assert known["sampling"]["sampler"] == "multistep" and known["sampling"]["steps"] == 2
         assert len(known["sampling"]["levels"]) == 3
-        assert (known["samples"], known["seed"]) == (16, 0)
-        assert known["frames"] == [2, 3] and known["roi"] == [0, 20, 0, 24]
+        assert (known["sampling"]["samples"], known["sampling"]["seed"]) == (16, 0)
+        assert known["frames"] == {"start": 2, "stop": 3, "done_until": 3}
+        assert list(known["roi"].values()) == [0, 20, 0, 24]
     assert viewer.dims.current_step[0] == 2
     assert widget.run_form.start.isEnabled() and not widget.run_form.cancel.isEnabled()
     assert "K = 16 samples of frame 2" in widget.run_form.far.text()
@@ -146,19 +148,19 @@ def test_batches_change_no_digit_and_agree_with_the_command_line(tiny_psi_model)
     from napari_smlm_diffusion.jobs.localize.plan import prepare
     from napari_smlm_diffusion.jobs.localize.run import localize
     from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-    from napari_smlm_diffusion.jobs.uncertainty.samples import Drawn, sample
+    from napari_smlm_diffusion.jobs.uncertainty.samples import sample
 
     stack = FrameStack.from_array(movie(), pixel_size_nm=PIXEL, camera_hint=CAMERA)
     settings = LocalizeSettings(
         psf_sigma_nm=100.0, model=str(tiny_psi_model), samples=9, steps=2, seed=3, frames="1:2",
         roi="2:18,3:19",
     )  # fmt: skip
-    drawn = Drawn()
-    done = [progress.done for progress in sample(stack, settings, drawn)]
+    steps = list(sample(stack, settings))
+    done, live = [step.done for step in steps], steps[1].info["live"]
     (found,) = (p.info["found"] for p in localize(prepare(stack, settings)) if "found" in p.info)
     assert done == [0, 0, 3, 5, 7, 9, 9]
-    np.testing.assert_array_equal(drawn.density, found.density_samples)
-    np.testing.assert_array_equal(drawn.variance, found.variance_samples)
+    np.testing.assert_array_equal(live.sums["density_samples"], found.density_samples)
+    np.testing.assert_array_equal(live.sums["variance_samples"], found.variance_samples)
 
 
 def test_a_range_lies_at_its_frames_and_adds_sums_for_a_filter(viewer, widget_in, qtbot):
@@ -181,7 +183,7 @@ def test_a_range_lies_at_its_frames_and_adds_sums_for_a_filter(viewer, widget_in
     offered = [layer.name for layer in viewer.layers if is_fine_image(layer)]
     assert offered == [total.name, spread.name]
     assert maps_of(spread, total).sd.shape == (80, 96)
-    assert spread.metadata[KEY]["provenance"]["frames"] == [1, 3]
+    assert spread.metadata[KEY]["provenance"]["frames"]["done_until"] == 3
 
 
 @pytest.mark.parametrize("unit", ["nm", "um"])
@@ -202,7 +204,7 @@ def test_a_region_lies_over_its_frames(viewer, widget_in, qtbot, unit):
     mean = named(viewer, "mean of samples")
     known = mean.metadata[KEY]
     assert known["origin_px"] == (2, 3)
-    assert known["provenance"]["roi"] == [2, 17, 3, 21]
+    assert list(known["provenance"]["roi"].values()) == [2, 17, 3, 21]
     assert mean.data.shape == (1, 60, 72)
     # The corner of the image is that of the camera pixels, and the molecule is where it was put.
     corner = np.asarray(mean.data_to_world((0, -0.5, -0.5)))[1:]
@@ -241,7 +243,7 @@ def test_cancel_keeps_the_samples_drawn_and_says_how_many(viewer, widget_in, qtb
     if last < 16:
         assert f"last K = {last} of 16" in sd.name
     known = sd.metadata[KEY]["provenance"]
-    assert (known["status"], known["frames"]) == ("cancelled", [0, begun])
+    assert (known["status"], known["frames"]["done_until"]) == ("cancelled", begun)
     assert widget.run_form.far.text().startswith(f"Cancelled: {begun} of 4 frames, K = {last}")
     assert widget.run_form.start.isEnabled()
     # Fewer than 8 samples of a frame say nothing of its molecules.
@@ -261,7 +263,7 @@ def localized(frames, rows=3, shape=(4, 20, 24), source="the layer 'movie'"):
     table["frame"] = np.repeat(np.arange(shape[0]), rows)
     table["y_nm"] = np.tile(np.linspace(200, 1700, rows), shape[0])
     table["x_nm"] = 100.0
-    provenance = {"source": source, "model": "tiny", "status": "complete"}
+    provenance = {"input": {"source": source}, "status": "complete"}
     dataset = Dataset(
         table=localizations.validate(table),
         pixel_size_nm=PIXEL,
@@ -308,7 +310,7 @@ def test_molecules_of_samples_take_the_place_of_the_others(viewer, widget_in, qt
         before[before["frame"] != 1]["y_nm"].tolist() == left[left["frame"] != 1]["y_nm"].tolist()
     )
     (sampled,) = dataset.provenance["sampled"]
-    assert sampled["samples"] == 8 and sampled["frames"] == [1, 2]
+    assert sampled["sampling"]["samples"] == 8 and sampled["sampling"]["frames"] == [1, 2]
     assert image.metadata[KEY]["provenance"] == dict(dataset.provenance)
     # What is drawn is the frame under the slider; the filter works with the new rows.
     assert set(points.features["frame"]) == {1}
@@ -365,7 +367,6 @@ def test_samples_are_kept_to_flick_through(viewer, widget_in, qtbot, told):
 
 def test_the_head_does_the_whole_stack(viewer, widget_in, qtbot, monkeypatch, tiny_psi_model):
     from napari_smlm_diffusion.frames import FrameStack
-    from napari_smlm_diffusion.jobs.localize import results as localize_work
     from napari_smlm_diffusion.jobs.localize.plan import prepare
     from napari_smlm_diffusion.jobs.localize.run import localize
 
@@ -378,19 +379,19 @@ def test_the_head_does_the_whole_stack(viewer, widget_in, qtbot, monkeypatch, ti
     )
     stack = FrameStack.from_array(frames.data, pixel_size_nm=PIXEL, camera_hint=CAMERA)
     settings = widget.settings()
-    (found,) = (p.info["found"] for p in localize(prepare(stack, settings)))
+    (found,) = (p.info["found"] for p in localize(prepare(stack, settings)) if "found" in p.info)
     np.testing.assert_allclose(density.data, found.density, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(sd.data**2, found.variance, rtol=1e-4)
     np.testing.assert_allclose(sd.translate, [-37.5, -37.5])
     np.testing.assert_allclose(sd.scale, [25, 25])
     known = sd.metadata[KEY]["provenance"]
-    assert (known["uncertainty_source"], known["frames"]) == ("head", [0, 4])
+    assert (known["uncertainty_source"], known["frames"]["done_until"]) == ("head", 4)
     assert "SD of 4 frames" in widget.run_form.far.text()
 
-    monkeypatch.setattr(localize_work, "STEP_PIXELS", 20 * 24)  # a frame at a time
+    monkeypatch.setattr(phi, "_PIXELS_PER_BATCH", 20 * 24)  # a frame at a time
     widget.runner.progressed.connect(lambda p: p.done and widget.run_form.cancel.click())
     ends(qtbot, widget, widget.run_form.sweep.click)
-    done = viewer.layers[-1].metadata[KEY]["provenance"]["frames"][1]
+    done = viewer.layers[-1].metadata[KEY]["provenance"]["frames"]["done_until"]
     assert 1 <= done < 4
     assert f"density SD (head, {done} of 4 frames, cancelled)" in viewer.layers
     assert f"SD of {done} of 4 frames" in widget.run_form.far.text()
@@ -432,8 +433,7 @@ def test_what_the_form_says_is_refused_with_a_sentence(viewer, widget_in, told, 
 def test_what_the_thread_finds_out_is_a_sentence_and_leaves_the_button_usable(
     viewer, widget_in, told, qtbot, monkeypatch, tiny_model, tiny_psi_model, tmp_path
 ):
-    from napari_smlm_diffusion.jobs.uncertainty import samples as uncertainty_work
-    from napari_smlm_diffusion.jobs.uncertainty import sweep as uncertainty_sweep
+    from napari_smlm_diffusion.jobs.uncertainty import samples, sweep
 
     viewer.add_image(movie(), name="plain")
     widget = widget_in(viewer)
@@ -467,11 +467,11 @@ def test_what_the_thread_finds_out_is_a_sentence_and_leaves_the_button_usable(
     assert "gone.safetensors" in fails()
     widget.model.choose(str(tiny_psi_model))
 
-    def no_memory(stack, settings, run, base=None):
+    def no_memory(stack, settings, base=None):
         yield Progress(0, 5)
         raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    works = ((uncertainty_work, "sample"), (uncertainty_sweep, "sweep"))
+    works = ((samples, "sample"), (sweep, "sweep"))
     buttons = (widget.run_form.start, widget.run_form.sweep)
     for work, button in zip(works, buttons, strict=True):
         with monkeypatch.context() as patch:
@@ -483,9 +483,9 @@ def test_what_the_thread_finds_out_is_a_sentence_and_leaves_the_button_usable(
 
 
 def test_a_failure_after_some_samples_keeps_them(viewer, widget_in, told, qtbot, monkeypatch):
-    from napari_smlm_diffusion.jobs.uncertainty import samples as uncertainty_work
+    from napari_smlm_diffusion.jobs.uncertainty import samples
 
-    whole = uncertainty_work.sample
+    whole = samples.sample
 
     def fails(*arguments):
         for progress in whole(*arguments):
@@ -493,7 +493,7 @@ def test_a_failure_after_some_samples_keeps_them(viewer, widget_in, told, qtbot,
             if progress.done:
                 raise RuntimeError("shape mismatch")
 
-    monkeypatch.setattr(uncertainty_work, "sample", fails)
+    monkeypatch.setattr(samples, "sample", fails)
     add_movie(viewer)
     widget = widget_in(viewer)
     assert ends(qtbot, widget, widget.run_form.start.click) == "failed"
@@ -564,10 +564,10 @@ def held(whole, go):
 
 
 def test_layers_go_away_and_run_is_pressed_twice(viewer, widget_in, qtbot, told, monkeypatch):
-    from napari_smlm_diffusion.jobs.uncertainty import samples as uncertainty_work
+    from napari_smlm_diffusion.jobs.uncertainty import samples
 
     go = threading.Event()
-    monkeypatch.setattr(uncertainty_work, "sample", held(uncertainty_work.sample, go))
+    monkeypatch.setattr(samples, "sample", held(samples.sample, go))
     frames = add_movie(viewer)
     widget = widget_in(viewer)
     widget.form.frames.setCurrentIndex(2)
@@ -594,10 +594,10 @@ def test_layers_go_away_and_run_is_pressed_twice(viewer, widget_in, qtbot, told,
 def test_the_viewer_is_closed_while_running(
     make_napari_viewer, npe2pm, widget_in, qtbot, monkeypatch
 ):
-    from napari_smlm_diffusion.jobs.uncertainty import samples as uncertainty_work
+    from napari_smlm_diffusion.jobs.uncertainty import samples
 
     go = threading.Event()
-    monkeypatch.setattr(uncertainty_work, "sample", held(uncertainty_work.sample, go))
+    monkeypatch.setattr(samples, "sample", held(samples.sample, go))
     with npe2pm.tmp_plugin(package=NAME):
         viewer = make_napari_viewer()
         add_movie(viewer)
@@ -611,10 +611,10 @@ def test_the_viewer_is_closed_while_running(
 
 
 def test_the_widget_is_closed_while_running(viewer, widget_in, qtbot, monkeypatch):
-    from napari_smlm_diffusion.jobs.uncertainty import samples as uncertainty_work
+    from napari_smlm_diffusion.jobs.uncertainty import samples
 
     go = threading.Event()
-    monkeypatch.setattr(uncertainty_work, "sample", held(uncertainty_work.sample, go))
+    monkeypatch.setattr(samples, "sample", held(samples.sample, go))
     add_movie(viewer)
     widget = widget_in(viewer)
     widget.run_form.start.click()

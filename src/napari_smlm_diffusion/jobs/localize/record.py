@@ -3,20 +3,25 @@
 import hashlib
 import json
 import platform
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from napari_smlm_diffusion import __version__
 from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.jobs.localize.chunks import CHUNK_PIXELS
-from napari_smlm_diffusion.jobs.localize.plan import Plan
+from napari_smlm_diffusion.jobs.localize.chunks import CHUNK_PIXELS, Frames
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.optics.camera import MAPS, Camera
-from napari_smlm_diffusion.results.run_store import RunStore
+
+if TYPE_CHECKING:
+    from napari_smlm_diffusion.jobs.localize.plan import Plan
 
 FORMAT = 1
 Status = Literal["complete", "cancelled", "failed"]
@@ -29,7 +34,29 @@ _WORDS = {
 }
 
 
-def identity(plan: Plan, movie: Path) -> dict[str, Any]:
+class Found(Protocol):
+    """What a run has found so far: `Results` in memory, `RunStore` on the disk."""
+
+    @property
+    def finished(self) -> list[Frames]:
+        """Ranges of frames that are done, in order."""
+
+    @property
+    def sums(self) -> Mapping[str, NDArray[np.float64]]:
+        """(sY, sX) sums by name over these frames."""
+
+    @property
+    def rows(self) -> int:
+        """How many localizations there are."""
+
+    def tables(self) -> Iterator[pd.DataFrame]:
+        """Yield the table in order of frame, part by part."""
+
+    def samples(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the samples (K, sY, sX) of each frame whose samples are kept."""
+
+
+def identity(plan: "Plan", movie: Path) -> dict[str, Any]:
     """Return all that the bytes of a run's results depend on, and what it takes to go on with it.
 
     Parameters
@@ -65,7 +92,7 @@ def identity(plan: Plan, movie: Path) -> dict[str, Any]:
     }
 
 
-def require_same(plan: Plan, movie: Path, before: dict[str, Any], folder: Path) -> None:
+def require_same(plan: "Plan", movie: Path, before: dict[str, Any], folder: Path) -> None:
     """Refuse to go on with a run under other circumstances than it began under.
 
     Raises
@@ -99,41 +126,22 @@ def _anchored(settings: LocalizeSettings) -> LocalizeSettings:
     return settings.model_copy(update=changes)
 
 
-def record(
-    plan: Plan,
-    store: RunStore,
-    *,
-    status: Status,
-    error: BaseException | None,
-    sampling: dict[str, Any] | None,
-    timing: dict[str, Any],
-) -> dict[str, Any]:
-    """Return the content of ``run.json``.
+def provenance(plan: "Plan", status: str, until: int) -> dict[str, Any]:
+    """Return how results were made, in JSON types: for files and for layers alike.
 
     Parameters
     ----------
     plan : Plan
-    store : RunStore
-        What is finished.
-    status, error
-        How the run ended.
-    sampling : dict or None
-        How samples were drawn.
-    timing : dict
-        Of this session.
+    status : str
+        How the run ended, or how it is.
+    until : int
+        The first frame that is not done.
     """
     microscope, network = plan.microscope, plan.network
     start, stop = plan.frames
-    sentence = None
-    if error is not None:
-        sentence = " ".join(str(error).split()) or type(error).__name__
     return {
-        "format": FORMAT,
         "status": status,
-        "error": sentence,
-        "frames_done": sum(b - a for a, b in store.finished),
-        "frames": {"start": start, "stop": stop, "done_until": done_until(plan, store.finished)},
-        "rows": store.rows,
+        "frames": {"start": start, "stop": stop, "done_until": until},
         "pixel_size_nm": microscope.pixel_size_nm,
         "psf_sigma_nm": microscope.psf_sigma_nm,
         "camera": _brief(microscope.camera),
@@ -144,7 +152,6 @@ def record(
             "source": plan.stack.source,
             "shape": list(plan.stack.shape),
             "dtype": plan.stack.dtype.name,
-            "fingerprint": store.run["depends_on"]["fingerprint"],
         },
         "model": {
             "name": plan.model_name,
@@ -154,23 +161,82 @@ def record(
             "kernel_sigma": network.kernel_sigma,
             "kernel_share": kernel_share(network.kernel_sigma),
         },
-        "sampling": sampling,
+        "sampling": sampling(plan, until),
         "device": plan.device,
         "movie_check": plan.movie_check,
         "notes": list(plan.notes),
         "warnings": list(plan.warnings),
-        "timing": timing,
-        "versions": {
-            "napari-smlm-diffusion": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in _LIBRARIES},
-        },
+        "versions": _versions(),
     }
 
 
-def done_until(plan: Plan, finished: list[tuple[int, int]]) -> int:
+def sampling(plan: "Plan", until: int) -> dict[str, Any] | None:
+    """Return how samples were drawn: it belongs to every number that comes from them."""
+    if plan.posterior is None:
+        return None
+    return {
+        "samples": plan.settings.samples,
+        "frames": list(done_of(plan.sampled, until)),
+        "seed": plan.settings.seed,
+        **plan.posterior.describe(),
+    }
+
+
+def record(
+    plan: "Plan",
+    found: Found,
+    *,
+    status: Status,
+    fingerprint: str,
+    error: BaseException | None = None,
+    timing: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the content of ``run.json``.
+
+    Parameters
+    ----------
+    plan : Plan
+    found : Found
+        What is finished.
+    status, error
+        How the run ended.
+    fingerprint : str
+        Of the movie.
+    timing : Mapping, optional
+        Of this session.
+    """
+    known = provenance(plan, status, done_until(plan, found.finished))
+    sentence = None
+    if error is not None:
+        sentence = " ".join(str(error).split()) or type(error).__name__
+    return {
+        "format": FORMAT,
+        **known,
+        "input": {**known["input"], "fingerprint": fingerprint},
+        "error": sentence,
+        "frames_done": sum(b - a for a, b in found.finished),
+        "rows": found.rows,
+        "timing": dict(timing or {}),
+    }
+
+
+def done_until(plan: "Plan", finished: Sequence[Frames]) -> int:
     """Return the first frame of the run that is not finished."""
     return next((stop for start, stop in finished if start == plan.frames[0]), plan.frames[0])
+
+
+def done_of(frames: Frames, until: int) -> Frames:
+    """Return the part of a range of frames that comes before `until`."""
+    return frames[0], max(frames[0], min(frames[1], until))
+
+
+@lru_cache(maxsize=1)
+def _versions() -> dict[str, str]:
+    return {
+        "napari-smlm-diffusion": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in _LIBRARIES},
+    }
 
 
 def _brief(camera: Camera) -> dict[str, Any]:

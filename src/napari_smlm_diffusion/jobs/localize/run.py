@@ -13,6 +13,7 @@ from napari_smlm_diffusion.frames.ahead import read_ahead
 from napari_smlm_diffusion.inference.sampled import FrameSamples, sample_frame, table_from_samples
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.localize.chunks import Frames, chunks, without
+from napari_smlm_diffusion.jobs.localize.results import in_units, joined
 from napari_smlm_diffusion.jobs.localize.work import Work
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.proposals.localizer import Localized
@@ -32,8 +33,9 @@ def localize(work: Work, finished: Sequence[Frames] = ()) -> Generator[Progress,
     ------
     Progress
         After each chunk: frames done, those finished before among them, and in `info` ``found``,
-        the `Localized` of the chunk, and ``frames``, its range. While a frame is sampled also after
-        each batch, with ``drawn``, the `FrameSamples` so far.
+        the `Localized` of the chunk, and ``frames``, its range. Before that, after each batch but
+        the last, ``part`` and ``frames`` of the batch alone; while a frame is sampled, after each
+        batch of samples, ``drawn``, the `FrameSamples` so far.
     """
     todo = list(without(work_chunks(work), finished))
     total = work.frames[1] - work.frames[0]
@@ -58,11 +60,27 @@ def localize_chunks(work: Work, todo: Sequence[Frames]) -> Iterator[dict[str, An
             # Only around the work and not around the yield: a driver may never come back from that.
             with _threads(work.settings.threads):
                 effective = camera.effective(adu)
-                origin = (roi.y0, roi.x0)
-                found = work.localizer.localize(effective, work.microscope, first, origin)
+            found = yield from _localize_chunk(work, effective, first)
             if work.sampled[0] <= first < work.sampled[1]:
                 found = yield from _sample(work, effective[0], first, found)
-            yield {"found": found, "frames": (first, last)}
+            yield {"found": in_units(found), "frames": (first, last)}
+
+
+def _localize_chunk(
+    work: Work, effective: NDArray[np.float32], first: int
+) -> Generator[dict[str, Any], None, Localized]:
+    """Localize a chunk batch by batch, so that a driver may stop it or show it."""
+    parts: list[Localized] = []
+    done = 0
+    while done < len(effective):
+        with _threads(work.settings.threads):
+            batch = effective[done : done + work.localizer.batch_size(effective.shape[1:])]
+            origin = (work.roi.y0, work.roi.x0)
+            parts.append(work.localizer.localize(batch, work.microscope, first + done, origin))
+        done += len(batch)
+        if done < len(effective):
+            yield {"part": parts[-1], "frames": (first + done - len(batch), first + done)}
+    return joined(parts)
 
 
 def work_chunks(work: Work) -> Iterator[Frames]:

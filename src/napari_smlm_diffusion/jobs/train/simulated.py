@@ -1,38 +1,29 @@
-"""What the widget "Train" computes, in a thread: ranges of a movie, simulated frames. No Qt here.
+"""Frames as a training would simulate them, in the counts of a movie's camera.
 
 Torch is imported by the functions and not with the module: it takes seconds.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
+from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.localize.cameras import known_optics
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.settings import Roi
 from napari_smlm_diffusion.simulation.prior import Prior
-from napari_smlm_diffusion.writing import atomic
-
-if TYPE_CHECKING:
-    from napari_smlm_diffusion.training.settings import TrainingSettings
 
 # The field without a movie, and the largest beside one: enough to look at, and quickly drawn.
 ALONE = (64, 64)
 LARGEST_FIELD = 128
 # The simulator compares each molecule with each other one: this many take 250 MB.
 _MOST_MOLECULES = 8000
-# The movie's own pixels that are compared: the middle of large fields.
-_COMPARED = 512
-BINS = 96
 # Of a camera that nothing is said about, so that noise below 0 is seen all the same.
 _PLAIN = {"offset": 100.0, "gain": 1.0}
 
@@ -86,15 +77,9 @@ class Simulated:
     request: Request
 
 
-@dataclass
-class Drawn:
-    """Where a job leaves its frames: None until they are done."""
-
-    simulated: Simulated | None = None
-
-
-def run(request: Request, drawn: Drawn) -> Iterator[Progress]:
-    """Simulate frames into `drawn`; a job.
+@as_job
+def simulate_beside(request: Request) -> Generator[Progress, None, Simulated]:
+    """Simulate frames as a training would, to stand beside a movie.
 
     Raises
     ------
@@ -104,7 +89,7 @@ def run(request: Request, drawn: Drawn) -> Iterator[Progress]:
     shape, dtype = ALONE, np.dtype(np.uint16)
     if request.stack is not None:
         dtype = np.dtype(request.stack.dtype)
-        shape = _middle(request.stack, LARGEST_FIELD)
+        shape = middle(request.stack, LARGEST_FIELD)
     _check_size(request.prior, max(shape))
     camera, note = camera_for(request.settings, request.stack, shape)
     yield Progress(0, 0, "Loading the simulator…")
@@ -130,7 +115,7 @@ def run(request: Request, drawn: Drawn) -> Iterator[Progress]:
         found.append(np.stack([np.full(len(y), n), y, x, photons])[:, inside])
         yield Progress(n + 1, request.frames, "Simulating")
     frame, y, x, photons = np.concatenate(found, axis=1)
-    drawn.simulated = Simulated(
+    return Simulated(
         counts=counts,
         frame=frame.astype(np.intp),
         y=y,
@@ -195,7 +180,8 @@ def camera_for(
     return camera, note
 
 
-def _middle(stack: FrameStack, side: int) -> tuple[int, int]:
+def middle(stack: FrameStack, side: int) -> tuple[int, int]:
+    """Return the (Y, X) shape of the middle of a movie, a square of `side` at most."""
     return min(stack.shape[1], side), min(stack.shape[2], side)
 
 
@@ -208,145 +194,3 @@ def _check_size(prior: Prior, side: int) -> None:
             f"up to {most:,.0f} molecules in a frame of {side} x {side} pixels are too many to "
             f"simulate, at most {_MOST_MOLECULES:,} are possible: lower the upper end of “Density”"
         )
-
-
-# The comparison of intensities
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Pixel intensities of a movie and of simulated frames, on one axis.
-
-    Attributes
-    ----------
-    edges : (B + 1,) array, ADU
-        The first and the last bin also hold what lies beyond.
-    real, simulated : (B,) arrays or None
-        Share of the pixels in each bin; None where there are no such frames.
-    frames : (first, last) or None
-        The movie's frames that were taken.
-    words : str
-        How they differ, in numbers.
-    """
-
-    edges: NDArray[np.float64]
-    real: NDArray[np.float64] | None
-    simulated: NDArray[np.float64] | None
-    frames: tuple[int, int] | None
-    words: str
-
-
-def compare(
-    stack: FrameStack | None, frame: int, count: int, simulated: Simulated | None
-) -> Comparison:
-    """Compare as many frames of a movie, from `frame` on, with simulated ones.
-
-    Raises
-    ------
-    InputError
-        If the frames cannot be read.
-    """
-    real, frames = None, None
-    if stack is not None:
-        length, height, width = stack.shape
-        first = max(0, min(frame, length - count))
-        y, x = _middle(stack, _COMPARED)
-        y0, x0 = (height - y) // 2, (width - x) // 2
-        last = min(length, first + count)
-        real = stack.read(first, last, Roi(y0, y0 + y, x0, x0 + x)).ravel()
-        frames = first, last - 1
-    drawn = None if simulated is None else simulated.counts.ravel()
-    known = [values for values in (real, drawn) if values is not None]
-    edges = _edges(known)
-    words = ""
-    if real is not None and drawn is not None and simulated is not None:
-        words = _difference(real, drawn, simulated.offset)
-    return Comparison(edges, _shares(real, edges), _shares(drawn, edges), frames, words)
-
-
-def _edges(known: list[NDArray[Any]]) -> NDArray[np.float64]:
-    """Bins for all but a few pixels: one hot pixel must not flatten all."""
-    if not known:
-        return np.linspace(0.0, 1.0, BINS + 1)
-    ends = np.array([np.percentile(values, (0.01, 99.99)) for values in known])
-    low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
-    if all(np.issubdtype(values.dtype, np.integer) for values in known):
-        # Each bin has as many whole numbers as the next one, else the histogram is a comb.
-        low, width = np.floor(low), np.ceil(max(1.0, (high - low + 1) / BINS))
-        bins = int(np.ceil((high - low + 1) / width))
-        return low - 0.5 + width * np.arange(bins + 1)
-    return np.linspace(low, high if high > low else low + 1.0, BINS + 1)
-
-
-def _shares(values: NDArray[Any] | None, edges: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    if values is None:
-        return None
-    middle = (edges[:-1] + edges[1:]) / 2
-    return np.histogram(np.clip(values, middle[0], middle[-1]), edges)[0] / values.size
-
-
-def _difference(real: NDArray[Any], drawn: NDArray[Any], offset: float) -> str:
-    points = [np.percentile(values, (50, 99.9)) for values in (real, drawn)]
-    (median, bright), (other_median, other_bright) = points
-    said = (
-        f"Median {_number(median)} ADU in the movie, {_number(other_median)} simulated; 99.9 % of "
-        f"the pixels are below {_number(bright)} and {_number(other_bright)} ADU."
-    )
-    above = [values - offset for values in points]
-    if min(above[0]) > 0 and min(above[1]) > 0:
-        low, high = above[1] / above[0]
-        said += (
-            f" Above the offset, that is {low:.2g} and {high:.2g} times as much as in the movie."
-        )
-    return said
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-# The settings as a file
-
-
-def save_settings(values: Mapping[str, Any], path: Path) -> "TrainingSettings":
-    """Write settings of a training as the JSON that ``smlm-diffusion train --config`` reads.
-
-    Raises
-    ------
-    InputError
-        If a value is not allowed.
-    OutputError
-        If the file cannot be written.
-    """
-    from napari_smlm_diffusion.training.settings import TrainingSettings
-
-    settings = TrainingSettings(**values)
-    with atomic(path) as partial:
-        # What is not set stays so: an architecture that is given must be that of `start_from`.
-        text = settings.model_dump_json(indent=2, exclude_unset=True)
-        partial.write_text(text + "\n", encoding="utf-8")
-    return settings
-
-
-def load_settings(path: Path) -> "TrainingSettings":
-    """Read what `save_settings` wrote.
-
-    Raises
-    ------
-    InputError
-        If it is not such a file; names it.
-    """
-    from napari_smlm_diffusion.training.settings import TrainingSettings
-
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error})") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path} must hold one JSON object with the settings of a training")
-    try:
-        return TrainingSettings(**values)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error

@@ -1,12 +1,12 @@
-"""What the widget "Uncertainty" computes in a thread: samples of the posterior. No Qt here.
+"""Samples of the posterior, to be seen while they are drawn.
 
 Torch is imported by the functions and not with the module: it takes seconds.
 """
 
 import math
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,15 +15,19 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack, parse_frame_range, parse_roi
-from napari_smlm_diffusion.jobs.calibrate.card_words import calibration_words, read_card
-from napari_smlm_diffusion.jobs.localize import results as localize_work
+from napari_smlm_diffusion.jobs.adapter import as_job
+from napari_smlm_diffusion.jobs.localize.memory import LOADING
+from napari_smlm_diffusion.jobs.localize.record import provenance
+from napari_smlm_diffusion.jobs.localize.results import images_of
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.results import sums
 from napari_smlm_diffusion.settings import Roi
 
 if TYPE_CHECKING:
     from napari_smlm_diffusion.inference.sampled import FrameSamples
     from napari_smlm_diffusion.jobs.localize.plan import Plan
+    from napari_smlm_diffusion.proposals.localizer import Localized
 
 # Mean and SD of all frames together, and the samples if they are kept; it lies in memory.
 LARGEST_MB = 512
@@ -40,7 +44,6 @@ _OF_SAMPLES: dict[str, Any] = {
     "keep_samples": False,
     "seed": 0,
 }
-LOADING = "Loading the model and checking the movie…"
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,13 @@ class Update:
     sd: NDArray[np.float32]
 
 
-@dataclass
-class Drawn:
+class LiveSamples:
     """What a run has drawn so far. The thread puts it in, the window takes it out.
 
     Attributes
     ----------
-    base : Plan or None
-        Of the whole movie, without samples: it serves the next run too.
-    plan : Plan or None
-        None until the movie is checked and the model loaded.
+    plan : Plan
+        Of the frames and the region that are sampled.
     images : tuple of (T', sY, sX) float32 array
         For mean and SD, NaN for now. The window fills them in; the thread only makes them.
     counts : list of int
@@ -80,29 +80,29 @@ class Drawn:
         The same, of what the window has taken.
     frames : int
         Frames done.
-    density, variance : (sY, sX) float64 array or None
-        Sums over these frames.
-    tables : list of DataFrame
+    sums : dict of (sY, sX) float64 arrays
+        Sums over these frames, by the names of `jobs.localize.results.SUMS`.
+    tables : dict of DataFrame
         Molecules of each frame whose samples are enough for that, by place.
     samples : (K, 1, sY, sX) float32 array or None
         Those of the one frame, where they are kept; from ``counts[0]`` on not drawn yet.
-    stop : Event
-        Set by the window to end the run after the current batch.
     """
 
-    base: "Plan | None" = None
-    plan: "Plan | None" = None
-    images: tuple[NDArray[np.float32], ...] = ()
-    counts: list[int] = field(default_factory=list)
-    shown: list[int] = field(default_factory=list)
-    frames: int = 0
-    density: NDArray[np.float64] | None = None
-    variance: NDArray[np.float64] | None = None
-    tables: dict[int, pd.DataFrame] = field(default_factory=dict)
-    samples: NDArray[np.float32] | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
-    _waiting: dict[int, Update] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, plan: "Plan") -> None:
+        self.plan = plan
+        frames, shape = plan.frames[1] - plan.frames[0], _fine_shape(plan)
+        self.images: tuple[NDArray[np.float32], ...] = tuple(
+            np.full((frames, *shape), np.nan, np.float32) for _ in range(2)
+        )
+        self.counts: list[int] = []
+        self.shown: list[int] = []
+        self.frames = 0
+        self.sums: dict[str, NDArray[np.float64]] = {}
+        self.tables: dict[int, pd.DataFrame] = {}
+        kept = (plan.settings.samples, 1, *shape)
+        self.samples = np.empty(kept, np.float32) if plan.settings.keep_samples else None
+        self._waiting: dict[int, Update] = {}
+        self._lock = threading.Lock()
 
     def put(self, place: int, last: "FrameSamples") -> None:
         """Note a batch. What the window has not taken yet is replaced: no queue grows."""
@@ -123,20 +123,28 @@ class Drawn:
             self.shown[update.place :] = [update.count]
         return list(waiting.values())
 
-    def end_frame(self, place: int, found: Any) -> None:
-        """Note that a frame is done; `found` is its `Localized`."""
+    def end_frame(self, place: int, found: "Localized") -> None:
+        """Note that a frame is done."""
         self.frames = place + 1
         if self.counts[place] >= FEWEST_FOR_ROWS:
             self.tables[place] = found.table
-        for name in ("density", "variance"):
-            new, sum_ = getattr(found, f"{name}_samples"), getattr(self, name)
-            setattr(self, name, new if sum_ is None else sum_ + new)
+        for name, image in images_of(found).items():
+            sums.add(self.sums, name, image)
+
+    def about(self, status: str) -> dict[str, Any]:
+        """Return how the images were made, in JSON types, for the layers' metadata."""
+        return {
+            **provenance(self.plan, status, self.plan.frames[0] + len(self.shown)),
+            "uncertainty_source": f"samples:{self.plan.settings.samples}",
+            "samples_of_last_frame": self.shown[-1] if self.shown else 0,
+        }
 
 
+@as_job
 def sample(
-    stack: FrameStack, settings: LocalizeSettings, drawn: Drawn, base: "Plan | None" = None
-) -> Iterator[Progress]:
-    """Draw samples into `drawn`; a job that ends early when ``drawn.stop`` is set.
+    stack: FrameStack, settings: LocalizeSettings, base: "Plan | None" = None
+) -> Generator[Progress, None, LiveSamples]:
+    """Draw samples; closed between two batches, it makes what it can of those of the last frame.
 
     Parameters
     ----------
@@ -146,62 +154,35 @@ def sample(
     Yields
     ------
     Progress
-        In samples. The first with a total has the ``warnings`` and the ``calibration`` in `info`.
+        In samples. `info` of the first with a total has ``live``, the `LiveSamples` that are
+        filled in meanwhile, and ``base``, the plan of the whole movie for the next run.
     """
     yield Progress(0, 0, LOADING)
     from napari_smlm_diffusion.jobs.localize.run import localize
     from napari_smlm_diffusion.jobs.localize.sampling import check_sampling
 
     check_sampling(settings)
-    drawn.base = base = prepared(stack, settings, base)
-    drawn.plan = plan = _narrowed(base, settings)
-    start, stop = plan.frames
-    shape = _fine_shape(plan)
-    drawn.images = tuple(np.full((stop - start, *shape), np.nan, np.float32) for _ in range(2))
-    each = settings.samples
-    if settings.keep_samples:
-        drawn.samples = np.empty((each, 1, *shape), np.float32)
-    total = (stop - start) * each
-    words = calibration_words(read_card(plan.model_file), settings.sampler, settings.steps)
-    yield Progress(0, total, "Sampling", {"warnings": plan.warnings, "calibration": words})
-    # They are kept by `drawn`, so that they are also there when the run is cancelled.
+    base = prepared(stack, settings, base)
+    plan = _narrowed(base, settings)
+    live, each = LiveSamples(plan), settings.samples
+    total = (plan.frames[1] - plan.frames[0]) * each
+    yield Progress(0, total, "sampling", {"base": base, "live": live})
+    # They are kept by `live`, so that they are also there when the run is cancelled.
     silent = replace(plan, settings=settings.model_copy(update={"keep_samples": False}))
     for progress in localize(silent):
-        if (last := progress.info.get("drawn")) is not None:
-            place, count = progress.done, last.moments.count
-            drawn.put(place, last)
-            if drawn.stop.is_set() and count < each:
-                if count >= FEWEST_FOR_ROWS:
-                    drawn.tables[place] = _rows(plan, start + place, last)
-                yield Progress(place * each + count, total, "Cancelled")
-                return
-            yield Progress(place * each + count, total, "Sampling")
-        else:
-            drawn.end_frame(progress.done - 1, progress.info["found"])
-            yield Progress(progress.done * each, total, "Sampling")
-            if drawn.stop.is_set():
-                return
-
-
-def about(drawn: Drawn, status: str) -> dict[str, Any]:
-    """Return how a run's images were made, in JSON types, for the layers' metadata.
-
-    Parameters
-    ----------
-    status : str
-        ``running``, ``complete``, ``cancelled`` or ``failed``.
-    """
-    plan = drawn.plan
-    if plan is None:
-        raise ValueError("the run never began")
-    return {
-        **localize_work.provenance(plan, status, len(drawn.shown)),
-        "uncertainty_source": f"samples:{plan.settings.samples}",
-        "samples": plan.settings.samples,
-        "samples_of_last_frame": drawn.shown[-1] if drawn.shown else 0,
-        "seed": plan.settings.seed,
-        "sampling": plan.posterior.describe() if plan.posterior is not None else {},
-    }
+        if (last := progress.info.get("drawn")) is None:
+            live.end_frame(progress.done - 1, progress.info["found"])
+            yield Progress(progress.done * each, total, "sampling")
+            continue
+        place, count = progress.done, last.moments.count
+        live.put(place, last)
+        try:
+            yield Progress(place * each + count, total, "sampling")
+        except GeneratorExit:
+            if FEWEST_FOR_ROWS <= count < each:
+                live.tables[place] = _localizations(plan, plan.frames[0] + place, last)
+            raise
+    return live
 
 
 def whole(settings: LocalizeSettings) -> LocalizeSettings:
@@ -306,7 +287,7 @@ def _fine_shape(plan: "Plan") -> tuple[int, int]:
     return (roi.y1 - roi.y0) * scale, (roi.x1 - roi.x0) * scale
 
 
-def _rows(plan: "Plan", frame: int, last: "FrameSamples") -> pd.DataFrame:
+def _localizations(plan: "Plan", frame: int, last: "FrameSamples") -> pd.DataFrame:
     """Return the molecules of a frame whose samples are not all drawn."""
     from napari_smlm_diffusion.inference.sampled import table_from_samples
 

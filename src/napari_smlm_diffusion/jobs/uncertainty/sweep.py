@@ -1,113 +1,89 @@
-"""What the widget "Uncertainty" computes in a thread: the variance head, whole stack. No Qt here.
+"""The variance head over many frames at once: density and its SD, without localizations.
 
 Torch is imported by the functions and not with the module: it takes seconds.
 """
 
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack, parse_frame_range
-from napari_smlm_diffusion.jobs.localize import results as localize_work
+from napari_smlm_diffusion.jobs.adapter import as_job
+from napari_smlm_diffusion.jobs.localize.memory import LOADING, localize_in_memory
+from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.jobs.uncertainty.samples import LOADING, prepared
+from napari_smlm_diffusion.jobs.uncertainty.samples import prepared
+from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.progress import Progress
 
 if TYPE_CHECKING:
     from napari_smlm_diffusion.jobs.localize.plan import Plan
+    from napari_smlm_diffusion.proposals.localizer import Localized
+    from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 
 
-@dataclass
-class Swept:
-    """What the variance head has said so far. The thread fills it in.
-
-    Attributes
-    ----------
-    frames : int
-        Frames done.
-    density, variance : (sY, sX) float64 array or None
-        Sums over these frames.
-    """
-
-    base: "Plan | None" = None
-    plan: "Plan | None" = None
-    frames: int = 0
-    density: NDArray[np.float64] | None = None
-    variance: NDArray[np.float64] | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
-
-
+@as_job
 def sweep(
-    stack: FrameStack, settings: LocalizeSettings, swept: Swept, base: "Plan | None" = None
-) -> Iterator[Progress]:
-    """Sum phi's density and the head's variance over the frames into `swept`; a job.
+    stack: FrameStack, settings: LocalizeSettings, base: "Plan | None" = None
+) -> Generator[Progress, None, Results]:
+    """Sum phi's density and the head's variance over the frames.
+
+    Parameters
+    ----------
+    base : Plan, optional
+        Of the whole movie, if it is known already; see `samples.whole`.
 
     Yields
     ------
     Progress
-        In frames; as `sample`.
+        As `localize_in_memory`; an early one has ``base``, as `samples.sample`.
     """
     yield Progress(0, 0, LOADING)
-    swept.base = base = prepared(stack, settings, base)
+    base = prepared(stack, settings, base)
+    yield Progress(0, 0, LOADING, {"base": base})
     if not base.has_variance:
         raise InputError(
             f"model {base.model_name} has no variance head (no stage “variance”), so that it "
             "gives no SD of a whole stack at once; choose another model under Model, or sample"
         )
-    frames = parse_frame_range(settings.frames or ":", len(stack))
-    swept.plan = plan = replace(base, frames=frames, settings=settings)
-    start, stop = frames
-    yield Progress(0, stop - start, "Computing", {"warnings": plan.warnings})
-    for first, last in _steps(plan):
-        for density, variance in zip(*_evaluated(plan, first, last), strict=True):
-            # Frame by frame in double precision, so that the sum does not depend on the batch.
-            if swept.density is None or swept.variance is None:
-                swept.density, swept.variance = (np.zeros(density.shape) for _ in range(2))
-            swept.density += density
-            swept.variance += variance
-        swept.frames = last - start
-        yield Progress(swept.frames, stop - start, "Computing")
-        if swept.stop.is_set():
-            return
+    plan = replace(
+        base,
+        frames=parse_frame_range(settings.frames or ":", len(stack)),
+        settings=settings,
+        localizer=ImagesOnly(base.localizer),  # type: ignore[arg-type]
+    )
+    return (yield from localize_in_memory(stack, settings, plan))
 
 
-def about(swept: Swept, status: str) -> dict[str, Any]:
-    """Return how the sums were made, as `uncertainty_work.about`."""
-    if swept.plan is None:
-        raise ValueError("the run never began")
-    known = localize_work.provenance(swept.plan, status, swept.frames)
-    return {**known, "uncertainty_source": "head"}
+class ImagesOnly:
+    """A localizer that seeks no molecules.
 
+    Parameters
+    ----------
+    localizer : PhiLocalizer
+        Has the networks.
+    """
 
-def _steps(plan: "Plan") -> Iterator[tuple[int, int]]:
-    shape = plan.stack.shape[1:]
-    most = plan.localizer.batch_size(shape)  # type: ignore[attr-defined]
-    step = min(most, max(1, localize_work.STEP_PIXELS // (shape[0] * shape[1])))
-    start, stop = plan.frames
-    for first in range(start, stop, step):
-        yield first, min(first + step, stop)
+    def __init__(self, localizer: "PhiLocalizer") -> None:
+        self._localizer = localizer
+        self.name = localizer.name
+        self.batch_size = localizer.batch_size
 
+    def localize(
+        self,
+        effective: NDArray[np.float32],
+        microscope: Microscope,
+        first_frame: int = 0,
+        origin: tuple[int, int] = (0, 0),
+    ) -> "Localized":
+        """Return the images of (T, Y, X) effective photons, and an empty table."""
+        from napari_smlm_diffusion.proposals.localizer import Localized
 
-def _evaluated(plan: "Plan", first: int, last: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return density and variance of some frames, (T, sY, sX) each; no molecules are sought."""
-    import torch
-
-    from napari_smlm_diffusion.networks.inputs import network_input
-    from napari_smlm_diffusion.proposals.candidates import evaluate
-
-    camera, model = plan.microscope.camera, plan.localizer.model  # type: ignore[attr-defined]
-    effective = camera.effective(plan.stack.read(first, last))
-    noise = np.asarray(camera.effective_read_noise, dtype=np.float32)
-    with torch.inference_mode():
-        photons = torch.from_numpy(np.ascontiguousarray(effective, dtype=np.float32))
-        read_variance = torch.from_numpy(np.atleast_2d(noise**2)[None])
-        read_variance = read_variance.expand(len(photons), *read_variance.shape[1:])
-        width = torch.full((len(photons),), plan.microscope.psf_sigma_px)
-        inputs = network_input(photons, read_variance, width)
-        density, variance = evaluate(model.phi, model.variance, inputs, plan.network.upsampling)
-    return density.numpy(), variance.numpy()
+        images = self._localizer.images(effective, microscope)
+        density, variance = (image.sum(axis=0, dtype=np.float64) for image in images)
+        return Localized(localizations.empty(), density, variance)

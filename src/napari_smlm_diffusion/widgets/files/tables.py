@@ -133,4 +133,4 @@ def _of_run(dataset: Dataset, path: Path) -> Dataset:
         frames, height, width = map(int, record["input"]["shape"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not the record of a run ({error!r})") from error
-    return replace(dataset, provenance={"run": record}, frame_shape=(frames, height, width))
+    return replace(dataset, provenance=record, frame_shape=(frames, height, width))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Layer, Points
 
-from napari_smlm_diffusion.jobs.localize.results import Gathered
+from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
 from napari_smlm_diffusion.results.point_layers import points_layer
@@ -76,11 +76,11 @@ class LocalizeLayers:
         """Note that a run begins; what the one before has added stays."""
         self.growing, self.wants_growing = None, True
 
-    def grow(self, gathered: Gathered, placement: Placement) -> Image:
+    def grow(self, results: Results, placement: Placement) -> Image:
         """Show the density of the frames that are done so far."""
-        plan = gathered.plan
-        assert plan is not None and gathered.density is not None  # noqa: S101
-        density = gathered.density.astype(np.float32)
+        plan, total = results.plan, results.density
+        assert total is not None  # noqa: S101 - there are frames, or nothing is shown
+        density = total.astype(np.float32)
         some = density[:: max(1, len(density) // 1024), :: max(1, density.shape[1] // 1024)]
         bright = some[some > 0.05]
         top = float(np.percentile(bright, 99.5)) if bright.size else 1.0
@@ -104,7 +104,7 @@ class LocalizeLayers:
         return layer
 
     def add_results(
-        self, gathered: Gathered, status: str, placement: Placement, time: tuple[float, float]
+        self, results: Results, status: str, placement: Placement, time: tuple[float, float]
     ) -> tuple[Image, Points]:
         """Add the density and the molecules of a run.
 
@@ -117,8 +117,8 @@ class LocalizeLayers:
         time : (scale, translate)
             Of the axis of the frames, so that a position of the slider is a frame.
         """
-        dataset = gathered.dataset(status)
-        image = self.grow(gathered, placement)
+        dataset = results.dataset(status)
+        image = self.grow(results, placement)
         image.metadata[KEY]["provenance"] = dict(dataset.provenance)
         self.begin()
         rows = select(dataset.table, frames=_frame(self.viewer, time), limit=DRAWN)

@@ -10,13 +10,12 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidge
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.frames.opening import ENDINGS
-from napari_smlm_diffusion.jobs.localize import results as localize_work
-from napari_smlm_diffusion.jobs.localize.results import Estimate
+from napari_smlm_diffusion.jobs.estimate import Estimate, estimate_movie
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.results.layers import Placement
-from napari_smlm_diffusion.widgets.localize.form import CAMERA, MicroscopeForm
 from napari_smlm_diffusion.widgets.shared import movie_layers
 from napari_smlm_diffusion.widgets.shared.fields import combo
+from napari_smlm_diffusion.widgets.shared.microscope_form import CAMERA, MicroscopeForm
 from napari_smlm_diffusion.widgets.shared.movie_notes import notes_of
 from napari_smlm_diffusion.widgets.shared.notices import reported
 from napari_smlm_diffusion.widgets.shared.preferences import preferences
@@ -262,7 +261,7 @@ class MovieForm(QWidget):
             known = Camera(gain=gain, offset=offset, **given)
         self.microscope.estimate.setEnabled(False)
         self.microscope.said.setText("Estimating…")
-        self._estimates.ask(lambda: localize_work.estimate(stack, known=known, **given))
+        self._estimates.ask(lambda: estimate_movie(stack, known=known, **given))
 
     def _on_estimate(self, found: Estimate) -> None:
         self.microscope.estimate.setEnabled(True)

@@ -4,24 +4,24 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Image
-from napari.utils.notifications import show_info
 from napari.utils.theme import get_theme
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog
 
 from napari_smlm_diffusion.errors import InputError, SmlmError
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.jobs.train import ranges as train_ranges
-from napari_smlm_diffusion.jobs.train import simulated as train_work
+from napari_smlm_diffusion.jobs.train import ranges, simulated
+from napari_smlm_diffusion.jobs.train.config import load_settings, save_settings
+from napari_smlm_diffusion.jobs.train.intensities import Comparison, compare
 from napari_smlm_diffusion.jobs.train.ranges import Ranges
-from napari_smlm_diffusion.jobs.train.simulated import Comparison, Drawn, Request, Simulated
+from napari_smlm_diffusion.jobs.train.simulated import Request, Simulated
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
+from napari_smlm_diffusion.widgets.shared.movie_dock import MovieDock
 from napari_smlm_diffusion.widgets.shared.movie_layers import current_frame
 from napari_smlm_diffusion.widgets.shared.notices import reported
 from napari_smlm_diffusion.widgets.shared.settings_form import complete, in_form_words
-from napari_smlm_diffusion.widgets.shared.threads import JobRunner, Latest, tell
+from napari_smlm_diffusion.widgets.shared.threads import Latest, tell
 from napari_smlm_diffusion.widgets.train.intensity_histogram import Series
 from napari_smlm_diffusion.widgets.train.layers import Beside, TrainLayers
 from napari_smlm_diffusion.widgets.train.prior_form import PriorForm, ViewForm
@@ -29,9 +29,10 @@ from napari_smlm_diffusion.widgets.train.tab import Training
 
 # After the last change: a slider that is dragged asks for many frames that nobody looks at.
 _REST_MS = 80
+_TRAINING = 2  # place of its tab
 
 
-class Train(QWidget):
+class Train(MovieDock):
     """Describes what a model is trained for, and shows it.
 
     Parameters
@@ -40,90 +41,60 @@ class Train(QWidget):
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
-        super().__init__()
-        self.viewer = viewer
-        self.layers = TrainLayers(viewer)
-        self.runner = JobRunner(self)
+        super().__init__(viewer)
+        self.layers = TrainLayers(self.viewer)
         self._ranges, self._compared, self._files = Latest(self), Latest(self), Latest(self)
-        self._drawn: Drawn | None = None
         self._beside: tuple[Image | None, Beside] | None = None  # of the run that goes on
         self._shown: tuple[Image | None, Simulated] | None = None
         self._watched: Image | None = None
-        self._gone = False
-        self._build()
+        self.microscope = self.source.microscope
+        self.prior_form, self.view = PriorForm(), ViewForm()
+        self.training = Training(self.viewer, self.source, self.prior_form)
+        tabs = (
+            (self.microscope, "Microscope", "Pixel size, PSF and camera"),
+            (self.prior_form, "Simulation", "The ranges that every simulated frame is drawn from"),
+            (self.training, "Training", "Train a model, watch it learn, check it and use it"),
+        )
+        self.lay_out(tabs, self.view)
+        self.tabs.setCurrentIndex(1)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(_REST_MS)
         self._soon.timeout.connect(self._settle)
         self._connect()
         self._on_theme()
-        self.movie_form.look()
-
-    def _build(self) -> None:
-        self.movie_form = MovieForm(self.viewer)
-        self.microscope = self.movie_form.microscope
-        self.prior_form, self.view = PriorForm(), ViewForm()
-        self.training = Training(self.viewer, self.movie_form, self.prior_form)
-        # On a small screen the form would be squeezed until nothing could be read.
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(self.prior_form)
-        self.tabs = QTabWidget()
-        for form, words, tip in (
-            (self.microscope, "Microscope", "Pixel size, PSF and camera"),
-            (area, "Simulation", "The ranges that every simulated frame is drawn from"),
-            (self.training, "Training", "Train a model, watch it learn, check it and use it"),
-        ):
-            self.tabs.addTab(form, words)
-            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
-        self.tabs.setCurrentWidget(area)
-        layout = QVBoxLayout(self)
-        layout.addWidget(self.movie_form)
-        layout.addWidget(self.tabs, 3)
-        layout.addWidget(self.view, 2)
-        self.setMinimumWidth(340)
+        self.source.look()
 
     def _connect(self) -> None:
-        self.viewer.layers.events.removed.connect(self._on_removed)
-        self.viewer.dims.events.current_step.connect(self._on_look)
-        self.viewer.events.theme.connect(self._on_theme)
+        self.hear(self.viewer.layers.events.removed, self._on_removed)
+        self.hear(self.viewer.dims.events.current_step, self._on_look)
+        self.hear(self.viewer.events.theme, self._on_theme)
         self.tabs.currentChanged.connect(self._on_tab)
-        self.movie_form.taken.connect(self._soon.start)
-        self.movie_form.changed.connect(self._on_look)
+        self.source.taken.connect(self._soon.start)
+        self.source.changed.connect(self._on_look)
         self.prior_form.fill_in.clicked.connect(self.fill_in)
         self.view.start.clicked.connect(self.simulate)
         self.view.save.clicked.connect(self._on_save)
         self.view.load.clicked.connect(self._on_load)
-        self.runner.progressed.connect(self._on_progress)
-        self.runner.ended.connect(self._on_ended)
-        self._ranges.done.connect(self._on_ranges)
-        self._ranges.failed.connect(self._on_no_ranges)
-        self._compared.done.connect(self._on_compared)
-        self._compared.failed.connect(self._on_not_compared)
-        self._files.done.connect(self._on_file)
-        self._files.failed.connect(self._on_no_file)
+        for task, done, failed in (
+            (self._ranges, self._on_ranges, self._on_no_ranges),
+            (self._compared, self._on_compared, self._on_not_compared),
+            (self._files, self._on_file, self._on_no_file),
+        ):
+            task.done.connect(done)
+            task.failed.connect(failed)
 
-    def closeEvent(self, event: Any) -> None:
-        """Let go of the viewer, which may live on; what is being done is not shown any more."""
-        if not self._gone:
-            self._gone = True
-            self.viewer.layers.events.removed.disconnect(self._on_removed)
-            self.viewer.dims.events.current_step.disconnect(self._on_look)
-            self.viewer.events.theme.disconnect(self._on_theme)
-            self.movie_form.let_go()
-            self._watch(None)
-            self._soon.stop()
-            for task in (self._ranges, self._compared, self._files):
-                task.forget()
-            self.runner.cancel()
-            self.training.let_go()
-        super().closeEvent(event)
+    def let_go(self) -> None:
+        """End what is done besides; it is not shown any more."""
+        self._watch(None)
+        self._soon.stop()
+        for task in (self._ranges, self._compared, self._files):
+            task.forget()
+        self.training.let_go()
 
     def _on_tab(self) -> None:
         # Curves and pictures need the room.
-        self.view.setVisible(self.tabs.currentWidget() is not self.training)
+        self.view.setVisible(self.tabs.currentIndex() != _TRAINING)
 
     def _on_removed(self, event: Any) -> None:
         self.layers.forget(event.value)
@@ -148,17 +119,17 @@ class Train(QWidget):
         return settings
 
     def _stack(self) -> FrameStack | None:
-        return None if self.movie_form.movie is None else self.movie_form.stack()
+        return None if self.source.movie is None else self.source.stack()
 
     @reported
     def fill_in(self, _: bool = False) -> None:
         """Measure the movie, and fill in ranges that hold it."""
         if self._ranges.busy:
             return
-        stack, settings = self.movie_form.stack(), self._microscope()
+        stack, settings = self.source.stack(), self._microscope()
         self.prior_form.fill_in.setEnabled(False)
         self.prior_form.said.setText("Measuring…")
-        self._ranges.ask(lambda: train_ranges.ranges_of(stack, settings))
+        self._ranges.ask(lambda: ranges.ranges_of(stack, settings))
 
     def _on_ranges(self, found: Ranges) -> None:
         form = self.prior_form
@@ -205,13 +176,13 @@ class Train(QWidget):
         path = path if path.suffix else path.with_suffix(".json")
         self._busy_with_file(True)
         # In the thread, because the settings of a training know of networks, which load torch.
-        self._files.ask(lambda: (f"Saved: {path}", train_work.save_settings(values, path)))
+        self._files.ask(lambda: (f"Saved: {path}", save_settings(values, path)))
 
     @reported
     def load(self, path: Path) -> None:
         """Fill in what a file says; what is not in the form is kept for the next one saved."""
         self._busy_with_file(True)
-        self._files.ask(lambda: (f"Loaded: {path}", train_work.load_settings(path)))
+        self._files.ask(lambda: (f"Loaded: {path}", load_settings(path)))
 
     def _on_file(self, found: tuple[str, Any]) -> None:
         said, settings = found
@@ -235,32 +206,30 @@ class Train(QWidget):
     @reported
     def simulate(self, _: bool = False) -> None:
         """Draw frames with the seed that is shown; the next press draws others."""
-        if self.runner.running:
-            show_info("Simulating already; wait until it is done")
+        if self.told_to_wait():
             return
-        movie, form = self.movie_form.movie, self.view
+        movie, form = self.source.movie, self.view
         prior, settings = self.prior_form.prior(), self._microscope()
         request = Request(prior, form.count.value(), form.seed.value(), settings, self._stack())
         if movie is not None:
-            self.movie_form.scale_movie()
+            self.source.scale_movie()
             beside = Beside.movie(movie)
         else:
             beside = Beside.nothing(settings.pixel_size_nm)
-        drawn = Drawn()
-        self._drawn, self._beside = drawn, (movie, beside)
+        self._beside = movie, beside
         form.start.setEnabled(False)
         form.said.setText("Simulating…")
-        self.runner.start(lambda: train_work.run(request, drawn))
+        self.runner.start(lambda: simulated.simulate_beside(request))
 
     def _on_progress(self, progress: Progress) -> None:
         far = f" {progress.done} of {progress.total} frames" if progress.total else ""
         self.view.said.setText(f"{progress.message}{far}")
 
     def _on_ended(self, how: str) -> None:
-        if self._gone:
+        if self._closed:
             return
         self.view.start.setEnabled(True)
-        found = None if self._drawn is None else self._drawn.simulated
+        found: Simulated | None = self.runner.result
         if found is None or self._beside is None:
             self.view.said.setText("Nothing was simulated.")
             return
@@ -305,19 +274,19 @@ class Train(QWidget):
             if movie is not None and movie in self.viewer.layers:
                 self.layers.place(Beside.movie(movie), current_frame(self.viewer, movie))
             # Counts of another movie's camera are no measure of this one.
-            shown = found if movie is self.movie_form.movie else None
+            shown = found if movie is self.source.movie else None
         try:
             stack = self._stack()
         except InputError as error:
             self._on_not_compared(error)
             return
-        frame = self.movie_form.frame()
+        frame = self.source.frame()
         count = self.view.count.value() if shown is None else len(shown.counts)
-        self._compared.ask(lambda: (train_work.compare(stack, frame, count, shown), shown))
+        self._compared.ask(lambda: (compare(stack, frame, count, shown), shown))
 
     def _on_compared(self, found: tuple[Comparison, Simulated | None]) -> None:
         comparison, shown = found
-        if self._gone:
+        if self._closed:
             return
         real = drawn = None
         if comparison.real is not None and comparison.frames is not None:

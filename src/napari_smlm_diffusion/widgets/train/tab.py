@@ -7,12 +7,10 @@ from napari.utils.notifications import show_info
 from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
-    QFrame,
     QHBoxLayout,
     QLabel,
     QMessageBox,
     QPushButton,
-    QScrollArea,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -95,8 +93,7 @@ class Training(QWidget):
             (self.start, 2), (self.pause, 2), (self.stop, 1), (self.discard, 1)
         ):  # fmt: skip
             buttons.addWidget(button, stretch)
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
+        layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.fold)
@@ -107,15 +104,6 @@ class Training(QWidget):
         layout.addWidget(self.watch, 100)
         layout.addStretch(1)
         self.watch.hide()  # until there is something to see
-        # On a small screen the pictures would be squeezed until nothing could be seen.
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inside)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(area)
 
     def _connect(self) -> None:
         self.fold.toggled.connect(self._on_fold)

@@ -9,9 +9,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QProgressBar,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -19,8 +17,8 @@ from qtpy.QtWidgets import (
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import parse_frame_range
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.widgets.localize.form import ModelForm
 from napari_smlm_diffusion.widgets.shared.fields import combo
+from napari_smlm_diffusion.widgets.shared.run_form import RunForm
 from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm, in_form_words
 
 CURRENT, RANGE, ALL = "current", "range", "all"
@@ -162,62 +160,26 @@ class SampleForm(QWidget):
         return None if number is None else int(number)
 
 
-class WhereForm(ModelForm):
-    """The model and where it runs; frames and region are chosen elsewhere."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        for name in ("frames", "roi"):
-            field = self.settings.fields.pop(name)
-            self.settings.layout_.removeRow(field)
-
-
-class RunForm(QWidget):
+class UncertaintyForm(RunForm):
     """What is likely to be wrong, the buttons, and how far the run is."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.said = QLabel()
-        self.said.setWordWrap(True)
-        self.said.setTextFormat(Qt.TextFormat.PlainText)
-        self.said.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.said.setToolTip("Whether this movie suits the model, and what was found.")
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setWidget(self.said)
-        area.setMinimumHeight(60)
-        self.start = QPushButton("Sample")
-        self.start.setToolTip(
-            "Draw samples of the posterior: their mean and SD refine while they arrive."
-        )
+        tips = {
+            "start": "Draw samples of the posterior: their mean and SD refine while they arrive.",
+            "cancel": "Stop after the current batch; what is done is kept.",
+            "said": "Whether this movie suits the model, and what was found.",
+            "bar": "Samples, or frames, that are done.",
+            "far": "How much is done, speed, and time left.",
+        }
+        super().__init__("Sample", tips, parent)
         self.sweep = QPushButton("Whole stack: variance head")
         self.sweep.setToolTip(
             "Density and SD of all frames at once, or of the range, summed over the frames:\nfast, "
             "without samples. Relies on the SD that the network predicts for each pixel."
         )
-        self.cancel = QPushButton("Cancel")
-        self.cancel.setToolTip("Stop after the current batch; what is done is kept.")
-        self.cancel.setEnabled(False)
-        self.bar = QProgressBar()
-        self.bar.setToolTip("Samples, or frames, that are done.")
-        self.bar.setValue(0)
-        self.far = QLabel("")
-        self.far.setWordWrap(True)
-        self.far.setToolTip("How much is done, speed, and time left.")
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.start, 2)
-        buttons.addWidget(self.cancel, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(area, 1)
-        layout.addWidget(self.sweep)
-        layout.addLayout(buttons)
-        layout.addWidget(self.bar)
-        layout.addWidget(self.far)
+        self.layout_.insertWidget(1, self.sweep)
 
     def busy(self, running: bool) -> None:
         """Show whether a run is going on."""
-        self.start.setEnabled(not running)
+        super().busy(running)
         self.sweep.setEnabled(not running)
-        self.cancel.setEnabled(running)

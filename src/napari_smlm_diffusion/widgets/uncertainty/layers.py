@@ -8,9 +8,9 @@ import numpy as np
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.jobs.uncertainty import sweep as uncertainty_sweep
-from napari_smlm_diffusion.jobs.uncertainty.samples import Drawn, about
-from napari_smlm_diffusion.jobs.uncertainty.sweep import Swept
+from napari_smlm_diffusion.jobs.localize.record import provenance
+from napari_smlm_diffusion.jobs.localize.results import Results
+from napari_smlm_diffusion.jobs.uncertainty.samples import LiveSamples
 from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
 
 # `kind` of a stack of images: a filter masks by one image, and offers no stack for that.
@@ -54,16 +54,16 @@ class UncertaintyLayers:
         """Note that `layer` was removed: it is not added again."""
         self._live = [None if live is layer else live for live in self._live]
 
-    def update(self, drawn: Drawn, where: Where) -> None:
-        """Show what is new in `drawn`; the first layer comes with the first samples.
+    def update(self, live: LiveSamples, where: Where) -> None:
+        """Show what is new in `live`; the first layer comes with the first samples.
 
         See `add_next` for the other.
         """
-        updates = drawn.take()
-        if not updates or drawn.plan is None:
+        updates = live.take()
+        if not updates:
             return
         for new in updates:
-            for image, values in zip(drawn.images, (new.mean, new.sd), strict=True):
+            for image, values in zip(live.images, (new.mean, new.sd), strict=True):
                 image[new.place] = values
         last = updates[-1]
         for layer, values in zip(self._live, (last.mean, last.sd), strict=False):
@@ -73,62 +73,60 @@ class UncertaintyLayers:
                 layer.contrast_limits = _limits(values)
             layer.refresh(extent=False)
         if not self._live:
-            self.add_next(drawn, where)
-        self.name_live(drawn, "running")
+            self.add_next(live, where)
+        self.name_live(live, "running")
 
-    def add_next(self, drawn: Drawn, where: Where) -> bool:
+    def add_next(self, live: LiveSamples, where: Where) -> bool:
         """Add the next of the live layers; return whether one is left to add.
 
         One at a time: napari takes a fifth of a second to add a layer, during which the window
         answers nothing.
         """
         known = len(self._live)
-        if known < len(_LIVE) and drawn.shown:
-            self._live.append(self._add_stack(drawn, drawn.images[known], where, _LIVE[known]))
-            self.name_live(drawn, "running")
+        if known < len(_LIVE) and live.shown:
+            self._live.append(self._add_stack(live, live.images[known], where, _LIVE[known]))
+            self.name_live(live, "running")
         return len(self._live) < len(_LIVE)
 
-    def name_live(self, drawn: Drawn, status: str) -> None:
+    def name_live(self, live: LiveSamples, status: str) -> None:
         """Write on the live layers how many samples they hold."""
-        known, words = about(drawn, status), words_of(drawn, status)
+        known, words = live.about(status), words_of(live, status)
         for layer, name in zip(self._live, _LIVE, strict=False):
             if layer is not None:
                 layer.name = f"{name} of samples ({words})"
                 layer.metadata[KEY]["provenance"] = known
 
-    def finish(self, drawn: Drawn, status: str, where: Where) -> None:
+    def finish(self, live: LiveSamples, status: str, where: Where) -> None:
         """Leave frames out that were not begun; add the sums and the samples."""
-        self.update(drawn, where)
-        plan, begun = drawn.plan, len(drawn.shown)
-        if plan is None or not begun:
-            return
-        while self.add_next(drawn, where):
+        plan, begun = live.plan, len(live.shown)
+        while self.add_next(live, where):
             pass
-        for layer, image in zip(self._live, drawn.images, strict=False):
+        for layer, image in zip(self._live, live.images, strict=False):
             if layer is not None and begun < len(image):
                 layer.data = image[:begun]
-        self.name_live(drawn, status)
+        self.name_live(live, status)
         self._live = []
-        if drawn.samples is not None:
-            self._add_samples(drawn, drawn.samples[: drawn.shown[0]], where, status)
-        if drawn.frames > 1 and drawn.density is not None and drawn.variance is not None:
-            words = words_of(drawn, status, whole_frames=True)
-            known = about(drawn, status) | {"frames": _frames(drawn)}
-            images = (drawn.density, np.sqrt(drawn.variance))
+        if live.samples is not None:
+            self._add_samples(live, live.samples[: live.shown[0]], where, status)
+        if live.frames > 1:
+            words = words_of(live, status, whole_frames=True)
+            until = plan.frames[0] + live.frames
+            known = live.about(status) | provenance(plan, status, until)
+            sums = live.sums
+            images = (sums["density_samples"], np.sqrt(sums["variance_samples"]))
             names = (f"density of samples (sum, {words})", f"SD of samples (sum, {words})")
             self._add_sums(images, names, plan, where, known)
 
-    def finish_sweep(self, swept: Swept, status: str, where: Where) -> None:
+    def finish_sweep(self, swept: Results, status: str, where: Where) -> None:
         """Add the sums of the variance head."""
-        plan = swept.plan
-        if plan is None or swept.density is None or swept.variance is None:
-            return
+        plan, sums = swept.plan, swept.sums
         total = plan.frames[1] - plan.frames[0]
         words = f"{total} frames" if swept.frames == total else f"{swept.frames} of {total} frames"
         words += "" if status == "complete" else f", {status}"
         names = (f"density (head, {words})", f"density SD (head, {words})")
-        images = (swept.density, np.sqrt(swept.variance))
-        self._add_sums(images, names, plan, where, uncertainty_sweep.about(swept, status))
+        images = (sums["density"], np.sqrt(sums["variance"]))
+        known = provenance(plan, status, swept.until) | {"uncertainty_source": "head"}
+        self._add_sums(images, names, plan, where, known)
 
     def _add_sums(
         self,
@@ -152,22 +150,24 @@ class UncertaintyLayers:
             )
             add(self.viewer, Image(data, **options))
 
-    def _add_stack(self, drawn: Drawn, data: NDArray[np.float32], where: Where, name: str) -> Image:
+    def _add_stack(
+        self, live: LiveSamples, data: NDArray[np.float32], where: Where, name: str
+    ) -> Image:
         colormap = "viridis" if name == "SD" else "inferno"
-        seen = data[len(drawn.shown) - 1]
+        seen = data[len(live.shown) - 1]
         title = f"{name} of samples"
-        return self._stack(drawn, data, seen, where, title, ("t",), "running", colormap)
+        return self._stack(live, data, seen, where, title, ("t",), "running", colormap)
 
     def _add_samples(
-        self, drawn: Drawn, data: NDArray[np.float32], where: Where, status: str
+        self, live: LiveSamples, data: NDArray[np.float32], where: Where, status: str
     ) -> None:
         # (K, 1, sY, sX): the time axis stays the third from the end, as that of the frames.
-        name = f"samples ({words_of(drawn, status)})"
-        self._stack(drawn, data, data[-1], where, name, ("sample", "t"), status, "inferno")
+        name = f"samples ({words_of(live, status)})"
+        self._stack(live, data, data[-1], where, name, ("sample", "t"), status, "inferno")
 
     def _stack(
         self,
-        drawn: Drawn,
+        live: LiveSamples,
         data: NDArray[np.float32],
         seen: NDArray[np.float32],
         where: Where,
@@ -177,8 +177,7 @@ class UncertaintyLayers:
         colormap: str,
     ) -> Image:
         """Add images of which each lies at its frame; the contrast is that of `seen`."""
-        plan = drawn.plan
-        assert plan is not None  # noqa: S101 - there would be no images
+        plan = live.plan
         _, options, _ = image_layer(
             data,
             where.place,
@@ -186,7 +185,7 @@ class UncertaintyLayers:
             origin_px=(plan.roi.y0, plan.roi.x0),
             name=name,
             leading=leading,
-            provenance=about(drawn, status),
+            provenance=live.about(status),
             colormap=colormap,
             contrast_limits=_limits(seen),
         )
@@ -200,20 +199,18 @@ class UncertaintyLayers:
         return layer
 
 
-def words_of(drawn: Drawn, status: str, whole_frames: bool = False) -> str:
+def words_of(live: LiveSamples, status: str, whole_frames: bool = False) -> str:
     """Return how many samples of which frames there are, for example ``K = 12 of 32, cancelled``.
 
     Parameters
     ----------
     whole_frames : bool
-        Of the frames alone whose samples are all drawn.
+        Of the frames alone whose samples are all live.
     """
-    plan = drawn.plan
-    if plan is None or not drawn.shown:
-        return "none"
-    asked, count = plan.settings.samples, drawn.shown[-1]
+    plan = live.plan
+    asked, count = plan.settings.samples, live.shown[-1]
     start, total = plan.frames[0], plan.frames[1] - plan.frames[0]
-    begun = drawn.frames if whole_frames else len(drawn.shown)
+    begun = live.frames if whole_frames else len(live.shown)
     said = []
     if total > 1:
         of = "" if begun == total else f" of {total}"
@@ -228,7 +225,7 @@ def words_of(drawn: Drawn, status: str, whole_frames: bool = False) -> str:
 
 
 def add(viewer: Any, layer: Layer) -> None:
-    """Add a layer above the images and below what is drawn over them.
+    """Add a layer above the images and below what is live over them.
 
     The selection stays with what the user works with.
     """
@@ -237,12 +234,6 @@ def add(viewer: Any, layer: Layer) -> None:
     viewer.layers.insert(max(images, default=-1) + 1, layer)
     if selected:
         viewer.layers.selection = selected
-
-
-def _frames(drawn: Drawn) -> list[int]:
-    assert drawn.plan is not None  # noqa: S101
-    start = drawn.plan.frames[0]
-    return [start, start + drawn.frames]
 
 
 def _with_time(values: Any, time: Any) -> tuple[Any, ...]:

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from napari.layers import Image, Points
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion import localizations
-from napari_smlm_diffusion.jobs.uncertainty.samples import FEWEST_FOR_ROWS, Drawn, about
+from napari_smlm_diffusion.jobs.localize.record import provenance
+from napari_smlm_diffusion.jobs.localize.results import together
+from napari_smlm_diffusion.jobs.uncertainty.samples import FEWEST_FOR_ROWS, LiveSamples
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import KEY
 from napari_smlm_diffusion.results.point_layers import points_layer
@@ -24,28 +24,26 @@ from napari_smlm_diffusion.widgets.uncertainty.layers import Where
 NAME = "molecules (samples)"
 
 
-def put_molecules(viewer: Any, drawn: Drawn, status: str, where: Where) -> str:
+def put_molecules(viewer: Any, live: LiveSamples, status: str, where: Where) -> str:
     """Put the molecules of the samples into the layer of this movie's, or into a new one.
 
     Returns
     -------
     What was done, in a sentence or two.
     """
-    plan = drawn.plan
-    if plan is None or not drawn.shown:
-        return ""
-    short = [k for k in drawn.shown if k < FEWEST_FOR_ROWS]
+    plan = live.plan
+    short = [k for k in live.shown if k < FEWEST_FOR_ROWS]
     why = (
         f"K = {short[-1]} is too few for a molecule's uncertainty ({FEWEST_FOR_ROWS} are needed): "
-        f"{'its molecules' if len(short) < len(drawn.shown) else 'molecules'} stay as they were."
+        f"{'its molecules' if len(short) < len(live.shown) else 'molecules'} stay as they were."
         if short else ""
     )  # fmt: skip
-    if not drawn.tables:
+    if not live.tables:
         return why
     start = plan.frames[0]
-    frames = [start + place for place in drawn.tables]
-    table = _joined(drawn.tables.values())
-    known = about(drawn, status) | {"frames": [min(frames), max(frames) + 1]}
+    frames = [start + place for place in live.tables]
+    table = together(list(live.tables.values()))
+    known = live.about(status) | provenance(plan, status, max(frames) + 1)
     new = Dataset(
         table=table,
         pixel_size_nm=plan.microscope.pixel_size_nm,
@@ -76,7 +74,7 @@ def layer_of(viewer: Any, new: Dataset, where: Where) -> Points | None:
             continue
         known: Dataset = layer.metadata[KEY]["dataset"]
         same = (
-            known.provenance.get("source") == new.provenance["source"]
+            _source(known) == _source(new)
             and known.frame_shape == new.frame_shape
             and np.isclose(known.pixel_size_nm, new.pixel_size_nm, rtol=1e-6)
             and np.allclose(layer.translate[-2:], where.place.origin_nm, atol=1e-3)
@@ -107,17 +105,16 @@ def replaced(before: Dataset, new: Dataset, frames: list[int], roi: Roi) -> Data
     sampled = [*before.provenance.get("sampled", []), dict(new.provenance)]
     return replace(
         before,
-        table=_joined([kept, fresh]),
+        table=together([kept, fresh]),
         kept=None,
         reason=None,
         provenance={**before.provenance, "sampled": sampled},
     )
 
 
-def _joined(tables: Any) -> pd.DataFrame:
-    full = [table for table in tables if len(table)]
-    table = pd.concat(full, ignore_index=True) if full else localizations.empty()
-    return localizations.sort(table)
+def _source(dataset: Dataset) -> str | None:
+    source: str | None = dataset.provenance.get("input", {}).get("source")
+    return source
 
 
 def _change(viewer: Any, layer: Points, dataset: Dataset) -> None:

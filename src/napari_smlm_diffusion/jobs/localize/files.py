@@ -1,0 +1,56 @@
+"""The files of a run: localizations.csv, density.tif and the like, samples.tif."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_smlm_diffusion.density import kernel_share
+from napari_smlm_diffusion.jobs.localize.record import Found, done_of, done_until, sampling
+from napari_smlm_diffusion.results.formats.thunderstorm import CsvWriter
+from napari_smlm_diffusion.results.images import write_density
+from napari_smlm_diffusion.results.samples_file import SamplesWriter
+
+if TYPE_CHECKING:
+    from napari_smlm_diffusion.jobs.localize.plan import Plan
+
+
+def write_table(folder: Path, plan: "Plan", found: Found) -> None:
+    """Write ``localizations.csv``."""
+    with CsvWriter(folder / "localizations.csv", plan.microscope.pixel_size_nm) as writer:
+        for table in found.tables():
+            writer.append(table)
+
+
+def write_samples(folder: Path, plan: "Plan", found: Found) -> None:
+    """Write ``samples.tif``, if samples were kept."""
+    writer = SamplesWriter(folder / "samples.tif")
+    for of_frame in found.samples():
+        writer.append(of_frame[None])
+    writer.close()
+
+
+def write_images(folder: Path, plan: "Plan", found: Found) -> None:
+    """Write each sum over frames that there is."""
+    network, until = plan.network, done_until(plan, found.finished)
+    for name, image in found.sums.items():
+        unknown = name == "variance" and not plan.has_variance
+        sampled = name.endswith("_samples")
+        write_density(
+            folder / f"{name}.tif",
+            # Without a variance head it is not zero but unknown.
+            np.full_like(image, math.nan) if unknown else image,
+            quantity=f"{name.replace('_', ' of ')}, sum over frames",
+            pixel_size_nm=plan.microscope.pixel_size_nm,
+            upsampling=network.upsampling,
+            kernel_sigma=network.kernel_sigma,
+            kernel_share=kernel_share(network.kernel_sigma),
+            origin_px=(plan.roi.y0, plan.roi.x0),
+            extra={
+                "model": plan.model_name,
+                "model_sha256": plan.model_hash,
+                "frames": list(done_of(plan.sampled if sampled else plan.frames, until)),
+                **({"sampling": sampling(plan, until)} if sampled else {}),
+            },
+        )

@@ -1,0 +1,60 @@
+"""The settings of a training as a file.
+
+The settings are imported by the functions and not with the module: they know of networks, which
+load torch.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.writing import atomic
+
+if TYPE_CHECKING:
+    from napari_smlm_diffusion.training.settings import TrainingSettings
+
+
+def save_settings(values: Mapping[str, Any], path: Path) -> "TrainingSettings":
+    """Write settings of a training as the JSON that ``smlm-diffusion train --config`` reads.
+
+    Raises
+    ------
+    InputError
+        If a value is not allowed.
+    OutputError
+        If the file cannot be written.
+    """
+    from napari_smlm_diffusion.training.settings import TrainingSettings
+
+    settings = TrainingSettings(**values)
+    with atomic(path) as partial:
+        # What is not set stays so: an architecture that is given must be that of `start_from`.
+        text = settings.model_dump_json(indent=2, exclude_unset=True)
+        partial.write_text(text + "\n", encoding="utf-8")
+    return settings
+
+
+def load_settings(path: Path) -> "TrainingSettings":
+    """Read what `save_settings` wrote.
+
+    Raises
+    ------
+    InputError
+        If it is not such a file; names it.
+    """
+    from napari_smlm_diffusion.training.settings import TrainingSettings
+
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold one JSON object with the settings of a training")
+    try:
+        return TrainingSettings(**values)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

@@ -1,0 +1,85 @@
+"""The form that describes a microscope: pixel size, PSF and camera."""
+
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.widgets.shared.fields import combo
+from napari_smlm_diffusion.widgets.shared.presets import PRESETS
+from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm
+
+CAMERA = ("offset", "gain", "em_gain", "qe", "read_noise")
+_FIELDS = ("pixel_size_nm", "psf_sigma_nm", *CAMERA, "camera")
+_EMPTY = {
+    "pixel_size_nm": "not known",
+    "psf_sigma_nm": "estimated",
+    "offset": "not known",
+    "gain": "not known",
+    "em_gain": "1",
+    "qe": "1",
+    "read_noise": "0",
+    "camera": "none",
+}
+
+
+class MicroscopeForm(QWidget):
+    """Pixel size, PSF and camera; presets; the button that estimates them."""
+
+    changed = Signal(str)
+    """The name of a setting."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.preset = combo("Typical values of a kind of camera to start from.")
+        self.preset.addItem("choose a camera to start from…", None)
+        for preset in PRESETS:
+            self.preset.addItem(preset.title, preset)
+            place = self.preset.count() - 1
+            self.preset.setItemData(place, preset.about, Qt.ItemDataRole.ToolTipRole)
+        self.settings = SettingsForm(LocalizeSettings, _FIELDS, _EMPTY)
+        self.estimate = QPushButton("Estimate from this movie")
+        self.estimate.setToolTip(
+            "Gain and offset from how the noise grows with the brightness, for the read noise and\n"
+            "the EM gain above; PSF sigma from isolated spots, or from the spectrum of a crowd."
+        )
+        self.said = QLabel()
+        self.said.setToolTip("What was found in the movie, or in its file.")
+        self.said.setWordWrap(True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 6, 0, 0)
+        layout.setSpacing(2)
+        head = QFormLayout()
+        head.setContentsMargins(6, 0, 6, 0)
+        head.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        head.addRow("Preset", self.preset)
+        layout.addLayout(head)
+        layout.addWidget(self.settings)
+        layout.addWidget(self.estimate)
+        layout.addWidget(self.said)
+        layout.addStretch(1)
+        self.preset.activated.connect(self._on_preset)
+        self.settings.changed.connect(self._on_changed)
+
+    def _on_preset(self) -> None:
+        preset = self.preset.currentData()
+        if preset is None:
+            return
+        # What the metadata or an estimate have said is better than typical values.
+        known = self.settings.values()
+        values = {k: v for k, v in preset.values.items() if v is not None or k not in known}
+        self.settings.set_values({**values, "camera": None})
+        self.said.setText(preset.about)
+        self._on_changed("camera")
+
+    def _on_changed(self, name: str) -> None:
+        file = self.settings.value("camera") is not None
+        for number in CAMERA:
+            self.settings.fields[number].setEnabled(not file)
+        self.changed.emit(name)
+
+    def values(self) -> dict[str, str]:
+        """Return what is filled in; a camera file stands for the numbers."""
+        found = self.settings.values()
+        if "camera" in found:
+            return {k: v for k, v in found.items() if k not in CAMERA}
+        return found

@@ -1,0 +1,181 @@
+"""What the docks share that look at one movie: its form, their tabs, and the job that runs."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from napari.utils.notifications import show_info
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.widgets.shared.fields import scrolled
+from napari_smlm_diffusion.widgets.shared.model_form import ModelForm
+from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
+from napari_smlm_diffusion.widgets.shared.run_form import RunForm
+from napari_smlm_diffusion.widgets.shared.settings_form import complete, in_form_words
+from napari_smlm_diffusion.widgets.shared.threads import (
+    Clock,
+    Job,
+    JobRunner,
+    threads_beside_the_window,
+)
+
+# A tab: its form, its title, its tooltip.
+Tab = tuple[QWidget, str, str]
+
+
+class MovieDock(QWidget):
+    """A dock that works on one layer of frames.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        # napari hands out a proxy, which wraps every layer anew; layers are told apart by identity.
+        self.viewer: Any = getattr(viewer, "__wrapped__", viewer)
+        self.source = MovieForm(self.viewer)
+        self.runner = JobRunner(self)
+        self._closed = False
+        self._heard: list[tuple[Any, Callable[..., Any]]] = []
+        self.runner.progressed.connect(self._on_progress)
+        self.runner.ended.connect(self._on_ended)
+
+    def lay_out(self, tabs: Iterable[Tab], below: QWidget) -> None:
+        """Place the movie, the tabs, which scroll in a low window, and what is below them."""
+        self.tabs = QTabWidget()
+        for form, words, tip in tabs:
+            self.tabs.addTab(scrolled(form), words)
+            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.source)
+        layout.addWidget(self.tabs, 3)
+        layout.addWidget(below, 2)
+        self.setMinimumWidth(340)
+
+    def hear(self, event: Any, slot: Callable[..., Any]) -> None:
+        """Connect an event of the viewer until the dock is closed."""
+        event.connect(slot)
+        self._heard.append((event, slot))
+
+    def closeEvent(self, event: Any) -> None:
+        """Let go of the viewer, which may live on; a job ends with its window."""
+        if not self._closed:
+            self._closed = True
+            self.source.let_go()
+            for one, slot in self._heard:
+                one.disconnect(slot)
+            self.let_go()
+            self.runner.cancel()
+        super().closeEvent(event)
+
+    def let_go(self) -> None:
+        """End what the dock does besides its job."""
+
+    def told_to_wait(self) -> bool:
+        """Whether a job is going on, which the user is told then."""
+        if self.runner.running:
+            show_info("A run is going on already; cancel it, or wait until it is done")
+        return self.runner.running
+
+    def _on_progress(self, progress: Progress) -> None:
+        raise NotImplementedError
+
+    def _on_ended(self, how: str) -> None:
+        raise NotImplementedError
+
+
+class ModelDock(MovieDock):
+    """A dock that runs a model on its movie.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    model : ModelForm
+    run_form : RunForm
+    """
+
+    def __init__(self, viewer: Any, model: ModelForm, run_form: RunForm) -> None:
+        super().__init__(viewer)
+        self.model, self.run_form = model, run_form
+        self._clock = Clock()
+        run_form.cancel.clicked.connect(self.cancel)
+        self.source.taken.connect(self._on_taken)
+        self.source.recalled.connect(self._on_recalled)
+        model.changed.connect(self._on_model)
+
+    def settings(self, **values: Any) -> LocalizeSettings:
+        """Return what the forms say of microscope and model, with `values` besides.
+
+        Raises
+        ------
+        InputError
+            In the words of the form.
+        """
+        known = {**self.source.microscope.values(), **self.model.values(), **values}
+        settings: LocalizeSettings = complete(
+            LocalizeSettings, {**known, "threads": threads_beside_the_window()}
+        )
+        return settings
+
+    def cancel(self, _: bool = False) -> None:
+        """End the run after its current batch."""
+        self.runner.cancel()
+        self.run_form.cancel.setEnabled(False)
+        self.run_form.far.setText("Cancelling: the current batch is finished…")
+
+    def _on_taken(self) -> None:
+        self.run_form.said.setText("")
+        self._on_recalled()
+
+    def _on_recalled(self) -> None:
+        if name := self.source.remembered().get("model"):
+            self.model.choose(name)
+
+    def _on_model(self, name: str) -> None:
+        if name == "model":
+            self.source.remember(model=self.model.values()["model"])
+
+    # The job
+
+    def begin(self, job: Job) -> None:
+        """Start a job, and show that."""
+        self._clock = Clock()
+        self.run_form.said.setText("")
+        self.run_form.busy(True)
+        self.runner.start(job)
+
+    def show_progress(self, progress: Progress, unit: str = "frames") -> bool:
+        """Show how far a job is; return whether it has begun to count."""
+        form = self.run_form
+        form.bar.setRange(0, progress.total)
+        form.bar.setValue(progress.done)
+        if progress.total == 0:
+            form.far.setText(progress.message)
+            return False
+        self._clock.tick(progress.done)
+        if form.cancel.isEnabled():
+            form.far.setText(self._clock.words(progress.done, progress.total, unit))
+        return True
+
+    def show_end(self, how: str) -> str:
+        """Show that a job has ended; return how: one that was done before it was stopped is whole.
+
+        Until the dock says more, the user is told why there is nothing.
+        """
+        form = self.run_form
+        form.busy(False)
+        bar = form.bar
+        whole = how == "cancelled" and bar.value() == bar.maximum() > 0
+        bar.setRange(0, max(1, bar.maximum()))
+        none = {"failed": "Failed.", "cancelled": "Cancelled before anything was done."}
+        form.far.setText(none.get(how, ""))
+        return "complete" if whole else how
+
+    def say_check(self, warnings: Iterable[str], *before: str) -> None:
+        """Say whether the movie suits the model."""
+        said = [f"⚠ {in_form_words(text)}." for text in warnings]
+        fits = "✓ The movie is within the range that the model was trained for."
+        self.run_form.said.setText("\n".join([*before, *(said or [fits])]))
