@@ -12,7 +12,7 @@ import napari
 import numpy as np
 
 from napari_smlm_diffusion.frames import open_movie
-from napari_smlm_diffusion.results.formats import thunderstorm
+from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.images import read_image
 
 LARGEST = 100_000  # points that napari draws comfortably
@@ -36,7 +36,7 @@ def main(movie: str, folder: str) -> None:
     viewer.add_image(density.image, name="density", colormap="inferno", **fine)
     viewer.add_image(np.sqrt(variance.image), name="density SD", visible=False, **fine)
 
-    rows = thunderstorm.read(run / "localizations.csv")
+    rows = registry.read(run / "localizations.csv").table
     shown = rows.sample(LARGEST, random_state=0) if len(rows) > LARGEST else rows
     viewer.add_points(
         shown[["y_nm", "x_nm"]].to_numpy(),

@@ -14,7 +14,7 @@ from napari_smlm_diffusion import __version__
 from napari_smlm_diffusion.cli import COMMANDS, main
 from napari_smlm_diffusion.frames import open_stack
 from napari_smlm_diffusion.models import library
-from napari_smlm_diffusion.results.formats import thunderstorm
+from napari_smlm_diffusion.results.formats import registry, text_writer
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_simulate_writes_a_movie_that_its_settings_make_again(command, tmp_path)
     camera = ["--em-gain", "50", "--gain", "0.02", "--offset", "95", "--seed", "7"]
     structure = ["--structure", "filaments,count=3", "--photons", "constant,mean=700"]
     said = command("simulate", "--out", first, *options, *camera, *structure)
-    truth = thunderstorm.read(first / "truth.csv")
+    truth = registry.read(first / "truth.csv").table
     assert f"{len(truth)} molecules in 6 frames" in said
     assert set(truth.frame) <= set(range(6))
     with tifffile.TiffFile(first / "movie.tif") as tif:
@@ -89,10 +89,10 @@ def test_evaluate_finds_the_truth_true(command, movie_file, tmp_path):
     assert "Jaccard" in command("evaluate", truth, truth)
 
     # Every molecule 30 nm to the right, one in two left out, a claim of 30 nm.
-    table = thunderstorm.read(truth)
+    table = registry.read(truth).table
     found = table.iloc[::2].assign(uncertainty_x_nm=30.0, uncertainty_y_nm=30.0)
     found["x_nm"] += 30
-    thunderstorm.write(tmp_path / "found.csv", found, 100)
+    text_writer.write_table(tmp_path / "found.csv", found, 100)
     result = json.loads(command("evaluate", tmp_path / "found.csv", truth, "--json"))
     assert result["bias_x_nm"]["value"] == pytest.approx(30, abs=0.01)
     assert result["precision"]["value"] == 1

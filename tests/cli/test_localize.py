@@ -16,7 +16,7 @@ from napari_smlm_diffusion.frames import RawLayout
 from napari_smlm_diffusion.jobs.localize import chunks
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.results import run_store
-from napari_smlm_diffusion.results.formats import thunderstorm
+from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.images import read_image
 
 GIVEN = ("--psf-sigma", "130")
@@ -83,8 +83,8 @@ def test_a_run_writes_files_that_belong_together(localize, capsys):
 
 
 def test_the_molecules_are_where_they_were_put(localize, movie_file):
-    found = thunderstorm.read(localize("out", *GIVEN) / "localizations.csv")
-    truth = thunderstorm.read(movie_file.with_name("truth.csv"))
+    found = registry.read(localize("out", *GIVEN) / "localizations.csv").table
+    truth = registry.read(movie_file.with_name("truth.csv")).table
     inside = truth[truth.x_nm.between(300, 3200) & truth.y_nm.between(300, 2400)]
     steps = []
     for true in inside.itertuples():

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
 
     from napari_smlm_diffusion.evaluation.metrics import evaluate
     from napari_smlm_diffusion.frames import parse_frame_range
-    from napari_smlm_diffusion.results.formats.tables import read_corner
+    from napari_smlm_diffusion.results.formats.text_formats import read_corner
 
     if not options.tolerance > 0:
         raise InputError(f"--tolerance must be above 0 nm, got {options.tolerance:g}")

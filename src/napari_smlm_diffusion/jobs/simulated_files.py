@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tifffile
 
-from napari_smlm_diffusion.results.formats import thunderstorm
+from napari_smlm_diffusion.results.formats.text_writer import write_table
 from napari_smlm_diffusion.results.run_folder import write_json
 from napari_smlm_diffusion.simulation.movie import Movie
 from napari_smlm_diffusion.writing import atomic
@@ -38,5 +38,5 @@ def write_movie(movie: Movie, folder: Path) -> None:
                 "camera": {k: v for k, v in camera.items() if isinstance(v, float)},
             },
         )
-    thunderstorm.write(folder / "truth.csv", movie.truth, settings.pixel_size_nm)
+    write_table(folder / "truth.csv", movie.truth, settings.pixel_size_nm)
     write_json(folder / "settings.json", settings.to_dict())

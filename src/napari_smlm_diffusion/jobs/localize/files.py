@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.jobs.localize.record import Found, done_of, done_until, sampling
-from napari_smlm_diffusion.results.formats.thunderstorm import CsvWriter
+from napari_smlm_diffusion.results.formats.text_writer import CsvWriter
 from napari_smlm_diffusion.results.images import write_density
 from napari_smlm_diffusion.results.samples_file import SamplesWriter
 

@@ -50,17 +50,3 @@ class TableFormat:
     def ending(self) -> str:
         """The last part of `suffix`: ``.mat`` of ``_sml.mat``."""
         return "." + self.suffix.rpartition(".")[2]
-
-
-def first_line(path: Path) -> str:
-    """Return the first line of a text file, at most 4 kB of it; empty for anything else."""
-    try:
-        with path.open(encoding="utf-8-sig") as handle:
-            return handle.readline(4096)
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def cells_of(path: Path, separator: str = ",") -> list[str]:
-    """Return the cells of the first line in lower case, without blanks and quotes around them."""
-    return [cell.strip(' "\r\n\t').lower() for cell in first_line(path).split(separator)]

@@ -37,7 +37,7 @@ def dataset(
     pixel_size_nm : float
         Edge of a camera pixel.
     record : Mapping, optional
-        What `extras.encode` put beside the table; wins over `frame_shape`.
+        What `records.encode` put beside the table; wins over `frame_shape`.
     frame_shape : (T, Y, X), optional
         Of the movie.
     notes : sequence of str
@@ -59,9 +59,7 @@ def dataset(
     bad = ~((frame >= 0) & (frame < _LAST_FRAME))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise InputError(
-            f"{path} has a frame before the first of its format, or none at all, in row {row}"
-        )
+        raise InputError(f"{path} has the frame {frame[row]:g} in row {row}, which no movie has")
     table = _table(columns, np.rint(frame).astype(np.int64))
     record = record or {}
     order = record.get("columns")

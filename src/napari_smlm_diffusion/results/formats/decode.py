@@ -1,4 +1,4 @@
-"""DECODE's HDF5 tables of emitters.
+"""DECODE's tables of emitters, as HDF5 and as CSV.
 
 Frames count from 0, an integer is the centre of a pixel, and the *first* axis of ``xyz`` runs down
 the image: x_file = y_nm / pixel_size_nm. Heights are in nm whatever the unit of x and y.
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.guards import hdf5
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats import build, extras, pixelsize
+from napari_smlm_diffusion.results.formats import build, pixelsize, records, text
 from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.writing import atomic
 
@@ -27,6 +27,20 @@ CONVENTION = (
     "image and y along a row; z in nm; xyz_sig a standard deviation, xyz_cr a variance"
 )
 _GROUP = "napari-smlm-diffusion"
+_NAMES = {
+    "frame_ix": "frame",
+    "x": "y_nm",
+    "y": "x_nm",
+    "z": "z_nm",
+    "phot": "photons",
+    "bg": "background",
+    "bg_sig": "background_sd",
+    "prob": "probability",
+    "id": "id",
+    "x_sig": "uncertainty_y_nm",
+    "y_sig": "uncertainty_x_nm",
+    "z_sig": "uncertainty_z_nm",
+}
 _HELD = {"frame", "x_nm", "y_nm", "photons", "background"}
 
 
@@ -52,8 +66,8 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
         said = np.ravel(np.asarray(file["meta"].attrs.get("px_size", []), np.float64))
         rest, record = _ours(path, file, len(fields["xyz"]))
         notes: list[str] = []
-        size = pixel_size(path, pixel_size_nm, said, notes)
-        found = columns(fields, scales(path, unit, size))
+        size = _pixel_size(path, pixel_size_nm, said, notes)
+        found = _columns(_split(fields), _scales(path, unit, size))
     return build.dataset(path, found | rest, float(size[1]), record=record, notes=notes)
 
 
@@ -69,7 +83,7 @@ def write(path: Path, dataset: Dataset) -> list[str]:
     """
     h5py = hdf5.h5py()
     table, size = dataset.table, dataset.pixel_size_nm
-    rest, record = extras.encode(dataset, _HELD, CONVENTION)
+    rest, record = records.encode(dataset, _HELD, CONVENTION)
     with atomic(path) as partial, h5py.File(partial, "w") as file:
         meta = file.create_group("meta")
         meta.attrs.update({"xy_unit": "px", "px_size": np.array([size, size])})
@@ -86,37 +100,63 @@ def write(path: Path, dataset: Dataset) -> list[str]:
     return []
 
 
-def columns(fields: dict[str, Any], scales: tuple[float, float]) -> dict[str, Any]:
+def _columns(fields: dict[str, Any], scales: tuple[float, float]) -> dict[str, Any]:
     """DECODE's fields as our columns; `scales` are nm per unit down the image and along a row."""
     down, along = scales
-    xyz = np.asarray(fields["xyz"], np.float64)
-    if xyz.ndim != 2 or xyz.shape[1] != 3:
-        raise ValueError(f"xyz has the shape {xyz.shape}")
-    columns: dict[str, Any] = {
-        "frame": fields["frame_ix"],
-        "y_nm": xyz[:, 0] * down,
-        "x_nm": xyz[:, 1] * along,
-        "z_nm": xyz[:, 2],
-        "photons": fields["phot"],
-    }
-    for theirs, ours in (
-        ("bg", "background"),
-        ("prob", "probability"),
-        ("bg_sig", "background_sd"),
-    ):
-        if fields.get(theirs) is not None:
-            columns[ours] = fields[theirs]
-    number = fields.get("id")
-    if number is not None and (np.asarray(number) >= 0).any():  # -1 is none
-        columns["id"] = number
-    if fields.get("xyz_sig") is not None:
-        sd = np.asarray(fields["xyz_sig"], np.float64)
-        columns["uncertainty_y_nm"], columns["uncertainty_x_nm"] = sd[:, 0] * down, sd[:, 1] * along
-        columns["uncertainty_z_nm"] = sd[:, 2]
-    if fields.get("xyz_cr") is not None:
-        bound = np.asarray(fields["xyz_cr"], np.float64)
-        columns["crlb_xy_nm"] = np.sqrt((bound[:, 0] * down**2 + bound[:, 1] * along**2) / 2)
+    fields = {name: values for name, values in fields.items() if values is not None}
+    columns = {ours: fields[theirs] for theirs, ours in _NAMES.items() if theirs in fields}
+    for name, scale in (("y_nm", down), ("x_nm", along)):
+        columns[name] = np.asarray(columns[name], np.float64) * scale
+        if (sd := columns.get(f"uncertainty_{name}")) is not None:
+            columns[f"uncertainty_{name}"] = np.asarray(sd, np.float64) * scale
+    if {"x_cr", "y_cr"} <= fields.keys():
+        bound = [np.asarray(fields[name], np.float64) for name in ("x_cr", "y_cr")]
+        columns["crlb_xy_nm"] = np.sqrt((bound[0] * down**2 + bound[1] * along**2) / 2)
+    if "id" in columns and not (np.asarray(columns["id"]) >= 0).any():  # -1 is none
+        del columns["id"]
     return columns
+
+
+def _split(fields: dict[str, Any]) -> dict[str, Any]:
+    """Vectors of the HDF5 file as the CSV has them, a field an axis."""
+    split = dict(fields)
+    for kind in ("", "_sig", "_cr"):
+        if (vectors := split.pop(f"xyz{kind}", None)) is None:
+            continue
+        vectors = np.asarray(vectors, np.float64)
+        if vectors.ndim != 2 or vectors.shape[1] != 3:
+            raise ValueError(f"xyz{kind} has the shape {vectors.shape}")
+        split |= {f"{axis}{kind}": vectors[:, i] for i, axis in enumerate("xyz")}
+    return split
+
+
+def _is_csv(path: Path) -> bool:
+    return text.first_line(path).startswith("# DECODE EmitterSet")
+
+
+def _read_csv(path: Path, pixel_size_nm: float | None) -> Dataset:
+    """Read a CSV: three lines of comment, the last with unit and pixel size, then a header."""
+    lines = text.first_lines(path, 4)
+    try:
+        meta = json.loads(lines[2].lstrip("# "))
+        unit, said = str(meta.get("xy_unit") or "px"), np.ravel(meta.get("px_size") or [])
+        said = said.astype(np.float64)
+        labels = [label.strip() for label in lines[3].split(",")]
+    except (ValueError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path} is not a table of DECODE: {error}") from error
+    wanted = {i: label for i, label in enumerate(labels) if label in (*_NAMES, "x_cr", "y_cr")}
+    if missing := [name for name in ("frame_ix", "x", "y", "z", "phot") if name not in labels]:
+        raise InputError(f"{path} is not a table of DECODE: it has no {missing}")
+    if len(set(wanted.values())) < len(wanted):
+        raise InputError(f"{path} has columns more than once in its header: {lines[3][:200]!r}")
+    fields = text.read_columns(path, len(labels), wanted, skip=4)
+    # What is not known is in the header all the same.
+    optional = [name for name in fields if name.endswith(("_sig", "_cr")) and name != "bg_sig"]
+    fields = {n: v for n, v in fields.items() if n not in optional or not np.isnan(v).all()}
+    notes: list[str] = []
+    size = _pixel_size(path, pixel_size_nm, said, notes)
+    columns = _columns(fields, _scales(path, unit, size))
+    return build.dataset(path, columns, size[1], notes=notes)
 
 
 def _fields(table: pd.DataFrame, size: float) -> dict[str, NDArray[Any]]:
@@ -154,15 +194,15 @@ def _ours(path: Path, file: Any, rows: int) -> tuple[dict[str, Any], dict[str, A
         return {}, {}
     group = file[_GROUP]
     text = hdf5.load(path, group, "record")
-    record = extras.parse(text if isinstance(text, str | bytes) else None)
+    record = records.parse(text if isinstance(text, str | bytes) else None)
     columns = {name: hdf5.load(path, group, name) for name in group if name != "record"}
     if any(values is None or len(values) != rows for values in columns.values()):
         return {}, {}
-    ours = extras.decode(columns, record)
+    ours = records.decode(columns, record)
     return ours, record
 
 
-def pixel_size(
+def _pixel_size(
     path: Path, given: float | None, said: NDArray[np.float64], notes: list[str]
 ) -> tuple[float, float]:
     """Return the edges of a pixel down the image and along a row, nm."""
@@ -179,7 +219,7 @@ def pixel_size(
     return float(said[0]), float(said[-1])
 
 
-def scales(path: Path, unit: str, size: tuple[float, float]) -> tuple[float, float]:
+def _scales(path: Path, unit: str, size: tuple[float, float]) -> tuple[float, float]:
     """Return the nm in a unit of x and y, down the image and along a row.
 
     Raises
@@ -194,12 +234,5 @@ def scales(path: Path, unit: str, size: tuple[float, float]) -> tuple[float, flo
     raise InputError(f"{path} has x and y in {unit!r}; DECODE's tables are in px or nm")
 
 
-FORMAT = TableFormat(
-    "decode",
-    "DECODE",
-    ".h5",
-    recognises,
-    read,
-    write,
-    CONVENTION,
-)
+FORMAT = TableFormat("decode", "DECODE", ".h5", recognises, read, write, CONVENTION)
+CSV = TableFormat("decode-csv", "DECODE, as CSV", ".csv", _is_csv, _read_csv, None, CONVENTION)

@@ -19,10 +19,10 @@ from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.guards import limits
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats import build, extras, pixelsize
+from napari_smlm_diffusion.results.formats import build, pixelsize, records
 from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.results.formats.of_run import OfRun, of_run
-from napari_smlm_diffusion.results.formats.own_csv import describe
+from napari_smlm_diffusion.results.formats.records import describe
 from napari_smlm_diffusion.writing import atomic
 
 CONVENTION = "frame from 0; nm from the centre of the first pixel; x runs along a row"
@@ -59,7 +59,7 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
     if not files:
         raise InputError(f"{path} has no parts of a table, {PARTS}")
     read = [_read(file) for file in files]
-    record = extras.parse(read[0][1].get(METADATA))
+    record = records.parse(read[0][1].get(METADATA))
     names = list(read[0][0])
     for file, (columns, _) in zip(files, read, strict=True):
         if list(columns) != names:

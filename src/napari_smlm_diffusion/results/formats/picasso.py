@@ -24,8 +24,8 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.guards import hdf5
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.formats.base import TableFormat
-from napari_smlm_diffusion.results.formats.own_csv import describe
 from napari_smlm_diffusion.results.formats.pixelsize import PixelSizeUnknown
+from napari_smlm_diffusion.results.formats.records import describe
 from napari_smlm_diffusion.writing import atomic
 
 _GROUP = "napari-smlm-diffusion"

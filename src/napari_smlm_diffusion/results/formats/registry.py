@@ -1,6 +1,6 @@
 """All formats of localization tables: told by content, read, written.
 
-A new format is one module with a `FORMAT` and one entry in `FORMATS`.
+A new text table is an entry of `text_formats`, any other format a module with a `FORMAT`.
 """
 
 from pathlib import Path
@@ -8,42 +8,36 @@ from pathlib import Path
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.formats import (
-    challenge,
     decode,
-    decode_csv,
-    deeploc,
-    elyra,
     insight3,
-    nanoimager,
-    own_csv,
     parquet,
     picasso,
-    rapidstorm,
     smap,
     smappy,
     smlm,
     storm_analysis,
-    thunderstorm_only,
+    text,
+    text_formats,
 )
-from napari_smlm_diffusion.results.formats.base import TableFormat, first_line
+from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.results.formats.pixelsize import PixelSizeUnknown
 
 # In the order in which a file is tried: what has more of its own comes first. The first of those
 # that share an ending is the one that the ending stands for.
 FORMATS: tuple[TableFormat, ...] = (
-    own_csv.FORMAT,
-    thunderstorm_only.FORMAT,
-    challenge.FORMAT,
+    text_formats.CSV,
+    text_formats.THUNDERSTORM,
+    text_formats.CHALLENGE,
     picasso.FORMAT,
     decode.FORMAT,
     smap.FORMAT,
     smlm.FORMAT,
     parquet.FORMAT,
-    decode_csv.FORMAT,
-    deeploc.FORMAT,
-    nanoimager.FORMAT,
-    elyra.FORMAT,
-    rapidstorm.FORMAT,
+    decode.CSV,
+    text_formats.DEEPLOC,
+    text_formats.NANOIMAGER,
+    text_formats.ELYRA,
+    text_formats.RAPIDSTORM,
     storm_analysis.FORMAT,
     smappy.FORMAT,
     insight3.FORMAT,
@@ -123,7 +117,7 @@ def read(path: str | Path, pixel_size_nm: float | None = None, name: str | None 
         raise InputError(f"{path} is a folder, and not that of a run; give the file with the table")
     if size == 0:
         raise InputError(f"{path} is empty (0 bytes)")
-    begin = first_line(path).strip()
+    begin = text.first_line(path).strip()
     got = f"it begins with {begin[:60]!r}" if begin else "it is not a text file"
     raise InputError(
         f"{path} is not a table of localizations that is known here ({got}); "

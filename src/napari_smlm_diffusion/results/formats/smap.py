@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.guards import hdf5, matlab
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats import build, extras, pixelsize, smap_writer
+from napari_smlm_diffusion.results.formats import build, pixelsize, records, smap_writer
 from napari_smlm_diffusion.results.formats.base import TableFormat
 
 CONVENTION = (
@@ -66,7 +66,7 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
         If the file does not say the pixel size, and none is given.
     """
     loc, info, text, notes = _version_5(path) if matlab.is_version_5(path) else _version_7(path)
-    record = extras.parse(text)
+    record = records.parse(text)
     if missing := [name for name in ("frame", "xnm", "ynm") if name not in loc]:
         raise InputError(f"{path} is not a table of SMAP: saveloc.loc has no {missing}")
     own = record.get("pixel_size_nm")
@@ -92,7 +92,7 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
         columns["uncertainty_xy_nm"] = loc["locprecnm"]
         for name in ("uncertainty_x_nm", "uncertainty_y_nm"):
             columns.setdefault(name, loc["locprecnm"])
-    columns |= extras.decode({n: v for n, v in loc.items() if n not in _NAMES}, record)
+    columns |= records.decode({n: v for n, v in loc.items() if n not in _NAMES}, record)
     return build.dataset(path, columns, size, record=record, frame_shape=_shape(info), notes=notes)
 
 
@@ -139,7 +139,7 @@ def write(path: Path, dataset: Dataset) -> list[str]:
     for name in ("channel", "filenumber"):
         loc[name] = np.full(len(table), float(name == "filenumber"), np.float32)
     held = {"frame", "x_nm", "y_nm", *simple.values()}
-    rest, record = extras.encode(dataset, held, CONVENTION)
+    rest, record = records.encode(dataset, held, CONVENTION)
     smap_writer.write(path, loc | rest, dataset, record)
     if "_sml" not in path.stem:
         notes.append(

@@ -11,7 +11,7 @@ import numpy as np
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.guards import hdf5
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats import build, extras, pixelsize
+from napari_smlm_diffusion.results.formats import build, pixelsize, records
 from napari_smlm_diffusion.results.formats.base import TableFormat
 
 CONVENTION = "frame from 0; nm from the centre of the first pixel; x runs along a row"
@@ -53,7 +53,7 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
             for name, ours in _NAMES.items()
             if name in group
         }
-        camera = extras.mapping(file.attrs.get("metadata")).get("camera")
+        camera = records.mapping(file.attrs.get("metadata")).get("camera")
         said = camera.get("pixelsize_um") if isinstance(camera, dict) else None
     if missing := [name for name in ("frame", "y_nm") if name not in columns]:
         raise InputError(f"{path} is not a table of SMAPpy: it has no {missing}")

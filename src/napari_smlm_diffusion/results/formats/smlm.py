@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.guards import limits
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats import build, extras, pixelsize
+from napari_smlm_diffusion.results.formats import build, pixelsize, records
 from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.writing import atomic
 
@@ -98,13 +98,13 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
         # A password, an unknown compression and endless nesting are RuntimeErrors.
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise InputError(f"{path} has a manifest that does not fit ({reason})") from error
-    record = extras.ours(manifest.get(_OURS))
+    record = records.ours(manifest.get(_OURS))
     size = pixel_size_nm or record.get("pixel_size_nm") or pixelsize.require(path, None)
     columns, notes = _columns(path, rows, layout, float(size), bool(record))
     if len(tables) > 1:
         notes.append(f"{len(tables) - 1} other tables of {path} left out")
     others = [name for name in rows.dtype.names or () if name.lower() not in _NAMES]
-    columns |= extras.decode({name: rows[name] for name in others}, record)
+    columns |= records.decode({name: rows[name] for name in others}, record)
     return build.dataset(path, columns, float(size), record=record, notes=notes)
 
 
@@ -118,7 +118,7 @@ def write(path: Path, dataset: Dataset) -> list[str]:
     """
     table, half = dataset.table, dataset.pixel_size_nm / 2
     written = [entry for entry in _WRITTEN if entry[1] in table]
-    rest, record = extras.encode(dataset, {ours for _, ours, _, _ in written}, CONVENTION)
+    rest, record = records.encode(dataset, {ours for _, ours, _, _ in written}, CONVENTION)
     columns = {theirs: (table[ours].to_numpy(), kind, u) for theirs, ours, kind, u in written}
     frame = table["frame"].to_numpy() + 1
     large = len(frame) and frame.max() >= 2**32

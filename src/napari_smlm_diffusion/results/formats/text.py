@@ -1,9 +1,11 @@
-"""Numbers out of text in columns, block by block: ten million rows never lie there as text."""
+"""Numbers out of text in columns, block by block: ten million lines never lie there as text."""
 
+import csv
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+from itertools import takewhile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,9 +13,8 @@ import pandas as pd
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.guards import limits
 
-_BLOCK = 500_000  # rows parsed at once
+_BLOCK = 500_000  # lines parsed at once
 _LONGEST_HEADER = 2**16
-_NEEDED = ("frame", "x_nm", "y_nm")
 
 
 def first_lines(path: Path, count: int = 1, encoding: str = "utf-8-sig") -> list[str]:
@@ -33,24 +34,23 @@ def first_lines(path: Path, count: int = 1, encoding: str = "utf-8-sig") -> list
         raise InputError(f"{path} is not a text file, but a table must be CSV") from error
 
 
-def wanted(
-    path: Path, labels: Sequence[str], names: Mapping[str, str], program: str
-) -> dict[int, str]:
-    """Return the position of each known column in a table, and its name in ours.
+def first_line(path: Path) -> str:
+    """Return the first line of a text file; empty for anything else."""
+    try:
+        return next(iter(first_lines(path)), "")
+    except InputError:
+        return ""
 
-    Raises
-    ------
-    InputError
-        If a frame, x or y is not among them, or a column is there twice.
-    """
-    found = {i: names[label] for i, label in enumerate(labels) if label in names}
-    if missing := [name for name in _NEEDED if name not in found.values()]:
-        theirs = [next(t for t, ours in names.items() if ours == name) for name in missing]
-        raise InputError(f"{path} is not a table of {program}: it has no column {theirs}")
-    known = list(found.values())
-    if twice := sorted({name for name in known if known.count(name) > 1}):
-        raise InputError(f"{path} has the columns {twice} more than once")
-    return found
+
+def labels(line: str, separator: str = ",") -> list[str]:
+    """Return the cells of a header in lower case, without blanks and quotes around them."""
+    try:
+        cells = next(csv.reader([line], delimiter=separator), [])
+        # Some tools quote the header line as a whole, and double the quotes within.
+        cells = next(csv.reader(cells)) if len(cells) == 1 and "," in cells[0] else cells
+    except csv.Error:
+        return []
+    return [cell.strip(' "\r\n\t').lower() for cell in cells]
 
 
 def read_columns(
@@ -75,7 +75,7 @@ def read_columns(
     wanted : Mapping
         Position of a column -> its name in the result.
     skip : int
-        Lines before the first row.
+        Lines before the first localization.
     separator : str
         Between two cells; a blank stands for any number of them.
     texts : collection of str
@@ -92,7 +92,7 @@ def read_columns(
     Raises
     ------
     InputError
-        If the file is no text, has rows that do not fit, or text in a column of numbers.
+        If the file is no text, has lines that do not fit, or text in a column of numbers.
     """
     limits.check_text(path, nul=bool(stop))
     parts: dict[str, list[Any]] = {name: [] for name in wanted.values()}
@@ -100,15 +100,32 @@ def read_columns(
         with path.open(encoding=encoding, newline="") as handle, warnings.catch_warnings():
             # pandas would go on without the cells that are too many.
             warnings.simplefilter("error", pd.errors.ParserWarning)
+            lines = None
+            if stop:
+                before = takewhile(lambda line: not line.startswith(stop), handle)
+                lines = sum(1 for _ in before) - skip
+                handle.seek(0)
             for _ in range(skip):
                 handle.readline(_LONGEST_HEADER)
-            source: Any = _Until(handle, stop) if stop else handle
-            for block in _blocks(source, width, wanted, separator, texts):
+            for block in pd.read_csv(
+                handle,
+                header=None,
+                # One column more than there are, to see cells too many: a decimal comma, say.
+                names=range(width + 1),
+                dtype={at: str for at, name in wanted.items() if name in texts},
+                index_col=False,
+                sep=r"\s+" if separator == " " else separator,
+                chunksize=_BLOCK,
+                nrows=lines,
+                low_memory=False,
+            ):
                 if block[width].notna().any():
                     raise InputError(f"{path} has rows with more cells than its header")
                 for position, name in wanted.items():
                     cells = block[position]
                     parts[name].append(cells if name in texts else _numbers(path, name, cells))
+    except pd.errors.EmptyDataError:
+        pass  # a header alone
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a text file, but a table must be CSV") from error
     except pd.errors.ParserWarning as error:
@@ -127,54 +144,8 @@ def read_columns(
     return columns
 
 
-def _blocks(
-    source: Any, width: int, wanted: Mapping[int, str], separator: str, texts: Collection[str]
-) -> Any:
-    try:
-        yield from pd.read_csv(
-            source,
-            header=None,
-            # One column more than there are, to see cells too many: a decimal comma, say.
-            names=range(width + 1),
-            dtype={position: str for position, name in wanted.items() if name in texts},
-            index_col=False,
-            sep=r"\s+" if separator == " " else separator,
-            chunksize=_BLOCK,
-            low_memory=False,
-        )
-    except pd.errors.EmptyDataError:
-        return
-
-
 def _numbers(path: Path, name: str, cells: pd.Series) -> np.ndarray:
     try:
         return pd.to_numeric(cells).to_numpy(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path} has text in the column of {name} ({error})") from error
-
-
-class _Until:
-    """The part of a text file before the line that begins with one of some marks."""
-
-    def __init__(self, handle: IO[str], marks: tuple[str, ...]) -> None:
-        self._handle, self._marks, self._over = handle, marks, False
-
-    def __iter__(self) -> "_Until":
-        return self
-
-    def __next__(self) -> str:
-        line = self._handle.readline()
-        if not line or line.startswith(self._marks):
-            raise StopIteration
-        return line
-
-    def read(self, size: int = -1) -> str:
-        """Return some whole lines, at least `size` characters of them; empty at the mark."""
-        lines: list[str] = []
-        length = 0
-        while not self._over and (size < 0 or length < size):
-            line = next(self, "")
-            self._over = not line
-            lines.append(line)
-            length += len(line)
-        return "".join(lines)

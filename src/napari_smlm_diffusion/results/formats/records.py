@@ -1,24 +1,85 @@
-"""What a format has no place for, in columns of numbers and one record in JSON types.
+"""What a format has no place for: one record in JSON types, and columns of numbers.
 
 Binary formats take columns that they do not know, but seldom text, and never a filter or a record
-of where rows come from. So texts become a number a row and a list of the different ones, and the
-list goes into the record, with all else that belongs to the dataset.
+of where localizations come from. So texts become a number each and a list of the different ones,
+and the list goes into the record, with all else that belongs to the dataset. Text formats have the
+record in a file beside them, ``NAME.smlm.json``.
 """
 
 import json
 import math
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion import localizations
+from napari_smlm_diffusion import __version__, localizations
+from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.formats.own_csv import describe
+from napari_smlm_diffusion.results.formats import pixelsize
+from napari_smlm_diffusion.results.run_folder import write_json
 
+FORMAT_VERSION = 1
+CONVENTION = (
+    "frame from 1; nm from the corner of the first pixel (subtract half a pixel for the distance "
+    "from its centre); x runs along a row"
+)
 _TEXTS = ("uncertainty_source", "reason")
+
+
+def describe(dataset: Dataset, convention: str = CONVENTION) -> dict[str, Any]:
+    """Return all of a dataset that is not in its table, in JSON types."""
+    return {
+        "format": FORMAT_VERSION,
+        "written_by": f"napari-smlm-diffusion {__version__}",
+        "convention": convention,
+        "pixel_size_nm": dataset.pixel_size_nm,
+        "frame_shape": dataset.frame_shape,
+        "columns": [str(name) for name in dataset.table.columns],
+        "provenance": dict(dataset.provenance),
+        "filter": dataset.filter,
+    }
+
+
+def write_beside(path: Path, dataset: Dataset) -> None:
+    """Write the record of a table beside it.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    write_json(pixelsize.sidecar(path), describe(dataset))
+
+
+def read_beside(path: Path) -> dict[str, Any]:
+    """Read the record beside a table; empty where there is none.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or of a newer version.
+    """
+    beside = pixelsize.sidecar(path)
+    try:
+        record = json.loads(beside.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{beside} cannot be read ({error}); repair or remove it to read the table alone"
+        ) from error
+    if not isinstance(record, dict) or not isinstance(record.get("format"), int):
+        raise InputError(f"{beside} does not describe a table; remove it to read the table alone")
+    if record["format"] > FORMAT_VERSION:
+        raise InputError(
+            f"{beside} has format {record['format']}, this version reads up to {FORMAT_VERSION}; "
+            "update napari-smlm-diffusion"
+        )
+    return record
 
 
 def encode(
@@ -49,8 +110,7 @@ def encode(
         columns["kept"] = dataset.kept.astype(np.uint8)
     if dataset.reason is not None:
         _put("reason", pd.Series(dataset.reason), columns, texts)
-    record = describe(dataset) | {"convention": convention, "texts": texts}
-    return columns, record
+    return columns, describe(dataset, convention) | {"texts": texts}
 
 
 def decode(columns: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
