@@ -18,6 +18,7 @@ from napari_smlm_diffusion.errors import InputError, SmlmError
 PROGRAM = "smlm-diffusion"
 COMMANDS = {
     "localize": "find the molecules of a movie, each with its uncertainty",
+    "estimate": "measure camera, PSF, light and density of a movie, also to train for it",
     "simulate": "make a movie of which the molecules are known",
     "evaluate": "compare localizations with the truth",
     "convert": "turn a table of localizations into another program's format",

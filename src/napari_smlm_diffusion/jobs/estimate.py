@@ -1,6 +1,6 @@
 """What a movie says of its camera and of its PSF."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.moviecheck.check import (
     MovieCheck,
     check_movie,
@@ -20,6 +21,9 @@ from napari_smlm_diffusion.settings import Roi
 
 # Pixels that the camera is estimated from; its error falls with their root.
 _TRANSFER_PIXELS = 2**22
+# What photon transfer cannot tell, where nobody says it.
+_ASSUMED = {"read_noise": 0.0, "em_gain": 1.0, "qe": 1.0}
+_CAMERA = ("offset", "gain", *_ASSUMED)
 
 
 @dataclass(frozen=True)
@@ -29,79 +33,156 @@ class Estimate:
     Attributes
     ----------
     camera : Camera or None
-        None where the movie does not tell; `why_not` says so.
+        By photon transfer; None where the movie does not tell, and `why_not` says why.
+    known : Camera or None
+        By what was given and the metadata; used for `check` where there is no other.
     transfer : PhotonTransfer or None
         The line it was read off.
-    check : MovieCheck or None
-        With the width of the PSF; None where no camera is known to turn counts into photons.
+    check : MovieCheck
+        Width of the PSF, light and density.
+    pixel_size_nm : float or None
     why_not : str
     """
 
     camera: Camera | None
+    known: Camera | None
     transfer: PhotonTransfer | None
-    check: MovieCheck | None
+    check: MovieCheck
+    pixel_size_nm: float | None = None
     why_not: str = ""
+
+    @property
+    def used(self) -> Camera:
+        """The camera that turned counts into photons for `check`."""
+        camera = self.camera or self.known
+        assert camera is not None  # noqa: S101 - there would be no estimate
+        return camera
+
+    def filled(self, settings: LocalizeSettings) -> LocalizeSettings:
+        """Return settings with the estimated gain and offset, where no camera was known."""
+        if self.known is not None:
+            return settings
+        update = {"gain": self.used.gain, "offset": self.used.offset}
+        return settings.model_copy(update=update)
+
+    @property
+    def gain_sd(self) -> float:
+        """Standard error of the gain, ADU per electron; NaN where it is not estimated."""
+        if self.camera is None or self.transfer is None:
+            return float("nan")
+        return float(np.mean(self.camera.gain)) * self.transfer.slope_sd / self.transfer.slope
 
     def words(self, pixel_size_nm: float | None) -> str:
         """Return what was found, with its standard errors, in sentences."""
         said = []
         if self.camera is not None and self.transfer is not None:
-            share = self.transfer.slope_sd / self.transfer.slope
             said.append(
-                f"Gain {self.camera.gain:.3g} ± {share * self.camera.gain:.1g} ADU/e⁻ and offset "
-                f"{self.camera.offset:.4g} ± {self.transfer.dark_sd:.1g} ADU, if read noise and "
+                f"Gain {self.camera.gain:.3g} ± {_sd(self.gain_sd)} ADU/e⁻ and offset "
+                f"{self.camera.offset:.4g} ± {_sd(self.transfer.dark_sd)} ADU, if read noise and "
                 "EM gain are as given."
             )
         elif self.why_not:
             said.append(self.why_not)
-        if self.check is not None:
-            width = self.check.measured_sigma_px
-            how = self.check.notes["psf_sigma_px"]
-            if not np.isfinite(width):
-                said.append("The PSF width cannot be told: there are no clear spots.")
-            elif pixel_size_nm is None:
-                said.append(f"PSF sigma {width:.2f} pixels ({how}); the pixel size is not known.")
-            else:
-                said.append(f"PSF sigma {width * pixel_size_nm:.0f} nm ({how}).")
+        width, how = self.check.measured_sigma_px, self.check.notes["psf_sigma_px"]
+        if not np.isfinite(width):
+            said.append("The PSF width cannot be told: there are no clear spots.")
+        elif pixel_size_nm is None:
+            said.append(f"PSF sigma {width:.2f} pixels ({how}); the pixel size is not known.")
+        else:
+            said.append(f"PSF sigma {width * pixel_size_nm:.0f} nm ({how}).")
         return " ".join(said)
 
+    def lines(self) -> list[str]:
+        """Return all that was found as lines of a table: name, value, how it was found."""
+        check, notes, pixel = self.check, self.check.notes, self.pixel_size_nm
+        rows = [("pixel size", "not known" if pixel is None else f"{pixel:g} nm", "")]
+        rows.append(("PSF sigma", _width(check.measured_sigma_px, pixel), notes["psf_sigma_px"]))
+        if self.camera is not None and self.transfer is not None:
+            how = "photon transfer: variance against mean"
+            rows.append(("gain", f"{self.camera.gain:.4g} ± {_sd(self.gain_sd)} ADU/e-", how))
+            offset = f"{self.camera.offset:.4g} ± {_sd(self.transfer.dark_sd)} ADU"
+            rows.append(("offset", offset, how))
+        else:
+            for name in ("gain", "offset"):
+                value = f"{np.mean(getattr(self.used, name)):.4g}"
+                rows.append((name, value, f"known; {self.why_not}"))
+        area = f" ({check.density_per_px2 * 1e6 / pixel**2:.3g} per um2)" if pixel else ""
+        rows += [
+            ("read noise", f"{check.read_noise:.3g} effective e-", notes["read_noise"]),
+            ("photons", f"{check.photons:.3g} effective a molecule", notes["photons"]),
+            ("background", f"{check.background:.3g} effective a pixel", notes["background"]),
+            ("density", f"{check.density_per_px2:.3g} per px2{area}", notes["density_per_px2"]),
+        ]
+        return [f"{name:<12}{value:<34}{how}".rstrip() for name, value, how in rows]
 
-def estimate_movie(
-    stack: FrameStack,
-    *,
-    read_noise: float = 0.0,
-    em_gain: float = 1.0,
-    qe: float = 1.0,
-    known: Camera | None = None,
-) -> Estimate:
-    """Estimate gain and offset by photon transfer, and the PSF width.
+
+def estimate_movie(stack: FrameStack, settings: LocalizeSettings) -> Estimate:
+    """Estimate gain and offset by photon transfer, then PSF width, light and density.
 
     Parameters
     ----------
-    read_noise, em_gain, qe : float
-        What photon transfer cannot tell.
-    known : Camera, optional
-        Turns counts into photons for the PSF where the movie does not tell its camera.
+    stack : FrameStack
+    settings : LocalizeSettings
+        What is known, over the movie's metadata: read noise, EM gain and quantum efficiency, which
+        photon transfer cannot tell; gain and offset, where the movie does not tell them.
 
     Raises
     ------
     InputError
-        If the movie tells neither.
+        If gain and offset are neither told by the movie nor known.
     """
+    known, rest = _known(stack, settings)
     transfer, camera, why_not = None, None, ""
     try:
         transfer = photon_transfer(_pairs(stack))
-        camera = transfer.camera(read_noise, em_gain, qe)
+        camera = transfer.camera(**rest)
+        # One number for all pixels, to about a hundredth.
+        gain, offset = (float(f"{v:.4g}") for v in (camera.gain, camera.offset))
+        camera = replace(camera, gain=gain, offset=offset)
     except InputError as error:
         why_not = f"{stack.source}: {error}"
         if known is None:
             raise InputError(why_not) from error
     used = camera or known
+    assert used is not None  # noqa: S101 - one of them is there
     ranges = sample_frames(len(stack))
     part = sample_region(sum(b - a for a, b in ranges), stack.shape[1:])
     frames = np.concatenate([stack.read(a, b, part) for a, b in ranges])
-    assert used is not None  # noqa: S101 - one of them is there
-    return Estimate(camera, transfer, check_movie(used.crop(*part).effective(frames)), why_not)
+    return Estimate(
+        camera=camera,
+        known=known,
+        transfer=transfer,
+        check=check_movie(used.crop(*part).effective(frames)),
+        pixel_size_nm=settings.pixel_size_nm or stack.pixel_size_nm,
+        why_not=why_not,
+    )
+
+
+def _known(stack: FrameStack, settings: LocalizeSettings) -> tuple[Camera | None, dict[str, float]]:
+    """Return the camera, if it is known, and the numbers that photon transfer cannot tell."""
+    if settings.camera is not None:
+        camera = Camera.from_json(settings.camera)
+        camera.check_shape((stack.shape[1], stack.shape[2]))
+        return camera, {name: float(np.mean(getattr(camera, name))) for name in _ASSUMED}
+    given = {name: value for name in _CAMERA if (value := getattr(settings, name)) is not None}
+    found = {name: value for name, value in stack.camera_hint.items() if name in _CAMERA}
+    numbers = {**_ASSUMED, **found, **given}
+    return (
+        Camera(**numbers) if {"gain", "offset"} <= set(numbers) else None,
+        {name: numbers[name] for name in _ASSUMED},
+    )
+
+
+def _sd(value: float) -> str:
+    """One digit, and no exponent where that can be helped."""
+    return f"{float(f'{value:.1g}'):g}"
+
+
+def _width(sigma_px: float, pixel_size_nm: float | None) -> str:
+    if not np.isfinite(sigma_px):
+        return "not known"
+    size = "" if pixel_size_nm is None else f" ({sigma_px * pixel_size_nm:.0f} nm)"
+    return f"{sigma_px:.2f} px{size}"
 
 
 def _pairs(stack: FrameStack) -> NDArray[Any]:

@@ -33,7 +33,7 @@ from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.proposals.sample_peaks import Peaks, peaks_of_samples
 from napari_smlm_diffusion.simulation.prior import GENERAL, PAPERS
 
-from ..rendering import expected_image
+from ...rendering import expected_image
 
 MICROSCOPE = Microscope(
     camera=Camera(offset=0.0, gain=1.0, read_noise=1.0), pixel_size_nm=100.0, psf_sigma_nm=110.0

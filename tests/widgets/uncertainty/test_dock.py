@@ -14,7 +14,7 @@ from napari_smlm_diffusion.results.layers import KEY, frames_layer
 from napari_smlm_diffusion.results.point_layers import dataset_of, points_layer
 from napari_smlm_diffusion.settings import Roi
 
-from ..rendering import expected_image
+from ...rendering import expected_image
 
 pytest.importorskip("PyQt6")
 pytestmark = pytest.mark.gui

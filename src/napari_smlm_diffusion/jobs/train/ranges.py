@@ -18,7 +18,7 @@ from napari_smlm_diffusion.moviecheck.check import (
     sample_region,
 )
 from napari_smlm_diffusion.optics.camera import Camera
-from napari_smlm_diffusion.simulation.prior import Range
+from napari_smlm_diffusion.simulation.prior import GENERAL, Prior, Range
 
 # Room around the lowest and the highest estimate: the error of an estimate (see `moviecheck`), and
 # what differs from molecule to molecule, of which the check tells the median only.
@@ -90,6 +90,14 @@ def ranges_of(stack: FrameStack, settings: LocalizeSettings) -> Ranges:
     found = {name: _outward(*span) for name, span in values.items() if span is not None}
     density = found.get("density_per_px2", (0.0, 0.0))[1]
     return Ranges(found, _CROWD * density, _words(whole, found, len(frames), pixel))
+
+
+def prior_for(found: Ranges, prior: Prior = GENERAL) -> Prior:
+    """Return a prior with these ranges in place of its own; what was not told stays."""
+    local = max(prior.local_density_per_px2, found.local_density_per_px2)
+    return prior.model_validate(
+        {**prior.model_dump(), **found.values, "local_density_per_px2": local}
+    )
 
 
 def _parts(frames: NDArray[np.float32]) -> Iterable[NDArray[np.float32]]:

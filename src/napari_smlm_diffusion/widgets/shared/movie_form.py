@@ -11,7 +11,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.frames.opening import ENDINGS
 from napari_smlm_diffusion.jobs.estimate import Estimate, estimate_movie
-from napari_smlm_diffusion.optics.camera import Camera
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.results.layers import Placement
 from napari_smlm_diffusion.widgets.shared import movie_layers
 from napari_smlm_diffusion.widgets.shared.fields import combo
@@ -19,6 +19,7 @@ from napari_smlm_diffusion.widgets.shared.microscope_form import CAMERA, Microsc
 from napari_smlm_diffusion.widgets.shared.movie_notes import notes_of
 from napari_smlm_diffusion.widgets.shared.notices import reported
 from napari_smlm_diffusion.widgets.shared.preferences import preferences
+from napari_smlm_diffusion.widgets.shared.settings_form import complete
 from napari_smlm_diffusion.widgets.shared.threads import Latest, tell
 
 # A folder is dropped on the window instead.
@@ -251,17 +252,11 @@ class MovieForm(QWidget):
         """Estimate gain, offset and PSF width from the movie, and fill them in."""
         if self._estimates.busy:
             return
-        stack, form = self.stack(), self.microscope.settings
-        given = {"read_noise": 0.0, "em_gain": 1.0, "qe": 1.0}
-        for name in given:
-            given[name] = found if (found := form.number(name)) is not None else given[name]
-        gain, offset = form.number("gain"), form.number("offset")
-        known: Camera | None = None
-        if gain and offset is not None:
-            known = Camera(gain=gain, offset=offset, **given)
+        stack, values = self.stack(), self.microscope.values()
+        settings = complete(LocalizeSettings, values)
         self.microscope.estimate.setEnabled(False)
         self.microscope.said.setText("Estimating…")
-        self._estimates.ask(lambda: estimate_movie(stack, known=known, **given))
+        self._estimates.ask(lambda: estimate_movie(stack, settings))
 
     def _on_estimate(self, found: Estimate) -> None:
         self.microscope.estimate.setEnabled(True)
@@ -269,11 +264,9 @@ class MovieForm(QWidget):
         size = form.number("pixel_size_nm")
         values: dict[str, float | None] = {}
         if found.camera is not None:
-            # Photon transfer gives one number for all pixels, to about a hundredth.
-            gain, offset = (float(f"{v:.4g}") for v in (found.camera.gain, found.camera.offset))
-            values |= {"gain": gain, "offset": offset}
+            values |= {name: float(getattr(found.camera, name)) for name in ("gain", "offset")}
             form.set_values({"camera": None})
-        if found.check is not None and size and np.isfinite(found.check.measured_sigma_px):
+        if size and np.isfinite(found.check.measured_sigma_px):
             values["psf_sigma_nm"] = round(found.check.measured_sigma_px * size, 1)
         form.set_values(values)
         self._note()
