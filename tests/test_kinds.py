@@ -63,8 +63,15 @@ def test_an_unknown_kind_is_refused_by_name_and_the_known_ones_are_listed(values
 
 
 def test_what_a_kind_does_not_take_is_refused_by_it():
-    with pytest.raises(InputError, match=r"Circle: radius is missing.*side is unknown"):
+    with pytest.raises(InputError, match=r"^radius is missing; side is unknown"):
         Shape.parse({"kind": "circle", "side": 1})
+
+
+def test_what_a_kind_does_not_take_is_named_with_the_path_to_it():
+    with pytest.raises(InputError) as caught:
+        Page(shape={"kind": "circle", "radius": "wide"})
+    (remark,) = caught.value.remarks
+    assert remark.fields == ("shape.radius",)
 
 
 def test_families_know_nothing_of_each_other():

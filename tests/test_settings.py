@@ -24,11 +24,11 @@ def test_psf_sigma_in_pixels():
     ("changes", "message"),
     [
         ({"pixel_size_nm": 0}, r"pixel_size_nm must be greater than 0, got 0 \(width of one"),
-        ({"psf_sigma_nm": -1.0}, r"psf_sigma_nm must be greater than 0, got -1\.0 \(standard"),
-        ({"psf_sigma_nm": float("inf")}, "psf_sigma_nm must be a finite number, got inf"),
+        ({"psf_sigma_nm": -1.0}, r"psf.sigma_nm must be greater than 0, got -1\.0 \(standard"),
+        ({"psf_sigma_nm": float("inf")}, "psf.sigma_nm must be a finite number, got inf"),
         ({"pixel_size_nm": float("nan")}, "pixel_size_nm must be .* got nan"),
-        ({"pixel_size_nm": "wide"}, "pixel_size_nm must be a valid number.* got 'wide'"),
-        ({"camera": {"offset": 1}}, "camera must be an instance of Camera"),
+        ({"pixel_size_nm": "wide"}, "pixel_size_nm must be a valid number.* got wide"),
+        ({"camera": 3}, "camera must be an instance of Camera"),
         ({"pixel_size": 100}, "pixel_size is unknown; the names are camera, pixel_size_nm"),
     ],
 )
@@ -38,12 +38,12 @@ def test_a_wrong_value_is_named_with_what_is_allowed(changes, message):
 
 
 def test_a_missing_value_is_named_with_its_meaning():
-    with pytest.raises(InputError, match=r"psf_sigma_nm is missing \(standard deviation"):
+    with pytest.raises(InputError, match=r"psf is missing \(spot of one molecule"):
         Microscope(camera=CAMERA, pixel_size_nm=100)
 
 
 def test_every_wrong_value_is_named():
-    with pytest.raises(InputError, match=r"pixel_size_nm must .*; psf_sigma_nm must "):
+    with pytest.raises(InputError, match=r"pixel_size_nm must .*; psf.sigma_nm must "):
         microscope(pixel_size_nm=0, psf_sigma_nm=0)
 
 
@@ -74,8 +74,8 @@ class Span(Settings):
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        ((2, 1), "Span: limits must go from low to high$"),
-        ((0, "b"), r"Span: limits\.1 must be a valid number.* got 'b' \(lowest and highest\)"),
+        ((2, 1), "^limits must go from low to high$"),
+        ((0, "b"), r"^limits\.1 must be a valid number.* got b \(lowest and highest\)"),
     ],
 )
 def test_checks_of_subclasses_speak_the_same_way(limits, message):
@@ -83,6 +83,16 @@ def test_checks_of_subclasses_speak_the_same_way(limits, message):
         Span(limits=limits)
 
 
-def test_a_saved_file_is_refused_in_the_same_way():
-    with pytest.raises(InputError, match=r"limits\.0 must be a valid number"):
-        Span.model_validate_json('{"limits": ["a", 1]}')
+class Row(Settings):
+    span: Span = Span(limits=(0, 1))
+    photons: float = Field(1.0, gt=0)
+
+
+def test_all_that_is_wrong_within_other_settings_is_named_with_its_path():
+    with pytest.raises(InputError) as caught:
+        Row(span={"limits": ["a", 1], "colour": 1}, photons=0)
+    wrong, unknown, plain = caught.value.remarks
+    assert wrong.fields == ("span.limits.0",)
+    assert "must be a valid number" in wrong.text
+    assert str(unknown) == "span.colour is unknown"
+    assert str(plain) == "photons must be greater than 0, got 0"

@@ -41,8 +41,9 @@ try:
     )
 except ImportError as error:
     raise InputError(
-        "--workers and --cluster need dask.distributed: "
-        'pip install "napari-smlm-diffusion[cluster]"'
+        "to share the work takes dask.distributed, which is not there: "
+        'pip install "napari-smlm-diffusion[cluster]"',
+        field=("workers", "cluster"),
     ) from error
 
 # Camera pixels of a task at most: 64 frames of 256 x 256, some seconds of one core, beside which it
@@ -79,16 +80,18 @@ def connect(address: str | None = None, workers: int | None = None) -> Iterator[
         client = Client(address, timeout=_SECONDS_FOR_A_SCHEDULER)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(
-            f"--cluster {address}: no dask scheduler answers there ({error}); "
-            "an address is like tcp://10.0.0.1:8786"
+            f"no dask scheduler answers at {address} ({error}); an address is like "
+            "tcp://10.0.0.1:8786",
+            field="cluster",
         ) from error
     with client:
         try:
             client.wait_for_workers(1, timeout=_SECONDS_FOR_A_WORKER)
         except TimeoutError as error:
             raise InputError(
-                f"--cluster {address}: the scheduler has no worker; start some with `dask worker "
-                f"{address} --nthreads 1`"
+                f"the scheduler at {address} has no worker; start some with `dask worker "
+                f"{address} --nthreads 1`",
+                field="cluster",
             ) from error
         yield client
 
@@ -198,5 +201,6 @@ def _result(future: Any) -> tuple[Frames, Localized]:
     except KilledWorker as error:
         raise SmlmError(
             "a part of the run ended several workers one after the other, probably for want of "
-            f"memory ({error}); give them more, or make --batch smaller"
+            f"memory ({error}); give them more, or take fewer frames at once",
+            field="batch",
         ) from error

@@ -76,11 +76,16 @@ class Kind(Settings):
         if found is None:
             known = cls.kinds()
             if not isinstance(name, str) or name not in known:
-                raise InputError(
-                    f"{cls.__name__}: kind {name!r} is unknown; the kinds are {', '.join(known)}"
-                )
+                raise InputError(f"kind {name!r} is unknown; the kinds are {', '.join(known)}")
             found = known[name]
         return found(**values)  # type: ignore[return-value]
+
+    @classmethod
+    def _parsed(cls, values: Any) -> Self:
+        try:
+            return cls.parse(values)
+        except InputError as error:  # with the path to here, which the settings around this know
+            raise ValueError(error) from error
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -88,5 +93,5 @@ class Kind(Settings):
             return handler(source)
         # "any": a field of the family's type is saved with all that its own kind has.
         return core_schema.no_info_plain_validator_function(
-            cls.parse, serialization=core_schema.simple_ser_schema("any")
+            cls._parsed, serialization=core_schema.simple_ser_schema("any")
         )

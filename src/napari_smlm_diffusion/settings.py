@@ -1,10 +1,11 @@
 """What a user sets: each object is at once the form, the tooltip, the option and the saved JSON."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, Remark
 
 
 class Settings(BaseModel):
@@ -22,28 +23,37 @@ class Settings(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise InputError(self._explain(error)) from error
+            said = [remark for problem in error.errors() for remark in self._remarks(problem)]
+            raise InputError(*said) from error
+
+    # Settings within settings are built by pydantic and not by the above, so that what is wrong in
+    # them is named with its whole path, and with all else that is wrong.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @classmethod
-    def _explain(cls, error: ValidationError) -> str:
-        lines = []
-        for problem in error.errors():
-            # The path to the value; empty when a check of several fields together failed.
-            path = problem["loc"]
-            name = ".".join(str(step) for step in path)
-            field = cls.model_fields.get(str(path[0])) if path else None
-            meaning = f" ({field.description})" if field and field.description else ""
-            if problem["type"] == "extra_forbidden":
-                lines.append(f"{name} is unknown; the names are {', '.join(cls.model_fields)}")
-            elif problem["type"] == "missing":
-                lines.append(f"{name} is missing{meaning}")
-            else:
-                rule = problem["msg"].replace("Input should be", "must be", 1)
-                rule = rule.removeprefix("Value error, ")
-                # A check of several fields says itself what it got.
-                got = f", got {problem['input']!r}" if path else ""
-                lines.append(f"{name} {rule}{got}{meaning}".lstrip())
-        return f"{cls.__name__}: " + "; ".join(lines)
+    def _remarks(cls, problem: Any) -> Iterator[Remark]:
+        # The path to the value; empty when a check of several fields together failed.
+        path = ".".join(map(str, problem["loc"]))
+        raised = getattr(problem.get("ctx", {}).get("error"), "args", ())
+        if raised and isinstance(raised[0], InputError):  # of settings that were built apart
+            for remark in raised[0].remarks:
+                within = tuple(f"{path}.{field}" for field in remark.fields)
+                yield Remark(remark.text, within or (path,))
+            return
+        # Of a setting inside of this one only the name is known here.
+        own = len(problem["loc"]) == 1 or (path and isinstance(problem["loc"][-1], int))
+        field = cls.model_fields.get(str(problem["loc"][0])) if own else None
+        meaning = f" ({field.description})" if field and field.description else ""
+        rule = problem["msg"].replace("Input should be", "must be", 1).removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            known = f"; the names are {', '.join(cls.model_fields)}" if own else ""
+            yield Remark(f"{path} is unknown{known}")
+        elif problem["type"] == "missing":
+            yield Remark(f"is missing{meaning}", (path,))
+        elif path:
+            yield Remark(f"{rule}, got {problem['input']}{meaning}", (path,))
+        else:  # a check of several fields says itself what it got
+            yield Remark(rule)
 
 
 class Roi(NamedTuple):

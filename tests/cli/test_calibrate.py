@@ -46,10 +46,10 @@ def test_the_verdict_is_printed_drawn_and_fit_for_the_card(command, tmp_path, ti
     [
         (["--frames", "19"], "--frames must be greater than or equal to 20, got 19"),
         (["--samples", "8"], "--samples must be greater than or equal to 9, got 8"),
-        (["--steps", "1"], "--steps 1"),
-        (["--sampler", "nobody"], "--sampler nobody"),
+        (["--steps", "1"], "--steps: a sampler needs at least 2 steps, got 1"),
+        (["--sampler", "nobody"], "--sampler must be one of"),
         (["--photons", "many"], "--photons must be a number, or two as A:B, got many"),
-        (["--density", "2"], "--density needs --pixel-size"),
+        (["--density", "2"], "--density, --pixel-size: the width"),
         (["--camera", "nowhere.json"], "nowhere.json"),
         (["--json", "nowhere/card.json"], "there is no folder"),
         (["--store", "nowhere/frames.jsonl"], "--store nowhere/frames.jsonl: there is no folder"),

@@ -87,12 +87,12 @@ def test_what_a_raw_movie_lacks_is_said(tmp_path):
     path = tmp_path / "movie.raw"
     path.write_bytes(frames_of().tobytes())
     with pytest.raises(
-        InputError, match=r"no movie.yaml or movie_metadata.txt .* give --raw-shape"
+        InputError, match=r"^raw_shape, .*no movie.yaml or movie_metadata.txt .* give its shape"
     ):
         open_movie(path)
     with pytest.raises(InputError, match="it holds 6 such frames and 96 bytes"):
         open_movie(path, RawLayout((7, 12, 11), "uint16"))
-    with pytest.raises(InputError, match="give --raw-dtype '<u2'"):
+    with pytest.raises(InputError, match=r"^raw_dtype: .* give its type '<u2'"):
         open_movie(path, RawLayout((7, 12, 10)))
     with pytest.raises(InputError, match="no type of pixels"):
         RawLayout(dtype="u3")

@@ -26,7 +26,7 @@ def test_a_model_that_is_kept_is_found_by_its_name(tiny_model):
 def test_a_name_that_is_taken_is_not_replaced_unless_asked(tiny_model):
     path = library.add(tiny_model, "mine")
     path.write_bytes(b"kept")
-    with pytest.raises(InputError, match=r"'mine' already.*--overwrite"):
+    with pytest.raises(InputError, match=r"overwrite: .*'mine' already"):
         library.add(tiny_model, "mine")
     assert path.read_bytes() == b"kept"
     library.add(tiny_model, "mine", replace=True)
@@ -54,7 +54,9 @@ def test_what_is_no_model_is_not_kept(tmp_path):
 
 def test_an_unknown_name_lists_what_there_is(tiny_model):
     library.add(tiny_model, "mine")
-    with pytest.raises(InputError, match=r"no model has this name.*general.*your own are mine"):
+    with pytest.raises(
+        InputError, match=r"^model: no model is called 'min'.*general.*your own are mine"
+    ):
         library.resolve("min")
 
 

@@ -25,7 +25,7 @@ def test_a_new_folder_is_made_with_its_parents(tmp_path):
 def test_results_are_not_replaced_unasked(function, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "density.tif").write_text("old")
-    with pytest.raises(InputError, match=r"not empty; .* --overwrite"):
+    with pytest.raises(InputError, match=r"out, overwrite: .* not empty"):
         function(tmp_path)
     assert sorted(os.listdir(tmp_path)) == ["density.tif", "notes.txt"]
 

@@ -104,7 +104,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(
         for progress in train(stage, settings, tmp_path):
             steps.append(progress.done)
             before = (tmp_path / CHECKPOINT).read_bytes()
-    assert "lower learning_rate, 0.0007" in str(e.value)
+    assert "lower rate, 0.0007" in str(e.value)
     assert (tmp_path / CHECKPOINT).read_bytes() == before
     assert all(torch.isfinite(v).all() for v in stage.network.state_dict().values())
 

@@ -22,7 +22,7 @@ def test_the_architecture_comes_with_the_model(tiny_psi_model):
 
 
 def test_another_architecture_is_refused_before_training(tiny_model):
-    with pytest.raises(InputError, match=r"network is .*leave network out"):
+    with pytest.raises(InputError, match=r"network, start_from: .*leave these out"):
         start.prepared(TrainingSettings(start_from=str(tiny_model), network={"channels": 32}))
 
 
@@ -35,5 +35,5 @@ def test_a_psi_of_another_recipe_starts_from_nothing(tiny_psi_model):
 
 
 def test_a_start_that_is_not_there_is_named():
-    with pytest.raises(InputError, match=r"start_from is genral: no model has this name"):
+    with pytest.raises(InputError, match=r"start_from: no model is called 'genral'"):
         start.prepared(TrainingSettings(start_from="genral"))

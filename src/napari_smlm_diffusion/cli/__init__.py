@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from napari_smlm_diffusion import __version__
-from napari_smlm_diffusion.cli.parser import Parser
-from napari_smlm_diffusion.errors import InputError, SmlmError
+from napari_smlm_diffusion.cli.parser import Parser, option
+from napari_smlm_diffusion.errors import InputError, SmlmError, worded
 
 PROGRAM = "smlm-diffusion"
 COMMANDS = {
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SmlmError as error:
         if os.environ.get("SMLM_DEBUG") == "1":
             raise
-        return _say(str(error), BAD_INPUT if isinstance(error, InputError) else FAILED)
+        return _say(worded(error, option), BAD_INPUT if isinstance(error, InputError) else FAILED)
     except BrokenPipeError:  # the reader of our output, `head` for example, has seen enough
         # What is left in the buffer has no reader either: Python must not try at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_smlm_diffusion.cli.parser import add_settings, option, settings_from
 from napari_smlm_diffusion.cli.progress import drive
-from napari_smlm_diffusion.errors import InputError, OutputError
+from napari_smlm_diffusion.errors import InputError, OutputError, worded
 from napari_smlm_diffusion.jobs.localize.settings import FREE, LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
@@ -34,6 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="go on with the run in DIR that ended early; FRAMES only if the movie has moved",
     )
+    parser.epilog = "A value that begins with a minus needs an equals sign: --frames=-60:"
     parser.add_argument("--overwrite", action="store_true", help="replace the results in DIR")
     add_settings(parser, LocalizeSettings)
     who = parser.add_mutually_exclusive_group()
@@ -110,9 +111,9 @@ def _work(plan: "Plan", folder: Path, store: "RunStore", localizing: "Localizing
 
     keep_freed()
     for note in plan.notes:
-        print(note, file=sys.stderr)
+        print(worded(note, option), file=sys.stderr)
     for warning in plan.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {worded(warning, option)}", file=sys.stderr)
     if done := sum(stop - start for start, stop in store.finished):
         print(f"{done} frames were finished before", file=sys.stderr)
 

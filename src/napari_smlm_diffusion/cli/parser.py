@@ -9,7 +9,7 @@ import types
 from collections.abc import Collection, Mapping
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from napari_smlm_diffusion.errors import InputError
@@ -58,38 +58,22 @@ def settings_from(
     Raises
     ------
     InputError
-        Naming the options that cannot be used, what was got and what is allowed.
+        As the settings do.
     """
     given = {name: getattr(options, name, None) for name in kind.model_fields}
     values = {**(base or {}), **{k: v for k, v in given.items() if v is not None}}
-    try:
-        return kind(**values)
-    except InputError as error:
-        problems = error.__cause__
-        # Settings within settings complain themselves, of fields that are no options.
-        if not isinstance(problems, ValidationError) or problems.title != kind.__name__:
-            raise
-        if set(values) - set(kind.model_fields):  # only a --config has unknown names
-            raise
-        raise InputError("; ".join(_complaint(kind, p) for p in problems.errors())) from error
+    return kind(**values)
 
 
-def option(field_name: str) -> str:
-    """Return the option of a field: its name without the unit, which the help states."""
+def option(field: str) -> str:
+    """Return the option of a field: its name without the unit, which the help states.
+
+    Of a field of settings inside others, which has no option, also its path there.
+    """
+    name, _, inner = field.partition(".")
     for ending in _UNITS:
-        field_name = field_name.removesuffix(ending)
-    return "--" + field_name.replace("_", "-")
-
-
-def _complaint(kind: type[Settings], problem: Any) -> str:
-    path = [str(step) for step in problem["loc"]]
-    rule = problem["msg"].replace("Input should be", "must be", 1).removeprefix("Value error, ")
-    if not path:
-        return rule
-    field = kind.model_fields[path[0]]
-    inner = f" ({'.'.join(path[1:])})" if path[1:] else ""
-    meaning = f" ({field.description})" if field.description else ""
-    return f"{option(path[0])}{inner} {rule}, got {problem['input']}{meaning}"
+        name = name.removesuffix(ending)
+    return f"--{name.replace('_', '-')}" + (f" ({inner})" if inner else "")
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ import dataclasses
 from pathlib import Path
 
 from napari_smlm_diffusion.cli.config import read_config
-from napari_smlm_diffusion.cli.parser import add_settings, settings_from
+from napari_smlm_diffusion.cli.parser import add_settings, option, settings_from
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs.simulated_files import write_movie
 from napari_smlm_diffusion.optics.camera import Camera
@@ -43,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     default = MovieSettings.model_fields["camera"].default
     for name, (unit, meaning) in _CAMERA.items():
         parser.add_argument(
-            "--" + name.replace("_", "-"),
+            option(name),
             metavar=unit,
             type=float,
             help=f"{meaning} (default {getattr(default, name):g})",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_smlm_diffusion.cli.config import read_config
+from napari_smlm_diffusion.cli.parser import option
 from napari_smlm_diffusion.cli.progress import drive
 from napari_smlm_diffusion.errors import InputError, SmlmError
 from napari_smlm_diffusion.progress import Progress
@@ -53,7 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="go on from the checkpoint in DIR, with its settings, up to the end of its stage",
     )
     for name, (metavar, kind, text) in _SETTINGS.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, type=kind, help=text)
+        parser.add_argument(option(name), metavar=metavar, type=kind, help=text)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,10 +7,8 @@ import torch
 from napari_smlm_diffusion.errors import InputError
 
 
-def choose_device(
-    name: str, auto: Sequence[str] = ("cuda", "mps", "cpu"), option: str = "--device"
-) -> str:
-    """Return the torch device of an option.
+def choose_device(name: str, auto: Sequence[str] = ("cuda", "mps", "cpu")) -> str:
+    """Return the torch device of a setting.
 
     Parameters
     ----------
@@ -18,8 +16,6 @@ def choose_device(
         ``cpu``, ``cuda``, ``mps`` or ``auto``.
     auto : sequence of str
         What auto takes: the first of these that is there.
-    option : str
-        What the user has set, for the error.
 
     Raises
     ------
@@ -36,7 +32,7 @@ def choose_device(
         return next(device for device in auto if device in have)
     if name not in have:
         raise InputError(
-            f"{option} {name}: this computer, or this build of torch, has none; "
-            f"there is {', '.join(have)}"
+            f"this computer, or this build of torch, has no {name}; there is {', '.join(have)}",
+            field="device",
         )
     return name

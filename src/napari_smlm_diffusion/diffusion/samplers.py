@@ -95,7 +95,7 @@ def by_name(name: str) -> Sampler:
         If there is none of this name.
     """
     if name not in SAMPLERS:
-        raise InputError(f"--sampler {name}: the samplers are {', '.join(SAMPLERS)}")
+        raise InputError(f"must be one of {', '.join(SAMPLERS)}, got {name}", field="sampler")
     return SAMPLERS[name]
 
 

@@ -55,7 +55,7 @@ def check_steps(steps: int, most: int | None = None) -> None:
     """
     if steps < FEWEST_STEPS or (most is not None and steps > most):
         allowed = f"at least {FEWEST_STEPS}" + (f", at most {most}" if most is not None else "")
-        raise InputError(f"--steps {steps}: a sampler needs {allowed} steps")
+        raise InputError(f"a sampler needs {allowed} steps, got {steps}", field="steps")
 
 
 def gamma_of(sigma: Tensor) -> Tensor:

@@ -83,7 +83,8 @@ def _open_file(path: Path, raw: RawLayout | None) -> FrameStack:
     kind = kind_of(path)
     if raw is not None and kind not in ("raw", None):
         raise InputError(
-            f"{path} is a {kind} file, which says its own layout; leave out what begins with --raw"
+            f"{path} is a {kind} file, which says its own layout; leave these out",
+            field=("raw_shape", "raw_dtype", "raw_offset"),
         )
     if kind == "raw" or raw is not None:
         return open_raw(path, raw)
@@ -102,5 +103,6 @@ def _open_file(path: Path, raw: RawLayout | None) -> FrameStack:
     raise InputError(
         f"{path} is no movie of a known kind; these are TIFF, ND2, CZI, .raw, .dax and .npy files, "
         "and folders with TIFF files, NDTiff or zarr (a raw binary of another ending needs "
-        "--raw-shape TxYxX and --raw-dtype)"
+        "shape TxYxX and type)",
+        field=("raw_shape", "raw_dtype"),
     )

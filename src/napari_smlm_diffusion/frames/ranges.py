@@ -1,4 +1,4 @@
-"""Which frames and which part of the field: ``--frames A:B`` and ``--roi Y0:Y1,X0:X1``."""
+"""Which frames and which part of the field: ``A:B`` and ``Y0:Y1,X0:X1``."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from napari_smlm_diffusion.settings import Roi
 _RANGE = re.compile(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*")
 
 
-def parse_frame_range(text: str, n_frames: int) -> tuple[int, int]:
+def parse_frame_range(text: str, n_frames: int, field: str = "frames") -> tuple[int, int]:
     """First frame and the one after the last, by the rule of a Python slice (from 0).
 
     Parameters
@@ -18,6 +18,8 @@ def parse_frame_range(text: str, n_frames: int) -> tuple[int, int]:
         ``A:B``. Either may be blank (the end of the stack) or negative (counted from its end).
     n_frames
         Frames in the stack.
+    field
+        The setting that it comes from.
 
     Returns
     -------
@@ -31,14 +33,15 @@ def parse_frame_range(text: str, n_frames: int) -> tuple[int, int]:
     match = _RANGE.fullmatch(text)
     if match is None:
         raise InputError(
-            f"--frames {text!r} is not a range; give A:B as in a Python slice, for example 0:60"
+            f"{text!r} is not a range; give A:B as in a Python slice, for example 0:60", field=field
         )
     first, last = (None if part is None else int(part) for part in match.groups())
     start, stop, _ = slice(first, last).indices(n_frames)
     if start >= stop:
         raise InputError(
-            f"--frames {text!r} selects no frame of a stack of {n_frames} "
-            f"(frames 0 to {n_frames - 1}); A must be below B"
+            f"{text!r} selects no frame of a stack of {n_frames} (frames 0 to {n_frames - 1}); "
+            "A must be below B",
+            field=field,
         )
     return start, stop
 
@@ -62,7 +65,7 @@ def parse_roi(text: str, shape: Sequence[int]) -> Roi:
     ranges = [_RANGE.fullmatch(part) for part in text.split(",")]
     if len(ranges) != 2 or ranges[0] is None or ranges[1] is None:
         raise InputError(
-            f"--roi {text!r} is not a region; give Y0:Y1,X0:X1, for example 0:64,32:96"
+            f"{text!r} is not a region; give Y0:Y1,X0:X1, for example 0:64,32:96", field="roi"
         )
     (y0, y1), (x0, x1) = (
         (int(r[1] or 0), size if r[2] is None else int(r[2]))
@@ -70,7 +73,8 @@ def parse_roi(text: str, shape: Sequence[int]) -> Roi:
     )
     if not (0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width):
         raise InputError(
-            f"--roi {text!r} is empty or not inside the frames, "
-            f"which have {height} rows (Y) and {width} columns (X)"
+            f"{text!r} is empty or not inside the frames, which have {height} rows (Y) and {width} "
+            "columns (X)",
+            field="roi",
         )
     return Roi(y0, y1, x0, x1)

@@ -88,11 +88,11 @@ def open_raw(path: str | Path, layout: RawLayout | None = None) -> FrameStack:
     said = read_sidecar(path) or Sidecar(path)
     shape = layout.shape or said.shape
     dtype = raw_dtype(layout.dtype) if layout.dtype else said.dtype
-    missing = [] if shape else ["--raw-shape TxYxX"]
+    missing = {} if shape else {"raw_shape": "its shape TxYxX"}
     if dtype is None:
         kind = np.dtype(said.kind or "u2")
-        missing.append(
-            f"--raw-dtype '<{kind.kind}{kind.itemsize}' (little-endian) or "
+        missing["raw_dtype"] = (
+            f"its type '<{kind.kind}{kind.itemsize}' (little-endian) or "
             f"'>{kind.kind}{kind.itemsize}' (big-endian)"
         )
     if shape is None or dtype is None:
@@ -102,7 +102,9 @@ def open_raw(path: str | Path, layout: RawLayout | None = None) -> FrameStack:
             else f"there is no {' or '.join(sidecar_names(path))} beside it"
         )
         raise InputError(
-            f"{path} does not say its own layout, and {where}; give {' and '.join(missing)}"
+            f"{path} does not say its own layout, and {where}; give "
+            f"{' and '.join(missing.values())}",
+            field=tuple(missing),
         )
     dtype = np.dtype(dtype)
     if layout.shape is None:
@@ -192,5 +194,6 @@ def _check_length(
         raise InputError(
             f"{path} has {size} bytes, but {n_frames} frames of {height} x {width} {dtype.name} "
             f"after {offset} bytes ({by}) are {offset + n_frames * frame_bytes}: it holds {fits}; "
-            "copy it again, or give the right --raw-shape TxYxX and --raw-dtype"
+            "copy it again, or give the right shape TxYxX and type",
+            field=("raw_shape", "raw_dtype"),
         )

@@ -41,9 +41,10 @@ def converted(error: Exception) -> SmlmError:
     text = " ".join(str(error).split())
     if is_out_of_memory(error):
         where = next((name for name in ("CUDA", "MPS") if name in text), "")
-        other = ", or run on the processor with --device cpu" if where else ""
+        other = ", or run on the processor (cpu)" if where else ""
         return SmlmError(
-            f"out of {where + ' ' if where else ''}memory: make --batch smaller, "
-            f"cut the field with --roi{other}"
+            f"out of {where + ' ' if where else ''}memory: take fewer frames at once, or a region "
+            f"of the field{other}",
+            field=("batch", "roi", "device") if where else ("batch", "roi"),
         )
     return SmlmError(f"the computation failed: {text or type(error).__name__}")

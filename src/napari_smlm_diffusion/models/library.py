@@ -39,8 +39,14 @@ def own_names() -> list[str]:
     return sorted(path.stem for path in own_folder().glob(f"*{_SUFFIX}"))
 
 
-def resolve(name_or_file: str) -> Path:
+def resolve(name_or_file: str, field: str = "model") -> Path:
     """Return the model file of a name or of a path. A shipped name means the shipped model.
+
+    Parameters
+    ----------
+    name_or_file : str
+    field : str
+        The setting that it comes from.
 
     Raises
     ------
@@ -56,8 +62,9 @@ def resolve(name_or_file: str) -> Path:
         return path
     own = f"; your own are {', '.join(own_names())}" if own_names() else ""
     raise InputError(
-        f"--model {name_or_file}: no model has this name and no such file exists; "
-        f"shipped are {', '.join(shipped_names()) or 'none'}{own}"
+        f"no model is called {name_or_file!r} and no such file exists; shipped are "
+        f"{', '.join(shipped_names()) or 'none'}{own}",
+        field=field,
     )
 
 
@@ -95,7 +102,8 @@ def add(file: Path, name: str | None = None, *, replace: bool = False) -> Path:
     if path.exists() and not replace:
         raise InputError(
             f"there is a model {name!r} already, in {path.parent}: choose another name, or replace "
-            "it with --overwrite"
+            "it",
+            field="overwrite",
         )
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -35,8 +35,9 @@ def psi_of(model: Model) -> Psi:
     """
     if model.psi is None:
         raise InputError(
-            f"--samples: model {model.card.name} has no diffusion model; choose one with the stage "
-            "psi (see `smlm-diffusion models`), or leave --samples out"
+            f"model {model.card.name} has no diffusion model, which draws them; choose one with "
+            "the stage psi (see `smlm-diffusion models`), or do without samples",
+            field="samples",
         )
     return model.psi
 
@@ -69,8 +70,9 @@ def check_samples(samples: int) -> None:
     """
     if samples < FEWEST_SAMPLES:
         raise InputError(
-            f"--samples {samples}: a variance needs at least {FEWEST_SAMPLES} samples "
-            "(0 draws none and takes the variance head)"
+            f"a variance needs at least {FEWEST_SAMPLES} samples, got {samples} (0 draws none and "
+            "takes the variance head)",
+            field="samples",
         )
 
 

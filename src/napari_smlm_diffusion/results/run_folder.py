@@ -50,9 +50,10 @@ def check(path: str | Path, overwrite: bool = False) -> Path:
         if path.is_dir():
             if not overwrite and any(path.iterdir()):
                 raise InputError(
-                    f"the output folder {path} is not empty; name another one, "
-                    "give --overwrite to replace the results in it, or --resume in place of --out "
-                    "to go on with the run that was begun in it"
+                    f"the output folder {path} is not empty; name another one, or replace the "
+                    f"results in it (`smlm-diffusion localize --resume {path}` goes on with a run "
+                    "that was begun there)",
+                    field=("out", "overwrite"),
                 )
         elif path.exists():
             raise InputError(f"the output {path} is a file; it must be a folder, or not there yet")
@@ -111,8 +112,8 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
 
 def _cannot_write(path: Path, error: OSError) -> InputError:
     return InputError(
-        f"the output folder {path} cannot be written ({error.strerror or error}); "
-        "name another one with --out"
+        f"the output folder {path} cannot be written ({error.strerror or error}); name another one",
+        field="out",
     )
 
 

@@ -67,8 +67,9 @@ class MovieSettings(HasPsf):
     def _consistent(self) -> Self:
         if (self.density_per_um2 is None) == (self.count_per_frame is None):
             raise InputError(
-                "MovieSettings: give one of density_per_um2 (0 to 1000) and count_per_frame "
-                f"(0 or more), got {self.density_per_um2} and {self.count_per_frame}"
+                "give one of them, 0 to 1000 or 0 and more, got "
+                f"{self.density_per_um2} and {self.count_per_frame}",
+                field=("density_per_um2", "count_per_frame"),
             )
         self.camera.check_shape(self.shape)
         return self

@@ -4,7 +4,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, Remark
 from napari_smlm_diffusion.settings import Settings
 
 Range = tuple[float, float]
@@ -30,39 +30,66 @@ class Prior(Settings):
     serves EMCCD, sCMOS and plain CCD.
     """
 
-    psf_sigma_px: Range = Field((0.8, 1.8), description="SD of the PSF, camera pixels")
-    photons: Range = Field((100.0, 5000.0), description="mean effective photons of a molecule")
-    photon_cv: Range = Field((0.0, 0.7), description="spread of the photons within a frame")
-    background: Range = Field((0.0, 800.0), description="effective photons per pixel")
-    background_gradient: Range = Field((0.0, 0.5), description="smooth relative variation")
-    read_noise: Range = Field((0.0, 20.0), description="effective electrons rms")
-    density_per_px2: Range = Field((0.0, 0.1), description="mean emitters per camera pixel")
+    psf_sigma_px: Range = Field(
+        (0.8, 1.8), title="PSF width", description="SD of the PSF, camera pixels"
+    )
+    photons: Range = Field(
+        (100.0, 5000.0), title="Photons", description="mean effective photons of a molecule"
+    )
+    photon_cv: Range = Field(
+        (0.0, 0.7), title="Photon spread", description="spread of the photons within a frame"
+    )
+    background: Range = Field(
+        (0.0, 800.0), title="Background", description="effective photons per pixel"
+    )
+    background_gradient: Range = Field(
+        (0.0, 0.5), title="Unevenness", description="smooth relative variation"
+    )
+    read_noise: Range = Field(
+        (0.0, 20.0), title="Read noise", description="effective electrons rms"
+    )
+    density_per_px2: Range = Field(
+        (0.0, 0.1), title="Density", description="mean emitters per camera pixel"
+    )
     local_density_per_px2: float = Field(
-        0.25, gt=0, allow_inf_nan=False, description="on filaments and in clusters"
+        0.25,
+        gt=0,
+        allow_inf_nan=False,
+        title="In structures",
+        description="on filaments and in clusters",
     )
-    structures: tuple[Structure, ...] = ("uniform", "filaments", "clusters")
+    structures: tuple[Structure, ...] = Field(
+        ("uniform", "filaments", "clusters"), title="Structures"
+    )
     disc_radius_px: float = Field(
-        7.0, gt=0, allow_inf_nan=False, description="of the papers' setting"
+        7.0,
+        gt=0,
+        allow_inf_nan=False,
+        title="Disc radius",
+        description="of the papers' setting",
     )
-    disc_count: tuple[int, int] = Field((1, 20), description="emitters on the disc")
+    disc_count: tuple[int, int] = Field((1, 20), title="Disc", description="emitters on the disc")
 
     @model_validator(mode="after")
     def _can_be_drawn(self) -> Self:
-        wrong = []
+        wrong: list[Remark] = []
+
+        def refuse(name: str, text: str) -> None:
+            wrong.append(Remark(text, (f"prior.{name}",)))
+
         for name, (least, most) in _LIMITS.items():
             low, high = getattr(self, name)
             # Written so that a NaN is refused too.
             if not least <= low <= high <= most:
-                wrong.append(
-                    f"{name} is ({low:g}, {high:g}), allowed is "
-                    f"{least:g} <= low <= high <= {most:g}"
-                )
-        if self.psf_sigma_px[0] <= 0 or self.photons[0] <= 0:
-            wrong.append("psf_sigma_px and photons: the low end must be above 0")
+                allowed = f"{least:g} <= low <= high <= {most:g}"
+                refuse(name, f"is ({low:g}, {high:g}), allowed is {allowed}")
+        for name in ("psf_sigma_px", "photons"):
+            if getattr(self, name)[0] == 0:
+                refuse(name, "the low end must be above 0")
         if not self.structures:
-            wrong.append(f"structures is empty, allowed are {', '.join(get_args(Structure))}")
+            refuse("structures", f"is empty, allowed are {', '.join(get_args(Structure))}")
         if wrong:
-            raise InputError(f"prior: {'; '.join(wrong)}")
+            raise InputError(*wrong)
         return self
 
 

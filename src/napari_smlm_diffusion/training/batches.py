@@ -39,9 +39,10 @@ def check_processes(settings: TrainingSettings, processes: Processes) -> None:
     if parts % processes.size:
         can = ", ".join(str(n) for n in range(1, parts + 1) if parts % n == 0)
         raise InputError(
-            f"TrainingSettings: {processes.size} processes cannot share a batch of "
-            f"{settings.batch} frames: with this batch there can be {can}; make batch a multiple "
-            f"of {processes.size} (at most {_MOST_PARTS} processes) or start fewer"
+            f"{processes.size} processes cannot share a batch of "
+            f"{settings.batch} frames: with this batch there can be {can}; take a multiple "
+            f"of {processes.size} (at most {_MOST_PARTS} processes) or start fewer",
+            field="batch",
         )
 
 

@@ -1,6 +1,7 @@
 """Checkpoints of a training: whole or not there, and read without running anything in them."""
 
 import io
+import json
 import os
 import pickle
 from pathlib import Path
@@ -43,13 +44,13 @@ def read(folder: Path) -> dict[str, Any]:
     """
     path = folder / CHECKPOINT
     if not path.is_file():
-        raise InputError(f"--resume {folder}: there is no {CHECKPOINT} in it")
+        raise InputError(f"there is no {CHECKPOINT} in {folder}", field="resume")
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         raise InputError(
-            f"--resume {folder}: {CHECKPOINT} is damaged ({str(error).splitlines()[0]}); "
-            "train again from --config"
+            f"{path} is damaged ({str(error).splitlines()[0]}); train again from the beginning",
+            field="resume",
         ) from None
     return state
 
@@ -64,10 +65,11 @@ def saved_settings(folder: Path) -> tuple[TrainingSettings, StageName]:
     """
     state = read(folder)
     try:
-        return TrainingSettings.model_validate_json(state["settings"]), state["stage"]
-    except (KeyError, ValueError, InputError) as error:
+        return TrainingSettings(**json.loads(state["settings"])), state["stage"]
+    except (KeyError, TypeError, ValueError, InputError) as error:
         first = (str(error).splitlines() or ["empty"])[0]
         raise InputError(
-            f"--resume {folder}: {CHECKPOINT} has settings that this version does not take "
-            f"({first}); train again from --config"
+            f"{folder / CHECKPOINT} has settings that this version does not take ({first}); train "
+            "again from the beginning",
+            field="resume",
         ) from None

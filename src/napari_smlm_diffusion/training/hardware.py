@@ -14,7 +14,7 @@ def training_device(settings: TrainingSettings) -> torch.device:
     InputError
         If the device is not there.
     """
-    wanted = choose_device(settings.device, ("cuda", "cpu"), "TrainingSettings: device")
+    wanted = choose_device(settings.device, ("cuda", "cpu"))
     return torch.device(wanted)
 
 

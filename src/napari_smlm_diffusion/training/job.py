@@ -37,6 +37,7 @@ from napari_smlm_diffusion.training.scale import fit_scale
 from napari_smlm_diffusion.training.settings import (
     ALL_STAGES,
     RATE_OF_SAMPLER,
+    STAGE_WORDS,
     STAGES,
     StageName,
     TrainingSettings,
@@ -145,6 +146,11 @@ def train_model(
     return model_file(settings, out)
 
 
+def _named(stage: StageName) -> str:
+    """Return a stage by what it trains, for people, and by its name."""
+    return f"the {STAGE_WORDS[stage]} (the stage {stage})"
+
+
 def _built_on(
     settings: TrainingSettings, out: Path, stage: StageName
 ) -> tuple[Tensors, ModelCard | None]:
@@ -156,14 +162,15 @@ def _built_on(
         path = start_file(settings.start_from)
     needed = _NEEDS[stage][-1]
     if not path.exists():
-        raise InputError(f"{path} does not exist; train the stage {needed} into {out} first")
+        raise InputError(f"{path} does not exist; train {_named(needed)} into {out} first")
     tensors, card = checkpoint.load(path)
     if needed not in card.stages:
-        raise InputError(f"{path} has no {needed}; train the stage {needed} first")
+        raise InputError(f"{path} has no {needed}; train {_named(needed)} first")
     if card.phi != settings.network:
         raise InputError(
-            f"TrainingSettings: network is {settings.network}, that of {path} is {card.phi}; "
-            "make them the same, or train the stage phi again"
+            f"{settings.network} is asked for, {path} has {card.phi}; make them the same, or "
+            f"train {_named('phi')} again",
+            field="network",
         )
     return tensors, card
 
@@ -318,7 +325,7 @@ def _train_sampler(
     settings = settings.model_copy(update={"learning_rate": rate})
     tensors, card = _built_on(settings, out, name)
     if card is None or card.psi is None:
-        raise InputError(f"model {settings.name} has no psi; train the stage psi first")
+        raise InputError(f"model {settings.name} has no psi; train {_named('psi')} first")
     psi = card.psi.model_copy(update={"row_scale": None})
     if name == "distil":
         weights = denoiser_weights(tensors)
@@ -329,7 +336,8 @@ def _train_sampler(
     elif "energy" in card.stages and not resume:
         raise InputError(
             f"model {settings.name} has had the stage energy; train the stage distil first, which "
-            "begins with the teacher again, or go on from the checkpoint with --resume"
+            "begins with the teacher again, or go on from the checkpoint",
+            field="resume",
         )
     else:
         weights = part(tensors, "psi")

@@ -105,7 +105,8 @@ class Learner:
         return SmlmError(
             f"training {self.stage.name} stopped in step {self.step + 1}: the loss is {loss:g} and "
             f"its gradient {norm:g}, at a learning rate of {rate:.3g}; {kept}. Train with a lower "
-            f"learning_rate, {self.settings.rate / 3:.1g} for example, and precision float32"
+            f"rate, {self.settings.rate / 3:.1g} for example, and in float32",
+            field=("learning_rate", "precision"),
         )
 
     def judged(self, numbers: dict[str, float]) -> None:

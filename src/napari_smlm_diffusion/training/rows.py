@@ -130,7 +130,7 @@ def fit_rows(
     if count < _FEWEST_ROWS:
         raise InputError(
             f"phi found {count} molecules in the simulated frames, at least {_FEWEST_ROWS} are "
-            "needed to learn what they are worth; train the stage phi longer"
+            "needed to learn what they are worth; train the density (the stage phi) longer"
         )
     count = round((1.0 - _HELD_OUT) * count)
     others = tuple(r[count:] if r.dim() == 1 else r[:, count:] for r in rows)

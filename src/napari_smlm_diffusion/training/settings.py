@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, Remark
 from napari_smlm_diffusion.networks.settings import GIVEN, PhiSettings, PsiSettings
 from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.simulation.prior import Prior
@@ -17,6 +17,14 @@ StageName = Literal["phi", "variance", "rows", "psi", "distil", "energy"]
 # A whole model; the last two of all are for those who ask for them.
 STAGES: tuple[StageName, ...] = ("phi", "variance", "rows", "psi")
 ALL_STAGES: tuple[StageName, ...] = (*STAGES, "distil", "energy")
+
+# What a stage trains, for people.
+STAGE_WORDS: dict[str, str] = {
+    "phi": "density",
+    "variance": "SD of the density",
+    "rows": "uncertainty of molecules",
+    "psi": "samples",
+}
 
 # Peak learning rates: of new weights, and of weights that are nearly right, which a rate that
 # suits the new ones would first make forget.
@@ -46,6 +54,7 @@ class TrainingSettings(Settings):
 
     name: str = Field(
         "mine",
+        title="Name",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="name of the model and its file: letters, digits, '.', '_' and '-'",
     )
@@ -60,12 +69,15 @@ class TrainingSettings(Settings):
     )
     start_from: str | None = Field(
         "general",
+        title="Start from",
         description="model name or file whose weights come first; none (null) is from nothing",
     )
     distil_steps: int = Field(
         4, ge=2, le=16, description="steps of a sample after the stage distil"
     )
-    frame_size: int = Field(48, ge=16, le=1024, description="side of a training frame, camera px")
+    frame_size: int = Field(
+        48, ge=16, le=1024, title="Frame side", description="side of a training frame, camera px"
+    )
     batch: int = Field(8, ge=1, le=65_536, description="frames a step, of all processes together")
     steps: int = Field(20_000, ge=1, description="steps of a stage at most")
     minutes: float = Field(1e9, gt=0, allow_inf_nan=False, description="minutes of a stage at most")
@@ -74,6 +86,7 @@ class TrainingSettings(Settings):
         gt=0,
         le=1,
         allow_inf_nan=False,
+        title="Learning rate",
         description="after the warm-up, before the cosine; not given: "
         f"{RATE_FINE_TUNING:g} when starting from a model, {RATE_FROM_NOTHING:g} from nothing, "
         f"{RATE_OF_SAMPLER:g} in the stages distil and energy",
@@ -125,69 +138,81 @@ class TrainingSettings(Settings):
     def _can_be_done(self) -> Self:
         wrong = [*self._frames(), *self._networks()]
         if wrong:
-            raise InputError(f"{type(self).__name__}: {'; '.join(wrong)}")
+            raise InputError(*wrong)
         return self
 
-    def _frames(self) -> list[str]:
+    def _frames(self) -> list[Remark]:
         """Say what cannot be simulated."""
-        wrong, prior, size = [], self.prior, self.frame_size
+        wrong: list[Remark] = []
+        prior, size = self.prior, self.frame_size
         spot = _SPOT_SIGMAS * prior.psf_sigma_px[1]
         if spot > size:
             wrong.append(
-                f"prior.psf_sigma_px goes up to {prior.psf_sigma_px[1]:g} px, a spot of {spot:.0f} "
-                f"px, which does not fit a frame of {size} px: allowed is up to "
-                f"{size / _SPOT_SIGMAS:.2g}, or a larger frame_size"
+                Remark(
+                    f"the range goes up to {prior.psf_sigma_px[1]:g} px, a spot of {spot:.0f} px, "
+                    f"which does not fit a frame of {size} px: allowed is up to "
+                    f"{size / _SPOT_SIGMAS:.2g} px, or a larger frame",
+                    ("prior.psf_sigma_px", "frame_size"),
+                )
             )
         if "disc" in prior.structures and 2 * prior.disc_radius_px > size:
             wrong.append(
-                f"prior.disc_radius_px is {prior.disc_radius_px:g}, a disc that does not fit a "
-                f"frame of {size} px: allowed is up to {size / 2:g}, or a larger frame_size"
+                Remark(
+                    f"a disc of radius {prior.disc_radius_px:g} px does not fit a frame of {size} "
+                    f"px: allowed is up to {size / 2:g} px, or a larger frame",
+                    ("prior.disc_radius_px", "frame_size"),
+                )
             )
         if set(prior.structures) - {"disc"}:
             side = size + _SPOT_SIGMAS * prior.psf_sigma_px[1]
             most = prior.density_per_px2[1] * side**2
             if most > MOST_MOLECULES:
                 wrong.append(
-                    f"prior.density_per_px2 goes up to {prior.density_per_px2[1]:g}, "
-                    f"{most:,.0f} molecules in a frame of {size} px: at most {MOST_MOLECULES:,} "
-                    f"can be simulated, which is {MOST_MOLECULES / side**2:.2g} per px^2, or make "
-                    "frame_size smaller"
+                    Remark(
+                        f"the range goes up to {prior.density_per_px2[1]:g} per px^2, {most:,.0f} "
+                        f"molecules in a frame of {size} px: at most {MOST_MOLECULES:,} can be "
+                        f"simulated, which is {MOST_MOLECULES / side**2:.2g} per px^2, or take a "
+                        "smaller frame",
+                        ("prior.density_per_px2", "frame_size"),
+                    )
                 )
         return wrong
 
-    def _networks(self) -> list[str]:
+    def _networks(self) -> list[Remark]:
         """Say what cannot be built."""
-        wrong, network, psi = [], self.network, self.psi
+        wrong: list[Remark] = []
+        network, psi = self.network, self.psi
+
+        def refuse(name: str, got: Any, allowed: str) -> None:
+            wrong.append(Remark(f"is {got}, allowed {allowed}", (name,)))
+
         if network.upsampling != UPSAMPLING:
-            wrong.append(f"network.upsampling is {network.upsampling}, allowed is {UPSAMPLING}")
-        widths = {
-            "network.dilations": network.dilations,
-            "network.up_channels": network.up_channels,
-            "psi.multipliers": psi.multipliers,
-        }
-        wrong += [
-            f"{name} is {numbers}, allowed are numbers of 1 and more"
-            for name, numbers in widths.items()
-            if min(numbers, default=1) < 1
-        ]
-        names = {
-            "psi.recipe": (psi.recipe, GIVEN),
-            "psi.sampling.sampler": (psi.sampling.sampler, SAMPLER_NAMES),
-        }
-        wrong += [
-            f"{name} is {got!r}, allowed are {', '.join(allowed)}"
-            for name, (got, allowed) in names.items()
-            if got not in allowed
-        ]
+            refuse("network.upsampling", network.upsampling, f"is {UPSAMPLING}")
+        for name, numbers in (
+            ("network.dilations", network.dilations),
+            ("network.up_channels", network.up_channels),
+            ("psi.multipliers", psi.multipliers),
+        ):
+            if min(numbers, default=1) < 1:
+                refuse(name, numbers, "are numbers of 1 and more")
+        for name, got, allowed in (
+            ("psi.recipe", psi.recipe, GIVEN),
+            ("psi.sampling.sampler", psi.sampling.sampler, SAMPLER_NAMES),
+        ):
+            if got not in allowed:
+                refuse(name, repr(got), f"are {', '.join(allowed)}")
         if psi.sampling.steps < 2:
-            wrong.append(f"psi.sampling.steps is {psi.sampling.steps}, allowed are 2 and more")
+            refuse("psi.sampling.steps", psi.sampling.steps, "are 2 and more")
         # The attention splits this level into heads of about 32 channels.
         attended = psi.width * psi.multipliers[2]
         heads = max(1, attended // 32)
         if attended % heads:
             wrong.append(
-                f"psi.width {psi.width} times psi.multipliers[2] {psi.multipliers[2]} is "
-                f"{attended}, which {heads} attention heads cannot share: make it a multiple of "
-                f"{heads}"
+                Remark(
+                    f"{psi.width} times {psi.multipliers[2]} (the third of the multipliers) is "
+                    f"{attended}, which {heads} attention heads cannot share: make it a multiple "
+                    f"of {heads}",
+                    ("psi.width", "psi.multipliers"),
+                )
             )
         return wrong

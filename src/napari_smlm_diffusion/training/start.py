@@ -33,9 +33,9 @@ def prepared(settings: TrainingSettings) -> TrainingSettings:
     given = settings.model_fields_set
     if "network" in given and settings.network != card.phi:
         raise InputError(
-            f"TrainingSettings: network is {settings.network}, that of start_from "
-            f"{settings.start_from} is {card.phi}; leave network out, or set start_from to "
-            "null to start from nothing"
+            f"the networks of {settings.start_from} are {card.phi}, and {settings.network} "
+            "are asked for; leave these out, or start from nothing",
+            field=("network", "start_from"),
         )
     psi = settings.psi if "psi" in given or card.psi is None else card.psi
     if "psi" not in given and "distil" in card.stages:
@@ -46,11 +46,7 @@ def prepared(settings: TrainingSettings) -> TrainingSettings:
 
 def start_file(name_or_file: str) -> Path:
     """Return the model file that `start_from` names."""
-    try:
-        return resolve(name_or_file)
-    except InputError as error:
-        said = str(error).removeprefix(f"--model {name_or_file}: ")
-        raise InputError(f"TrainingSettings: start_from is {name_or_file}: {said}") from None
+    return resolve(name_or_file, "start_from")
 
 
 def weights(settings: TrainingSettings, network: str) -> dict[str, Tensor]:

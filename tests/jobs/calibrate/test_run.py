@@ -126,7 +126,7 @@ def test_a_microscope_outside_of_the_training_is_said():
     [
         ({"frames": 19}, "frames must be greater than or equal to 20"),
         ({"samples": 8}, "samples must be greater than or equal to 9"),
-        ({"density_per_um2": 1}, "--density needs --pixel-size"),
+        ({"density_per_um2": 1}, "density_per_um2, pixel_size_nm: the width"),
         ({"photons": "300:100"}, "0 <= A <= B"),
         ({"photons": "many"}, "must be a number, or two as A:B"),
     ],

@@ -102,7 +102,7 @@ def test_a_table_that_is_none_is_not_written(tmp_path):
 
 def test_the_pixel_size_is_given_or_found_beside_the_file(tmp_path):
     path = write_text(tmp_path / "truth.csv", '"frame","x [nm]","y [nm]"\n1,50,150\n')
-    with pytest.raises(InputError, match=r"pixel size of .*truth\.csv is not known.* --pixel-size"):
+    with pytest.raises(InputError, match=r"pixel_size_nm: .*truth\.csv is not known"):
         registry.read(path, name="thunderstorm")
     assert read_corner(path)["x_nm"].iloc[0] == 50
     assert registry.read(path, 20, name="thunderstorm").table["x_nm"].iloc[0] == 40

@@ -114,7 +114,7 @@ def test_the_preview_follows_slider_and_settings(viewer, widget_in, movie_file, 
     gain.setText("-1")
     gain.editingFinished.emit()
     widget.run_form.preview.setChecked(True)
-    says("gain must be greater than 0")
+    says("“Gain” must be greater than 0")
 
 
 def test_the_molecules_of_a_run_get_no_rings(viewer, widget_in, movie_file, qtbot):
@@ -196,7 +196,7 @@ def test_failures_are_sentences_and_leave_the_button_usable(
     plain = viewer.add_image(np.ones((5, 30, 30), np.uint16), name="plain")
     widget.source.choice.setCurrentIndex(widget.source.choice.findText("plain"))
     assert ends(qtbot, widget, widget.run_form.start.click) == "failed"
-    assert "“Pixel size”, in nm" in told()[-1]
+    assert "“Pixel size”: it is not in the metadata" in told()[-1]
     assert "--" not in told()[-1]
     viewer.layers.remove(plain)
 
@@ -215,7 +215,7 @@ def test_failures_are_sentences_and_leave_the_button_usable(
     whole = memory.localize_in_memory
     monkeypatch.setattr(memory, "localize_in_memory", no_memory)
     assert ends(qtbot, widget, widget.run_form.start.click) == "failed"
-    assert "out of CUDA memory: make “Batch” smaller" in told()[-1]
+    assert "“Batch”, “Region”, “Device”: out of CUDA memory" in told()[-1]
     assert "density" not in viewer.layers
     assert widget.run_form.start.isEnabled()
     monkeypatch.setattr(memory, "localize_in_memory", whole)

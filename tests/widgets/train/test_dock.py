@@ -341,7 +341,7 @@ def test_bad_ranges_are_said_in_the_words_of_the_form(viewer, widget_in, qtbot, 
     # Allowed, but more than a computer can do.
     form.set_values({"density_per_px2": (5.0, 5.0)})
     assert ends(qtbot, widget, widget.view.start.click) == "failed"
-    assert "lower the upper end of “Density”" in told()[-1]
+    assert "“Density”: up to" in told()[-1]
     form.set_values({"density_per_px2": (0.0, 0.01)})
     assert ends(qtbot, widget, widget.view.start.click) == "complete"
 
@@ -364,7 +364,7 @@ def test_failures_are_sentences_and_leave_the_buttons_usable(
     widget.microscope.settings.set_values({"gain": 1.0, "offset": 50.0})
     widget.prior_form.fill_in.click()
     qtbot.waitUntil(widget.prior_form.fill_in.isEnabled, timeout=PATIENCE)
-    assert "correct “Offset”" in told()[-1]
+    assert "“Offset”: most pixels" in told()[-1]
     viewer.layers.remove(movie)
     viewer.add_image(np.ones((2, 5, 30, 30), np.uint16), name="two axes")
     widget.view.start.click()

@@ -276,7 +276,7 @@ def test_paused_nothing_moves_and_the_end_comes_after_resume(viewer, tab_in, qtb
     assert plan["left"] == ["phi", "variance", "rows"]
     # The untrained network finds too little to learn the molecules from; phi and head are done.
     assert ends(qtbot, tab.runner, tab.pause.click) == "failed"
-    assert "train “density” longer" in told()[-1]
+    assert "train the density (the stage phi) longer" in told()[-1]
     left = training_plan.find("small")
     assert left.left == ("rows",)
     assert list(load_card(left.model).stages) == ["phi", "variance"]
@@ -296,8 +296,7 @@ def test_failures_are_sentences_and_leave_the_button_usable(
     tab.form.frame_size.setValue(16)
     tab.prior_form.set_values({"psf_sigma_px": (1.0, 4.0)})
     tab.start.click()
-    assert "“PSF width” goes up to 4 px" in told()[-1]
-    assert "larger “Frame side”" in told()[-1]
+    assert "“PSF width”, “Frame side”: the range goes up to 4 px" in told()[-1]
     tab.prior_form.set_values({"psf_sigma_px": (1.0, 1.0)})
     for text, words in (("general", "is shipped"), ("a/b", "name")):
         tab.form.name.setText(text)
@@ -319,7 +318,7 @@ def test_failures_are_sentences_and_leave_the_button_usable(
         patch.setattr(PhiStage, "loss", lambda *a: loss(*a) * torch.nan)
         assert ends(qtbot, tab.runner, tab.start.click) == "failed"
     assert "the loss is nan" in told()[-1]
-    assert "lower “Learning rate”" in told()[-1]
+    assert "“Learning rate”, precision: " in told()[-1]
     assert tab.pause.text() == "Resume"
     assert tab.pause.isEnabled()
 

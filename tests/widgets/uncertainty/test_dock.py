@@ -445,12 +445,12 @@ def test_what_the_thread_finds_out_is_a_sentence_and_leaves_the_button_usable(
         assert "--" not in told()[-1]
         return told()[-1]
 
-    assert "“Pixel size”, in nm" in fails()
-    assert "“Pixel size”, in nm" in fails(widget.run_form.sweep)
+    assert "“Pixel size”: it is not in the metadata" in fails()
+    assert "“Pixel size”: it is not in the metadata" in fails(widget.run_form.sweep)
     add_movie(viewer)
     widget.source.choice.setCurrentIndex(widget.source.choice.findText("movie"))
     widget.form.settings.set_values({"steps": 1})
-    assert "“Steps” 1" in fails()
+    assert "“Steps”: a sampler needs at least 2" in fails()
     widget.form.settings.set_values({"steps": 2})
     widget.source.microscope.settings.set_values({"psf_sigma_nm": 100.0})
     shapes = draw(viewer, box(200, 500, 200, 500))

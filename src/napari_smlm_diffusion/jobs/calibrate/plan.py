@@ -114,17 +114,18 @@ def prepare(settings: CalibrateSettings, recalibrating: bool = False) -> Calibra
     model = load_model(resolve(settings.model), choose_device(settings.device))
     if model.psi is None:
         raise InputError(
-            f"--model {settings.model}: model {model.card.name} has no diffusion model, so there "
-            "are no samples to calibrate; choose one with the stage psi (see "
-            "`smlm-diffusion models`)"
+            f"model {model.card.name} has no diffusion model, so it has no samples to calibrate; "
+            "choose one with the stage psi (see `smlm-diffusion models`)",
+            field="model",
         )
     trained = psi_of(model).settings.sampling
     sampling = asked_sampling(model, sampler=settings.sampler, steps=settings.steps)
     prior, notes = narrowed(Prior(**model.card.prior), settings)
     if recalibrating and psi_of(model).settings.row_scale is not None:
         raise InputError(
-            f"--recalibrate: model {model.card.name} has a correction already; start from the "
-            "model that it was made from"
+            f"model {model.card.name} has a correction already; start from the model that it was "
+            "made from",
+            field="recalibrate",
         )
     if sampling != trained:
         notes.append(

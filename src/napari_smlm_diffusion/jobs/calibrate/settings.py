@@ -99,13 +99,15 @@ class CalibrateSettings(Settings):
         if self.pixel_size_nm is None:
             for name in ("psf_sigma_nm", "density_per_um2"):
                 if getattr(self, name) is not None:
-                    flag = "--psf-sigma" if name == "psf_sigma_nm" else "--density"
-                    raise ValueError(f"{flag} needs --pixel-size, the width of a camera pixel, nm")
+                    raise InputError(
+                        "the width of a camera pixel is needed too, in nm",
+                        field=(name, "pixel_size_nm"),
+                    )
         for name in ("photons", "background", "density_per_um2"):
             span = getattr(self, name)
             if span is not None and not (0 <= span[0] <= span[1] < np.inf):
-                flag = "--" + name.removesuffix("_per_um2")
-                raise ValueError(f"{flag} {span[0]:g}:{span[1]:g}: allowed is 0 <= A <= B")
+                got = f"{span[0]:g}:{span[1]:g}"
+                raise InputError(f"allowed is A:B with 0 <= A <= B, got {got}", field=name)
         return self
 
 
@@ -137,8 +139,9 @@ def narrowed(prior: Prior, settings: CalibrateSettings) -> tuple[Prior, list[str
         if "disc" in prior.structures:
             fewest, most = prior.disc_count
             raise InputError(
-                f"--density: model {settings.model} knows {fewest} to {most} molecules on a disc; "
-                "leave it out, or choose another model"
+                f"model {settings.model} knows {fewest} to {most} molecules on a disc; leave it "
+                "out, or choose another model",
+                field="density_per_um2",
             )
         area = (settings.pixel_size_nm / 1000) ** 2
         low, high = settings.density_per_um2

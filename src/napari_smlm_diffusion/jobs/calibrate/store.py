@@ -56,7 +56,9 @@ class CalibrationStore:
             try:
                 lock.acquire(blocking=False)
             except Timeout:
-                raise InputError(f"--store {path}: another calibration is writing to it") from None
+                raise InputError(
+                    f"another calibration is writing to {path}", field="store"
+                ) from None
         try:
             frames = _read(path, about) if path.exists() else {}
             # Whole again, should a kill have left half a line.
@@ -94,13 +96,14 @@ def _read(path: Path, about: Mapping[str, Any]) -> dict[int, FrameNumbers]:
         frames = [_frame(json.loads(line)) for line in lines if line.endswith("\n")]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"--store {path} is no store of a calibration ({error}); name another file"
+            f"{path} is no store of a calibration ({error}); name another file", field="store"
         ) from error
     if made != (asked := json.loads(json.dumps(about))):
         differ = sorted(k for k in {*made, *asked} if made.get(k) != asked.get(k))
         raise InputError(
-            f"--store {path} is of another calibration: {', '.join(differ)} "
-            f"{'differs' if len(differ) == 1 else 'differ'}; name another file"
+            f"{path} is of another calibration: {', '.join(differ)} "
+            f"{'differs' if len(differ) == 1 else 'differ'}; name another file",
+            field="store",
         )
     return {numbers.frame: numbers for numbers in frames}
 

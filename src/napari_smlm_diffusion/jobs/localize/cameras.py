@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, Remark
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.optics.camera import Camera
@@ -14,11 +14,11 @@ _ASSUMED = {"em_gain": 1.0, "qe": 1.0, "read_noise": 0.0}
 
 
 class Known(NamedTuple):
-    """Camera of the whole frame, pixel size, and sentences on what the user did not say."""
+    """Camera of the whole frame, pixel size, and what is said of what the user did not say."""
 
     camera: Camera
     pixel_size_nm: float
-    notes: tuple[str, ...]
+    notes: tuple[Remark, ...]
 
 
 def known_optics(stack: FrameStack, settings: LocalizeSettings) -> Known:
@@ -35,31 +35,37 @@ def known_optics(stack: FrameStack, settings: LocalizeSettings) -> Known:
         pixel = stack.pixel_size_nm
         if pixel is None:
             raise InputError(
-                f"the pixel size is not in the metadata of {stack.source}; "
-                "give the width of a camera pixel in the sample with --pixel-size, in nm"
+                f"it is not in the metadata of {stack.source}; give the width of a camera pixel in "
+                "the sample, in nm",
+                field="pixel_size_nm",
             )
-        notes.append(f"pixel size {pixel:g} nm from the metadata")
+        notes.append(Remark(f"pixel size {pixel:g} nm from the metadata"))
     if pixel < _SMALLEST_PIXEL_NM:
         raise InputError(
-            f"--pixel-size {pixel:g} is the width of a camera pixel in the sample in nm, at least "
-            f"{_SMALLEST_PIXEL_NM:g}; {pixel:g} um would be {1000 * pixel:g}"
+            f"it is the width of a camera pixel in the sample in nm, at least "
+            f"{_SMALLEST_PIXEL_NM:g}, got {pixel:g}; {pixel:g} um would be {1000 * pixel:g}",
+            field="pixel_size_nm",
         )
     if pixel > _LARGEST_PIXEL_NM:
         raise InputError(
-            f"--pixel-size {pixel:g} is the width of a camera pixel in the sample in nm, at most "
-            f"{_LARGEST_PIXEL_NM:g}; a camera's own pixels are divided by the magnification"
+            f"it is the width of a camera pixel in the sample in nm, at most "
+            f"{_LARGEST_PIXEL_NM:g}, got {pixel:g}; a camera's own pixels are divided by the "
+            "magnification",
+            field="pixel_size_nm",
         )
     camera, said = _camera(stack, settings)
     camera.check_shape((stack.shape[1], stack.shape[2]))
     return Known(camera, pixel, (*notes, *said))
 
 
-def _camera(stack: FrameStack, settings: LocalizeSettings) -> tuple[Camera, list[str]]:
+def _camera(stack: FrameStack, settings: LocalizeSettings) -> tuple[Camera, list[Remark]]:
     given = {name: value for name in _UNITS if (value := getattr(settings, name)) is not None}
     if settings.camera is not None:
         if given:
-            flags = ", ".join(_flag(name) for name in given)
-            raise InputError(f"--camera and {flags} speak of the same camera; give one of them")
+            raise InputError(
+                "the file and the numbers speak of the same camera; give one or the other",
+                field=("camera", *given),
+            )
         return Camera.from_json(settings.camera), []
 
     found = {k: v for k, v in stack.camera_hint.items() if k in _UNITS and k not in given}
@@ -67,28 +73,25 @@ def _camera(stack: FrameStack, settings: LocalizeSettings) -> tuple[Camera, list
     if missing := [name for name in ("offset", "gain") if name not in values]:
         raise InputError(
             f"the camera's {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not in "
-            f"the metadata of {stack.source}; give --offset (ADU) and --gain (ADU per electron), "
-            "or a file with --camera"
+            f"the metadata of {stack.source}; give "
+            f"{' and '.join(f'it in {_UNITS[name]}' for name in missing)}, or a camera file",
+            field=(*missing, "camera"),
         )
     notes = []
     if found:
-        notes.append(f"camera {_listed(found)} from the metadata")
+        notes.append(Remark(f"camera {_listed(found)} from the metadata"))
     if assumed := {k: v for k, v in _ASSUMED.items() if k not in found and k not in given}:
-        notes.append(f"camera {_listed(assumed)} assumed")
+        notes.append(Remark(f"camera {_listed(assumed)} assumed"))
     try:
         return Camera(**values), notes
     except InputError as error:
         if not found:
             raise
-        flags = ", ".join(_flag(name) for name in found)
         raise InputError(
-            f"{stack.source}: its metadata have an impossible camera ({error}); "
-            f"overrule them with {flags}"
+            f"the metadata of {stack.source} have an impossible camera ({error}); give the right "
+            "numbers",
+            field=tuple(found),
         ) from error
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def _listed(values: dict[str, float]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.compute.device import choose_device
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, Remark
 from napari_smlm_diffusion.frames import FrameStack, parse_frame_range, parse_roi
 from napari_smlm_diffusion.jobs.localize.cameras import known_optics
 from napari_smlm_diffusion.jobs.localize.chunks import chunks
@@ -63,7 +63,7 @@ class Plan(Work):
         Where it runs.
     movie_check : dict
         What was estimated from a sample of the frames, in JSON types.
-    notes, warnings : tuple of str
+    notes, warnings : tuple of Remark
         What the user did not say and what was taken for it; what is likely to be wrong.
     """
 
@@ -72,8 +72,8 @@ class Plan(Work):
     model_name: str
     device: str
     movie_check: dict[str, Any]
-    notes: tuple[str, ...]
-    warnings: tuple[str, ...]
+    notes: tuple[Remark, ...]
+    warnings: tuple[Remark, ...]
 
 
 def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
@@ -105,20 +105,23 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
         if not math.isfinite(check.psf_sigma_px):
             raise InputError(
                 f"the width of the PSF cannot be estimated from {stack.source} (no clear spots); "
-                "give it with --psf-sigma, in nm"
+                "give it in nm",
+                field="psf_sigma_nm",
             )
         _require_room(stack, roi, check.psf_sigma_px)
-        notes.append(
-            f"PSF sigma {check.psf_sigma_px * pixel_nm:.0f} nm ({check.psf_sigma_px:.2f} px) "
-            f"estimated ({check.notes['psf_sigma_px']}); --psf-sigma overrules it"
+        note = (
+            f"{check.psf_sigma_px * pixel_nm:.0f} nm ({check.psf_sigma_px:.2f} px) estimated from "
+            f"the movie ({check.notes['psf_sigma_px']})"
         )
+        notes.append(Remark(note, ("psf_sigma_nm",)))
 
     path = named or min(cards, key=lambda path: _misfits(check, cards[path]))
     model = load_model(path, device)
     if named is None:
-        notes.append(f"model {model.card.name} chosen for this movie")
+        notes.append(Remark(f"model {model.card.name} chosen for this movie"))
     if model.variance is None:
-        notes.append(f"model {model.card.name} has no variance head: variance.tif holds NaN")
+        note = f"model {model.card.name} has no variance head: variance.tif holds NaN"
+        notes.append(Remark(note))
     microscope = Microscope(
         camera=camera,
         pixel_size_nm=pixel_nm,
@@ -127,7 +130,8 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
     posterior, doubts = choose_posterior(settings, model, microscope, (roi.y0, roi.x0))
     warnings = [*_warnings(sample, check, model.card, pixel_nm, camera), *doubts]
     if settings.strict and warnings:
-        raise InputError(f"{stack.source}: {'; '.join(warnings)} (an error because of --strict)")
+        strict = Remark(f"a warning of {stack.source} is taken for an error", ("strict",))
+        raise InputError(*warnings, strict)
     return Plan(
         stack=stack,
         settings=settings,
@@ -160,7 +164,9 @@ def _shipped() -> list[Path]:
     names = sorted(shipped_names(), key=lambda name: name != DEFAULT_MODEL)
     if not names:
         raise InputError(
-            "--model auto: no model is shipped with this installation; name a model file"
+            "auto chooses from the shipped models, of which this installation has none; name a "
+            "model file",
+            field="model",
         )
     return [resolve(name) for name in names]
 
@@ -198,9 +204,10 @@ def _require_room(stack: FrameStack, roi: Roi, sigma_px: float) -> None:
     if min(height, width) < least:
         whole = (height, width) == stack.shape[1:]
         raise InputError(
-            f"{stack.source if whole else f'--roi {height} x {width}'}: frames of "
-            f"{height} x {width} pixels are smaller than one spot of the PSF; "
-            f"{least} x {least} are needed for a sigma of {sigma_px:.2f} px"
+            f"{'the frames of' if whole else 'the region in'} {stack.source} have {height} x "
+            f"{width} pixels, less than one spot of the PSF; {least} x {least} are needed for a "
+            f"sigma of {sigma_px:.2f} px",
+            field=() if whole else "roi",
         )
 
 
@@ -210,22 +217,28 @@ def _warnings(
     card: ModelCard,
     pixel_size_nm: float,
     camera: Camera,
-) -> list[str]:
+) -> list[Remark]:
     warnings = []
     if most_negative(sample):
         warnings.append(
-            f"{(sample < 0).mean():.0%} of the pixels are negative after the offset, which is too "
-            "high, or the frames lack their background; see --offset"
+            Remark(
+                f"{(sample < 0).mean():.0%} of the pixels are negative after the offset, which is "
+                "too high, or the frames lack their background",
+                ("offset",),
+            )
         )
     outside = compare_with_prior(check, card.prior, card.name, pixel_size_nm)
-    warnings.extend(out.sentence for out in outside)
+    warnings.extend(Remark(out.sentence) for out in outside)
     if mismatch := width_mismatch(check):
-        warnings.append(mismatch)
+        warnings.append(Remark(mismatch, ("psf_sigma_nm",)))
     given = float(np.median(camera.effective_read_noise))
     if check.read_noise > _NOISE_FACTOR * given + _NOISE_MARGIN:
         warnings.append(
-            f"the frames are as noisy as with a read noise of {check.read_noise:.1f} effective e-, "
-            f"the camera says {given:.1f}: molecules will be made of noise; see --gain (without "
-            "the EM gain), --em-gain, --offset and --read-noise"
+            Remark(
+                f"the frames are as noisy as with a read noise of {check.read_noise:.1f} effective "
+                f"e-, the camera says {given:.1f}: molecules will be made of noise (the gain is "
+                "the one without the EM gain)",
+                ("gain", "em_gain", "offset", "read_noise"),
+            )
         )
     return warnings

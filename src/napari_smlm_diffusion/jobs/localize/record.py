@@ -164,8 +164,8 @@ def provenance(plan: "Plan", status: str, until: int) -> dict[str, Any]:
         "sampling": sampling(plan, until),
         "device": plan.device,
         "movie_check": plan.movie_check,
-        "notes": list(plan.notes),
-        "warnings": list(plan.warnings),
+        "notes": list(map(str, plan.notes)),
+        "warnings": list(map(str, plan.warnings)),
         "versions": _versions(),
     }
 

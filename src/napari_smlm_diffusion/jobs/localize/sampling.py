@@ -2,7 +2,7 @@
 
 from napari_smlm_diffusion.diffusion.samplers import by_name
 from napari_smlm_diffusion.diffusion.schedule import check_steps
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, Remark
 from napari_smlm_diffusion.frames import parse_frame_range
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.models.model import Model
@@ -27,14 +27,12 @@ def check_sampling(settings: LocalizeSettings) -> None:
         where nothing is sampled.
     """
     if not settings.samples:
-        given = {
-            "--sampler": settings.sampler is not None,
-            "--steps": settings.steps is not None,
-            "--sample-frames": settings.sample_frames is not None,
-            "--keep-samples": settings.keep_samples,
-        }
-        if idle := [name for name, is_given in given.items() if is_given]:
-            raise InputError(f"{', '.join(idle)} without --samples: say how many with --samples K")
+        how = ("sampler", "steps", "sample_frames", "keep_samples")
+        if idle := [name for name in how if getattr(settings, name) not in (None, False)]:
+            raise InputError(
+                "it is said how to sample, but not how many samples; give their number, 2 or more",
+                field=("samples", *idle),
+            )
         return
     check_samples(settings.samples)
     if settings.steps is not None:
@@ -57,15 +55,13 @@ def sampled_frames(
         return frames[0], frames[0]
     if settings.sample_frames is None:
         return frames
-    try:
-        start, stop = parse_frame_range(settings.sample_frames, length)
-    except InputError as error:
-        raise InputError(str(error).replace("--frames", "--sample-frames")) from None
+    start, stop = parse_frame_range(settings.sample_frames, length, "sample_frames")
     start, stop = max(start, frames[0]), min(stop, frames[1])
     if start >= stop:
         raise InputError(
-            f"--sample-frames {settings.sample_frames!r} has no frame of the range that is "
-            f"localized, {frames[0]}:{frames[1]}"
+            f"{settings.sample_frames!r} has no frame of the range that is localized, "
+            f"{frames[0]}:{frames[1]}",
+            field="sample_frames",
         )
     return start, stop
 
@@ -76,7 +72,7 @@ def choose_posterior(
     microscope: Microscope,
     origin: tuple[int, int],
     batches: Batches = AT_ONCE,
-) -> tuple[Posterior | None, list[str]]:
+) -> tuple[Posterior | None, list[Remark]]:
     """Return what draws the samples, if any are wanted, and what speaks against trusting them.
 
     Raises
@@ -91,8 +87,10 @@ def choose_posterior(
     doubts = []
     if sampling != calibrated:
         doubts.append(
-            f"model {model.card.name} is calibrated with {calibrated.sampler} in "
-            f"{calibrated.steps} steps, not with {sampling.sampler} in {sampling.steps}: "
-            "its uncertainties may be too wide or too narrow"
+            Remark(
+                f"model {model.card.name} is calibrated with {calibrated.sampler} in "
+                f"{calibrated.steps} steps, not with {sampling.sampler} in {sampling.steps}: "
+                "its uncertainties may be too wide or too narrow"
+            )
         )
     return Posterior(model, microscope, sampling, settings.seed, origin, batches), doubts

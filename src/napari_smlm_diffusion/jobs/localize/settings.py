@@ -92,7 +92,7 @@ class LocalizeSettings(Settings):
     frames: str | None = Field(
         None,
         title="Frames",
-        description="a Python slice from 0; write --frames=-60: where it begins with a minus",
+        description="a Python slice from 0, for example 0:60",
         json_schema_extra={"unit": "A:B"},
     )
     roi: str | None = Field(
@@ -111,7 +111,7 @@ class LocalizeSettings(Settings):
     sample_frames: str | None = Field(
         None,
         title="Frames to sample",
-        description="a Python slice as of --frames; the others get the variance head (default all)",
+        description="a Python slice from 0; the others get the variance head (default all)",
         json_schema_extra={"unit": "A:B"},
     )
     sampler: str | None = Field(

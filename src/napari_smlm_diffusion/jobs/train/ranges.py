@@ -73,8 +73,9 @@ def ranges_of(stack: FrameStack, settings: LocalizeSettings) -> Ranges:
     frames = camera.effective(np.concatenate([stack.read(a, b, part) for a, b in spans]))
     if most_negative(frames):
         raise InputError(
-            f"{stack.source}: most pixels are below the camera's offset, so that there are no "
-            "photons to measure; correct “Offset”"
+            f"most pixels of {stack.source} are below the camera's offset, so that there are no "
+            "photons to measure",
+            field="offset",
         )
     checks = [check_movie(frames), *map(check_movie, _parts(frames))]
     whole = checks[0]

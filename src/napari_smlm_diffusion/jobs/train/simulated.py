@@ -192,5 +192,6 @@ def _check_size(prior: Prior, side: int) -> None:
     if most > _MOST_MOLECULES:
         raise InputError(
             f"up to {most:,.0f} molecules in a frame of {side} x {side} pixels are too many to "
-            f"simulate, at most {_MOST_MOLECULES:,} are possible: lower the upper end of “Density”"
+            f"simulate, at most {_MOST_MOLECULES:,} are possible: lower the upper end",
+            field="prior.density_per_px2",
         )

@@ -15,13 +15,6 @@ from napari_smlm_diffusion.writing import atomic, disk_errors
 FILE = "training.json"
 LOCALIZATIONS: tuple[StageName, ...] = ("phi", "variance", "rows")
 SAMPLES: tuple[StageName, ...] = ("psi",)
-# What a stage trains, for people.
-STAGE_WORDS: dict[str, str] = {
-    "phi": "density",
-    "variance": "SD of the density",
-    "rows": "uncertainty of molecules",
-    "psi": "samples",
-}
 # The variance head learns faster than phi, and a step of it costs less.
 _HEAD_SHARE = 1 / 3
 # Where minutes are the limit; a JSON file that says otherwise is heard.
@@ -150,17 +143,20 @@ def check_name(name: str) -> None:
         If it is taken.
     """
     if name in library.shipped_names():
-        raise InputError(f"“Name”: a model “{name}” is shipped with the plugin; choose another")
+        raise InputError(
+            f"a model “{name}” is shipped with the plugin; choose another", field="name"
+        )
     if name in library.own_names():
-        raise InputError(f"“Name”: “{name}” is one of your own models; choose another name")
+        raise InputError(f"“{name}” is one of your own models; choose another name", field="name")
     found = find(name)
     if found is not None and found.left:
         raise InputError(
-            f"“Name”: the training “{name}” is not finished; resume it, discard it, or choose "
-            "another name"
+            f"the training “{name}” is not finished; resume it, discard it, or choose another name",
+            field="name",
         )
     if found is not None:
         raise InputError(
-            f"“Name”: “{name}” was trained, and is not kept yet; use it, save it or discard it, or "
-            "choose another name"
+            f"“{name}” was trained, and is not kept yet; use it, save it or discard it, or "
+            "choose another name",
+            field="name",
         )

@@ -54,7 +54,8 @@ def require(path: Path, given: float | None) -> float:
     if size is None:
         raise PixelSizeUnknown(
             f"the pixel size of {path} is not known, without which its molecules cannot be placed "
-            "over the frames; give it with --pixel-size, in nm"
+            "over the frames; give it in nm",
+            field="pixel_size_nm",
         )
     return size
 

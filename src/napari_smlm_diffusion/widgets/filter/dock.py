@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Layer, Points
-from napari.utils.notifications import show_error
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
@@ -20,7 +19,7 @@ from napari_smlm_diffusion.widgets.filter.range_form import RangeForm
 from napari_smlm_diffusion.widgets.filter.region_form import RegionForm
 from napari_smlm_diffusion.widgets.shared.field_in_view import field_in_view
 from napari_smlm_diffusion.widgets.shared.fields import combo
-from napari_smlm_diffusion.widgets.shared.notices import in_background, reported
+from napari_smlm_diffusion.widgets.shared.notices import in_background, reported, tell
 from napari_smlm_diffusion.widgets.shared.words import number_columns
 
 # After the last move of a handle: what takes longer than a frame of the screen is done then.
@@ -98,7 +97,7 @@ class FilterExport(QWidget):
         self.viewer.scene.camera.events.center.connect(self._on_camera)
         self.choice.currentIndexChanged.connect(lambda _: self._take(self.choice.currentData()))
         self.ranges.changed.connect(self._soon.start)
-        self.ranges.refused.connect(show_error)
+        self.ranges.refused.connect(tell)
         self.regions.changed.connect(self._soon.start)
         self.regions.images_changed.connect(self._on_images)
         self.regions.shown.connect(self._show_mask)
@@ -269,7 +268,7 @@ class FilterExport(QWidget):
 
         def failed(error: Exception) -> None:
             self._busy = False
-            show_error(str(error))
+            tell(error)
 
         self._busy = True
         in_background(lambda: session.gaussians(grid), done, failed)

@@ -6,17 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 from napari.layers import Image
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QFileDialog
 
-from napari_smlm_diffusion.errors import SmlmError
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.export import Exported, ExportImage, export
 from napari_smlm_diffusion.results.filters import Filter, Filtered
 from napari_smlm_diffusion.results.session import KERNEL_SIGMA, QUANTITY
 from napari_smlm_diffusion.widgets.filter.layers import about, grid_of, pixels_of
 from napari_smlm_diffusion.widgets.filter.output import ExportForm
-from napari_smlm_diffusion.widgets.shared.notices import in_background, reported
+from napari_smlm_diffusion.widgets.shared.notices import in_background, reported, tell
 
 
 class Snapshot(NamedTuple):
@@ -111,7 +110,7 @@ class FilterFiles:
     def _not_exported(self, error: Exception) -> None:
         self.form.export.setEnabled(True)
         self.form.said.setText("The export did not succeed.")
-        show_error(str(error) if isinstance(error, SmlmError) else f"The export failed: {error!r}")
+        tell(error)
 
     @reported
     def _on_load(self) -> None:

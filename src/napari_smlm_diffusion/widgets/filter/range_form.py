@@ -33,7 +33,7 @@ class RangeForm(QWidget):
     """
 
     changed = Signal()
-    refused = Signal(str)  # a sentence
+    refused = Signal(object)  # an InputError
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -169,7 +169,7 @@ class RangeForm(QWidget):
             self._set(low, high)
         except InputError as error:
             self._show_range()
-            self.refused.emit(str(error))
+            self.refused.emit(error)
 
     def _set(self, low: float | None, high: float | None) -> None:
         name = self.column.currentData()

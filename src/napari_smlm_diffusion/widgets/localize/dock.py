@@ -20,9 +20,8 @@ from napari_smlm_diffusion.widgets.localize.form import LocalizeForm
 from napari_smlm_diffusion.widgets.localize.layers import LocalizeLayers
 from napari_smlm_diffusion.widgets.shared.model_form import ModelForm
 from napari_smlm_diffusion.widgets.shared.movie_dock import ModelDock
-from napari_smlm_diffusion.widgets.shared.notices import reported
-from napari_smlm_diffusion.widgets.shared.settings_form import in_form_words
-from napari_smlm_diffusion.widgets.shared.threads import Latest, tell, threads_beside_the_window
+from napari_smlm_diffusion.widgets.shared.notices import reported, tell_in
+from napari_smlm_diffusion.widgets.shared.threads import Latest, threads_beside_the_window
 
 # After the last change: a slider that is dragged asks for many frames that nobody looks at.
 _REST_MS = 80
@@ -164,11 +163,7 @@ class Localize(ModelDock):
 
     def _on_no_preview(self, error: Exception) -> None:
         self.layers.hide_preview()
-        if isinstance(error, SmlmError):
-            # In the form and not as a notification: it would come with each letter typed.
-            self.run_form.said.setText(f"⚠ {in_form_words(str(error))}.")
-        else:
-            tell(error)
+        tell_in(self.run_form.said, error)
 
     # The run
 

@@ -1,5 +1,7 @@
 """The form that describes a microscope: pixel size, PSF and camera."""
 
+from typing import Any
+
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -77,7 +79,7 @@ class MicroscopeForm(QWidget):
             self.settings.fields[number].setEnabled(not file)
         self.changed.emit(name)
 
-    def values(self) -> dict[str, str]:
+    def values(self) -> dict[str, Any]:
         """Return what is filled in; a camera file stands for the numbers."""
         found = self.settings.values()
         if "camera" in found:

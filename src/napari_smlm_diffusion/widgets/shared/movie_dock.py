@@ -6,13 +6,14 @@ from typing import Any
 from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
+from napari_smlm_diffusion.errors import Remark
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.widgets.shared.fields import scrolled
 from napari_smlm_diffusion.widgets.shared.model_form import ModelForm
 from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
+from napari_smlm_diffusion.widgets.shared.notices import doubts
 from napari_smlm_diffusion.widgets.shared.run_form import RunForm
-from napari_smlm_diffusion.widgets.shared.settings_form import complete, in_form_words
 from napari_smlm_diffusion.widgets.shared.threads import (
     Clock,
     Job,
@@ -112,13 +113,10 @@ class ModelDock(MovieDock):
         Raises
         ------
         InputError
-            In the words of the form.
+            If that cannot be used.
         """
         known = {**self.source.microscope.values(), **self.model.values(), **values}
-        settings: LocalizeSettings = complete(
-            LocalizeSettings, {**known, "threads": threads_beside_the_window()}
-        )
-        return settings
+        return LocalizeSettings(**known, threads=threads_beside_the_window())
 
     def cancel(self, _: bool = False) -> None:
         """End the run after its current batch."""
@@ -174,8 +172,7 @@ class ModelDock(MovieDock):
         form.far.setText(none.get(how, ""))
         return "complete" if whole else how
 
-    def say_check(self, warnings: Iterable[str], *before: str) -> None:
+    def say_check(self, warnings: Iterable[Remark], *before: str) -> None:
         """Say whether the movie suits the model."""
-        said = [f"⚠ {in_form_words(text)}." for text in warnings]
         fits = "✓ The movie is within the range that the model was trained for."
-        self.run_form.said.setText("\n".join([*before, *(said or [fits])]))
+        self.run_form.said.setText("\n".join([*before, doubts(*warnings) or fits]))

@@ -17,10 +17,9 @@ from napari_smlm_diffusion.widgets.shared import movie_layers
 from napari_smlm_diffusion.widgets.shared.fields import combo
 from napari_smlm_diffusion.widgets.shared.microscope_form import CAMERA, MicroscopeForm
 from napari_smlm_diffusion.widgets.shared.movie_notes import notes_of
-from napari_smlm_diffusion.widgets.shared.notices import reported
+from napari_smlm_diffusion.widgets.shared.notices import reported, tell
 from napari_smlm_diffusion.widgets.shared.preferences import preferences
-from napari_smlm_diffusion.widgets.shared.settings_form import complete
-from napari_smlm_diffusion.widgets.shared.threads import Latest, tell
+from napari_smlm_diffusion.widgets.shared.threads import Latest
 
 # A folder is dropped on the window instead.
 MOVIES = tuple(f"*{ending}" for ending in ENDINGS)
@@ -253,7 +252,7 @@ class MovieForm(QWidget):
         if self._estimates.busy:
             return
         stack, values = self.stack(), self.microscope.values()
-        settings = complete(LocalizeSettings, values)
+        settings = LocalizeSettings(**values)
         self.microscope.estimate.setEnabled(False)
         self.microscope.said.setText("Estimating…")
         self._estimates.ask(lambda: estimate_movie(stack, settings))

@@ -1,8 +1,7 @@
 """A form made from a settings object: one row for each field, its title, unit and description."""
 
-import re
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -18,28 +17,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.widgets.shared.fields import combo, only_numbers
+from napari_smlm_diffusion.widgets.shared.notices import FORMS
 
 _UNITS = {"NM": "nm", "ADU": "ADU", "ADU_PER_E": "ADU/e⁻", "E": "e⁻ rms", "Q": "e⁻/photon"}
-# What the words of the command line are in a form.
-_OPTION = re.compile(r"--([a-z][a-z-]*)")
-_ASIDE = re.compile(r"; write --\S+ where it begins with a minus")
-
-
-def in_form_words(text: str) -> str:
-    """Return a sentence with the names of the form in place of the command line's options."""
-
-    def title(match: re.Match[str]) -> str:
-        name = match[1].replace("-", "_")
-        for field, info in LocalizeSettings.model_fields.items():
-            if field in (name, f"{name}_nm"):
-                return f"“{info.title}”"
-        return match[0]
-
-    return _OPTION.sub(title, _ASIDE.sub("", text))
 
 
 class SettingsForm(QWidget):
@@ -65,6 +47,8 @@ class SettingsForm(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
+        if kind not in FORMS:
+            FORMS.append(kind)
         self.fields: dict[str, QComboBox | QLineEdit] = {}
         self.layout_ = QFormLayout(self)
         self.layout_.setContentsMargins(6, 6, 6, 6)
@@ -76,7 +60,7 @@ class SettingsForm(QWidget):
     def _add(self, name: str, field: FieldInfo, empty: str) -> None:
         unit = _unit(field)
         label = f"{field.title} ({unit})" if unit else str(field.title)
-        tip = in_form_words(f"{field.title}: {field.description}")
+        tip = f"{field.title}: {field.description}"
         alternatives = _alternatives(field.annotation)
         if get_origin(alternatives[0]) is Literal:
             box = combo(tip)
@@ -120,7 +104,7 @@ class SettingsForm(QWidget):
         except ValueError:
             return None
 
-    def values(self) -> dict[str, str]:
+    def values(self) -> dict[str, Any]:
         """Return the fields that are not empty, as text for a settings object."""
         found = {name: self.value(name) for name in self.fields}
         return {name: text for name, text in found.items() if text is not None}
@@ -138,20 +122,6 @@ class SettingsForm(QWidget):
                 field.setCursorPosition(0)
                 field.setProperty("before", text)
             field.blockSignals(False)
-
-
-def complete(kind: Callable[..., Any], values: Mapping[str, Any]) -> Any:
-    """Return the settings.
-
-    Raises
-    ------
-    InputError
-        In the words of the form.
-    """
-    try:
-        return kind(**values)
-    except InputError as error:
-        raise InputError(in_form_words(str(error).partition(": ")[2] or str(error))) from error
 
 
 def _with_button(line: QLineEdit, title: str) -> QWidget:

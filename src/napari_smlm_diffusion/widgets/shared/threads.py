@@ -12,14 +12,12 @@ from typing import Any
 
 import numpy as np
 from napari.qt.threading import thread_worker
-from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
-from napari_smlm_diffusion.errors import SmlmError
 from napari_smlm_diffusion.jobs.adapter import as_job, converted
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.widgets.shared import garbage
-from napari_smlm_diffusion.widgets.shared.settings_form import in_form_words
+from napari_smlm_diffusion.widgets.shared.notices import tell
 
 Job = Callable[[], Iterator[Progress]]
 
@@ -27,14 +25,6 @@ Job = Callable[[], Iterator[Progress]]
 def threads_beside_the_window() -> int:
     """Return how many threads torch may take: one core stays with the window, if there are two."""
     return max(1, (os.cpu_count() or 1) - 1)
-
-
-def tell(error: Exception) -> None:
-    """Say an error to the user: a sentence for what the user can change, else a bug's trace."""
-    if isinstance(error, SmlmError):
-        show_error(in_form_words(str(error)))
-    else:
-        notification_manager.receive_error(type(error), error, error.__traceback__)
 
 
 class JobRunner(QObject):

@@ -8,7 +8,7 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
-from napari_smlm_diffusion.errors import InputError, SmlmError
+from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.jobs.train import ranges, simulated
@@ -19,9 +19,8 @@ from napari_smlm_diffusion.jobs.train.simulated import Request, Simulated
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.widgets.shared.movie_dock import MovieDock
 from napari_smlm_diffusion.widgets.shared.movie_layers import current_frame
-from napari_smlm_diffusion.widgets.shared.notices import reported
-from napari_smlm_diffusion.widgets.shared.settings_form import complete, in_form_words
-from napari_smlm_diffusion.widgets.shared.threads import Latest, tell
+from napari_smlm_diffusion.widgets.shared.notices import reported, tell, tell_in
+from napari_smlm_diffusion.widgets.shared.threads import Latest
 from napari_smlm_diffusion.widgets.train.intensity_histogram import Series
 from napari_smlm_diffusion.widgets.train.layers import Beside, TrainLayers
 from napari_smlm_diffusion.widgets.train.prior_form import PriorForm, ViewForm
@@ -115,8 +114,7 @@ class Train(MovieDock):
     # The settings
 
     def _microscope(self) -> LocalizeSettings:
-        settings: LocalizeSettings = complete(LocalizeSettings, self.microscope.values())
-        return settings
+        return LocalizeSettings(**self.microscope.values())
 
     def _stack(self) -> FrameStack | None:
         return None if self.source.movie is None else self.source.stack()
@@ -304,8 +302,4 @@ class Train(MovieDock):
             self.view.said.setText(" ".join(text for text in said if text))
 
     def _on_not_compared(self, error: Exception) -> None:
-        if isinstance(error, SmlmError):
-            # In the form and not as a notification: it would come with each move of the slider.
-            self.view.said.setText(f"⚠ {in_form_words(str(error))}.")
-        else:
-            tell(error)
+        tell_in(self.view.said, error)

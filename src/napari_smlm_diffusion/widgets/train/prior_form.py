@@ -21,7 +21,6 @@ from qtpy.QtWidgets import (
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.simulation.prior import GENERAL, Prior
 from napari_smlm_diffusion.widgets.shared.fields import only_numbers
-from napari_smlm_diffusion.widgets.shared.settings_form import complete
 from napari_smlm_diffusion.widgets.train.intensity_histogram import IntensityHistogram
 
 _EFFECTIVE = (
@@ -31,9 +30,8 @@ _EFFECTIVE = (
 
 
 class Row(NamedTuple):
-    """A field of the prior in words: its title, unit, what it means, and what is allowed."""
+    """A field of the prior in words: its unit, what it means, and what is allowed."""
 
-    title: str
     unit: str
     tip: str
     least: float
@@ -44,55 +42,44 @@ class Row(NamedTuple):
 
 ROWS: dict[str, Row] = {
     "psf_sigma_px": Row(
-        "PSF width", "SD, px", "Standard deviation of a molecule's spot, in camera pixels.", 0.3, 10
+        "SD, px", "Standard deviation of a molecule's spot, in camera pixels.", 0.3, 10
     ),
     "photons": Row(
-        "Photons",
         "per molecule",
         f"Mean brightness of the molecules of a frame.\n{_EFFECTIVE}",
         1,
         1e6,
     ),
     "photon_cv": Row(
-        "Photon spread",
         "SD/mean",
         "How much the brightness differs between the molecules of one frame, relative to its mean.",
         0,
         3,
     ),
-    "background": Row(
-        "Background", "photons/px", f"Mean background of a frame.\n{_EFFECTIVE}", 0, 1e5
-    ),
+    "background": Row("photons/px", f"Mean background of a frame.\n{_EFFECTIVE}", 0, 1e5),
     "background_gradient": Row(
-        "Unevenness",
         "SD/mean",
         "How much the background differs smoothly over a frame, relative to its mean.",
         0,
         1,
     ),
     "read_noise": Row(
-        "Read noise",
         "e⁻ rms",
         "Of the camera; on an EMCCD divided by EM gain and excess noise (effective electrons).",
         0,
         1000,
     ),
-    "density_per_px2": Row(
-        "Density", "per px²", "Molecules that shine in a frame, per camera pixel.", 0, 5
-    ),
+    "density_per_px2": Row("per px²", "Molecules that shine in a frame, per camera pixel.", 0, 5),
     "local_density_per_px2": Row(
-        "In structures",
         "per px²",
         "Molecules per camera pixel on filaments and in clusters at most.",
         0.001,
         50,
         single=True,
     ),
-    "disc_radius_px": Row(
-        "Disc radius", "px", "Of the disc in the middle, camera pixels.", 0.5, 64, single=True
-    ),
+    "disc_radius_px": Row("px", "Of the disc in the middle, camera pixels.", 0.5, 64, single=True),
     "disc_count": Row(
-        "Disc", "molecules", "Molecules on the disc in the middle of the frame.", 0, 2000, int
+        "molecules", "Molecules on the disc in the middle of the frame.", 0, 2000, int
     ),
 }
 STRUCTURES = {
@@ -145,12 +132,13 @@ class PriorForm(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         lines: list[QLineEdit] = []
+        title = Prior.model_fields[name].title
         tip = f"{row.tip}\nAllowed: {row.least:g} to {row.most:g}."
         for end in ("value",) if row.single else ("lowest", "highest"):
             line = QLineEdit()
             only_numbers(line, whole=row.kind is int)
             line.setToolTip(tip if row.single else f"The {end} value.\n{tip}")
-            line.setAccessibleName(f"{row.title} ({row.unit}), {end}")
+            line.setAccessibleName(f"{title} ({row.unit}), {end}")
             line.setMinimumWidth(44)
             # As wide as there is room: its own wish would make the dock wider than the others.
             line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -159,7 +147,7 @@ class PriorForm(QWidget):
             layout.addWidget(line, 1)
             lines.append(line)
         self.lines[name] = tuple(lines)
-        label = QLabel(f"{row.title} ({row.unit})")
+        label = QLabel(f"{title} ({row.unit})")
         label.setToolTip(tip)
         form.addRow(label, line_of)
         self._rows[name] = label, line_of
@@ -203,28 +191,29 @@ class PriorForm(QWidget):
         Raises
         ------
         InputError
-            In the words of the form.
+            If it cannot be simulated.
         """
         values: dict[str, Any] = {name: self._value(name, row) for name, row in ROWS.items()}
         ticked = tuple(name for name, box in self.structures.items() if box.isChecked())
         if not ticked:
-            raise InputError("“Structures”: tick at least one, or no molecules can be placed")
-        prior: Prior = complete(Prior, {**values, "structures": ticked})
-        return prior
+            raise InputError(
+                "tick at least one, or no molecules can be placed", field="prior.structures"
+            )
+        return Prior(**values, structures=ticked)
 
     def _value(self, name: str, row: Row) -> Any:
-        title = f"“{row.title}”"
-        numbers = []
+        field, numbers = f"prior.{name}", []
         for line in self.lines[name]:
             try:
                 number = row.kind(line.text())
             except ValueError:
                 what = "a number" if row.single else "both numbers"
                 got = f"“{line.text()}”" if line.text() else "nothing"
-                raise InputError(f"{title}: fill in {what}, got {got}") from None
+                raise InputError(f"fill in {what}, got {got}", field=field) from None
             if not row.least <= number <= row.most:
                 raise InputError(
-                    f"{title} must be {row.least:g} to {row.most:g} ({row.unit}), got {number:g}"
+                    f"must be {row.least:g} to {row.most:g} ({row.unit}), got {number:g}",
+                    field=field,
                 )
             numbers.append(number)
         if row.single:
@@ -232,7 +221,8 @@ class PriorForm(QWidget):
         low, high = numbers
         if low > high:
             raise InputError(
-                f"{title}: the first number must not be above the second, got {low:g} to {high:g}"
+                f"the first number must not be above the second, got {low:g} to {high:g}",
+                field=field,
             )
         return low, high
 

@@ -14,12 +14,11 @@ from napari_smlm_diffusion.jobs.train import run as training_work
 from napari_smlm_diffusion.models.card import ModelCard, load_card
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
-from napari_smlm_diffusion.widgets.shared.notices import reported
+from napari_smlm_diffusion.widgets.shared.notices import reported, tell
 from napari_smlm_diffusion.widgets.shared.threads import (
     Clock,
     JobRunner,
     Latest,
-    tell,
     threads_beside_the_window,
 )
 from napari_smlm_diffusion.widgets.train.tab_forms import ResultForm, TrainingForm

@@ -19,10 +19,10 @@ from qtpy.QtWidgets import (
 from napari_smlm_diffusion.jobs.train import run as training_work
 from napari_smlm_diffusion.jobs.train import training as training_plan
 from napari_smlm_diffusion.jobs.train.history import Record, stages_in_words
-from napari_smlm_diffusion.jobs.train.training import STAGE_WORDS, Plan
+from napari_smlm_diffusion.jobs.train.training import Plan
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.simulation.prior import Prior
-from napari_smlm_diffusion.training.settings import StageName
+from napari_smlm_diffusion.training.settings import STAGE_WORDS, StageName
 from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.shared.notices import reported
 from napari_smlm_diffusion.widgets.shared.threads import (
@@ -35,7 +35,6 @@ from napari_smlm_diffusion.widgets.train.prior_form import PriorForm
 from napari_smlm_diffusion.widgets.train.record_curves import loss_curves, metric_curves
 from napari_smlm_diffusion.widgets.train.result import TrainingResult, card_of
 from napari_smlm_diffusion.widgets.train.tab_forms import TrainingForm, WatchForm
-from napari_smlm_diffusion.widgets.train.words import worded
 
 _PLOT_WIDTH = 310
 
@@ -240,7 +239,7 @@ class Training(QWidget):
         self.fold.setText(_summary(plan))
         self.fold.setChecked(False)
         threads = threads_beside_the_window()
-        self.runner.start(lambda: worded(training_work.run(plan, threads, resume)))
+        self.runner.start(lambda: training_work.run(plan, threads, resume))
         self._show_state()
         self.watched.emit()
 

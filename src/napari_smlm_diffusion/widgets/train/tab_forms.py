@@ -27,10 +27,8 @@ from napari_smlm_diffusion.jobs.train.training import LOCALIZATIONS, SAMPLES
 from napari_smlm_diffusion.models import library
 from napari_smlm_diffusion.training.settings import StageName, TrainingSettings
 from napari_smlm_diffusion.widgets.shared.fields import combo
-from napari_smlm_diffusion.widgets.shared.settings_form import complete
 from napari_smlm_diffusion.widgets.train.curves import Curves
 from napari_smlm_diffusion.widgets.train.example_pictures import ExamplePictures
-from napari_smlm_diffusion.widgets.train.words import in_words
 
 _MINUTES, _STEPS = "minutes", "steps"
 # More is no limit that a user has set.
@@ -181,15 +179,9 @@ class TrainingForm(QWidget):
         Raises
         ------
         InputError
-            In the words of the form.
+            If they cannot be used.
         """
-        try:
-            settings: TrainingSettings = complete(
-                TrainingSettings, {**self.values(), "prior": prior}
-            )
-        except InputError as error:
-            raise InputError(in_words(str(error))) from error
-        return settings
+        return TrainingSettings(**self.values(), prior=prior)
 
     def set_values(self, values: Mapping[str, Any]) -> None:
         """Fill in the settings that are given; keep those that have no field."""

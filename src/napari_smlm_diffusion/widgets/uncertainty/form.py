@@ -19,7 +19,7 @@ from napari_smlm_diffusion.frames import parse_frame_range
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.widgets.shared.fields import combo
 from napari_smlm_diffusion.widgets.shared.run_form import RunForm
-from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm, in_form_words
+from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm
 
 CURRENT, RANGE, ALL = "current", "range", "all"
 # As `diffusion.samplers.SAMPLERS`, which brings torch.
@@ -129,10 +129,7 @@ class SampleForm(QWidget):
         """Return the range that is typed, if one is wanted; else all frames; as `frame_range`."""
         if self.frames.currentData() != RANGE:
             return 0, length
-        try:
-            return parse_frame_range(self.range.text(), length)
-        except InputError as error:
-            raise InputError(in_form_words(str(error)).replace("“Frames”", "the range")) from error
+        return parse_frame_range(self.range.text(), length)
 
     def values(self) -> dict[str, Any]:
         """Return how to sample, as text for the settings.
@@ -147,8 +144,7 @@ class SampleForm(QWidget):
         if samples is None or samples < _FEWEST:
             got = "none are given" if samples is None else f"{samples:.0f} is given"
             raise InputError(
-                f"an SD needs at least {_FEWEST} samples, but {got}; write more under “Samples” "
-                "(32 is usual)"
+                f"an SD needs at least {_FEWEST} samples, but {got}; 32 are usual", field="samples"
             )
         if (sampler := self.sampler.currentData()) is not None:
             found["sampler"] = sampler
