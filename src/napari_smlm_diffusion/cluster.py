@@ -22,9 +22,9 @@ from napari_smlm_diffusion.errors import InputError, SmlmError
 from napari_smlm_diffusion.frames import open_movie
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.localize.chunks import Frames, grouped, without
-from napari_smlm_diffusion.jobs.localize.folder import Localizing
 from napari_smlm_diffusion.jobs.localize.results import joined
 from napari_smlm_diffusion.jobs.localize.run import localize_chunks, work_chunks
+from napari_smlm_diffusion.jobs.localize.to_folder import Localizing
 from napari_smlm_diffusion.jobs.localize.work import Parcel, Work, parcel, unpack
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.proposals.localizer import Localized

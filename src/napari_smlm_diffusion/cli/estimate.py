@@ -54,8 +54,8 @@ def run(options: argparse.Namespace) -> int:
             write_json(options.out, found.used.to_dict())
             print(f"\ncamera: {options.out}")
         if options.training is not None:
-            from napari_smlm_diffusion.jobs.train.config import save_settings
-            from napari_smlm_diffusion.jobs.train.ranges import prior_for, ranges_of
+            from napari_smlm_diffusion.jobs.train.movie_ranges import prior_for, ranges_of
+            from napari_smlm_diffusion.jobs.train.settings_file import save_settings
 
             ranges = ranges_of(stack, found.filled(settings))
             values: dict[str, Any] = {"prior": prior_for(ranges).model_dump(mode="json")}

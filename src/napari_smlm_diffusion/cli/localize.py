@@ -16,8 +16,8 @@ from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
 
 if TYPE_CHECKING:
-    from napari_smlm_diffusion.jobs.localize.folder import Localizing
     from napari_smlm_diffusion.jobs.localize.plan import Plan
+    from napari_smlm_diffusion.jobs.localize.to_folder import Localizing
     from napari_smlm_diffusion.results.run_store import RunStore
 
 FRAMES = "movie: TIFF, ND2, CZI, .raw, .dax or .npy; a folder of TIFF files, NDTiff or zarr"
@@ -107,7 +107,7 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _work(plan: "Plan", folder: Path, store: "RunStore", localizing: "Localizing") -> int:
     from napari_smlm_diffusion.compute.memory import keep_freed
-    from napari_smlm_diffusion.jobs.localize.folder import localize_to_folder
+    from napari_smlm_diffusion.jobs.localize.to_folder import localize_to_folder
 
     keep_freed()
     for note in plan.notes:

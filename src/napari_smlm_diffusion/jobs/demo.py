@@ -10,10 +10,10 @@ from napari_smlm_diffusion.evaluation.metrics import evaluate
 from napari_smlm_diffusion.evaluation.report import Evaluation
 from napari_smlm_diffusion.frames import open_movie
 from napari_smlm_diffusion.jobs.adapter import as_job
-from napari_smlm_diffusion.jobs.localize.folder import localize_to_folder
 from napari_smlm_diffusion.jobs.localize.plan import Plan, prepare
 from napari_smlm_diffusion.jobs.localize.record import identity
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.localize.to_folder import localize_to_folder
 from napari_smlm_diffusion.jobs.simulated_files import write_movie
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.images import read_image

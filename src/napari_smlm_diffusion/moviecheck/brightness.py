@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.moviecheck.pixel_moments import FEWEST_FRAMES, Moments
+from napari_smlm_diffusion.moviecheck.pixel_moments import FEWEST_FRAMES, BlinkingMoments
 from napari_smlm_diffusion.moviecheck.spots import Spots
 
 Array = NDArray[np.float64]
@@ -15,7 +15,7 @@ _USUAL_SPREAD, _SPREAD_ERROR = 1.12, 0.12
 
 
 def light_of_spots(
-    frames: Array, spots: Spots, moments: Moments, darkest: float, notes: dict[str, str]
+    frames: Array, spots: Spots, moments: BlinkingMoments, darkest: float, notes: dict[str, str]
 ) -> tuple[float, float, float]:
     """Median photons, density per px^2 and background, where spots are single molecules."""
     mean, brightness = float(frames.mean()), float(spots.photons.mean())
@@ -32,7 +32,7 @@ def light_of_spots(
 
 
 def light_of_moments(
-    frames: Array, moments: Moments, sigma: float, darkest: float, notes: dict[str, str]
+    frames: Array, moments: BlinkingMoments, sigma: float, darkest: float, notes: dict[str, str]
 ) -> tuple[float, float, float]:
     """Median photons, density per px^2 and background, from the moments of blinking.
 
@@ -40,7 +40,7 @@ def light_of_moments(
     ----------
     frames : (T, Y, X) array
         Effective photons.
-    moments : Moments
+    moments : BlinkingMoments
         Of these frames.
     sigma : float
         SD of the PSF, pixels.

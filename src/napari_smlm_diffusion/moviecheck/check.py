@@ -16,7 +16,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.moviecheck.brightness import light_of_moments, light_of_spots
 from napari_smlm_diffusion.moviecheck.pixel_moments import (
     FEWEST_FRAMES,
-    Moments,
+    BlinkingMoments,
     blinking_moments,
     dark_read_variance,
     darkest_background,
@@ -164,7 +164,7 @@ def _spots(frames: Array, guess: float, background: float, read_variance: float)
     return spots
 
 
-def _single(spots: Spots, moments: Moments, n_frames: int) -> bool:
+def _single(spots: Spots, moments: BlinkingMoments, n_frames: int) -> bool:
     """Whether the spots that stand apart are single molecules, the same ones that blink.
 
     On average a molecule cannot be brighter than third / second of the moments: where spots are,

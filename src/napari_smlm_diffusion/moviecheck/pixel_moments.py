@@ -29,7 +29,7 @@ _DARK_PAIRS = 3000
 _CUT, _LEFT = 2.5, 0.9113
 
 
-class Moments(NamedTuple):
+class BlinkingMoments(NamedTuple):
     """What blinks, per camera pixel.
 
     Attributes
@@ -45,8 +45,8 @@ class Moments(NamedTuple):
     error: float
 
 
-def blinking_moments(frames: Array, sigma_px: float, read_variance: float) -> Moments:
-    """Moments of (T, Y, X) effective photons with a PSF of this width.
+def blinking_moments(frames: Array, sigma_px: float, read_variance: float) -> BlinkingMoments:
+    """BlinkingMoments of (T, Y, X) effective photons with a PSF of this width.
 
     The even and the odd frames are used apart: `frames` are pairs of neighbours in time, in which
     the same molecules are often on. With fewer than `FEWEST_FRAMES` the moments are over the pixels
@@ -87,9 +87,9 @@ def blinking_moments(frames: Array, sigma_px: float, read_variance: float) -> Mo
 
     n, ratio = len(blocks), third.sum() / second.sum() if second.sum() else np.nan
     if n < 2 or not ratio > 0:
-        return Moments(float(second.mean()), float(third.mean()), np.inf)
+        return BlinkingMoments(float(second.mean()), float(third.mean()), np.inf)
     without = (third.sum() - third) / (second.sum() - second)
-    return Moments(
+    return BlinkingMoments(
         float(second.mean()), float(third.mean()), float(np.sqrt((n - 1) * without.var()) / ratio)
     )
 

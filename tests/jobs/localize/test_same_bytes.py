@@ -6,8 +6,8 @@ import pytest
 from napari_smlm_diffusion.cli import main
 from napari_smlm_diffusion.frames import open_movie
 from napari_smlm_diffusion.jobs.localize import chunks
-from napari_smlm_diffusion.jobs.localize.files import write_images, write_table
-from napari_smlm_diffusion.jobs.localize.memory import localize_in_memory
+from napari_smlm_diffusion.jobs.localize.in_memory import localize_in_memory
+from napari_smlm_diffusion.jobs.localize.result_files import write_images, write_table
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.proposals import phi
 

@@ -179,7 +179,7 @@ def test_the_density_grows_during_a_run(viewer, widget_in, movie_file, qtbot, mo
 def test_failures_are_sentences_and_leave_the_button_usable(
     viewer, widget_in, movie_file, qtbot, told, monkeypatch, tmp_path
 ):
-    from napari_smlm_diffusion.jobs.localize import memory
+    from napari_smlm_diffusion.jobs.localize import in_memory as memory
 
     widget = widget_in(viewer)
     widget.run_form.start.click()
@@ -238,7 +238,7 @@ def held(whole, go):
 def test_the_layer_goes_away_and_run_is_pressed_twice(
     viewer, widget_in, movie_file, qtbot, told, monkeypatch
 ):
-    from napari_smlm_diffusion.jobs.localize import memory
+    from napari_smlm_diffusion.jobs.localize import in_memory as memory
 
     go = threading.Event()
     monkeypatch.setattr(memory, "localize_in_memory", held(memory.localize_in_memory, go))
@@ -262,7 +262,7 @@ def test_the_layer_goes_away_and_run_is_pressed_twice(
 def test_the_viewer_is_closed_while_running(
     make_napari_viewer, npe2pm, widget_in, movie_file, qtbot, monkeypatch
 ):
-    from napari_smlm_diffusion.jobs.localize import memory
+    from napari_smlm_diffusion.jobs.localize import in_memory as memory
 
     go, seen = threading.Event(), threading.Event()
 

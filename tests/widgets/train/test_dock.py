@@ -101,7 +101,7 @@ def test_simulated_frames_stand_right_of_the_movie(viewer, widget_in, qtbot):
 
 
 def test_a_molecule_is_where_its_ring_is(viewer, widget_in, qtbot):
-    from napari_smlm_diffusion.widgets.train.prior_form import ROWS
+    from napari_smlm_diffusion.widgets.train.simulation_form import ROWS
 
     add_movie(viewer)
     widget = widget_in(viewer)

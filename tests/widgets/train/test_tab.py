@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from napari_smlm_diffusion.jobs.train import training as training_plan
+from napari_smlm_diffusion.jobs.train import stored
 from napari_smlm_diffusion.models import library
 from napari_smlm_diffusion.models.card import load_card
 from napari_smlm_diffusion.simulation.prior import Prior
@@ -106,7 +106,7 @@ def until(qtbot, tab, step):
 
 
 def checkpoint(name="small", stage="phi"):
-    return training_plan.folder_of(name) / f"{name}-{stage}" / "checkpoint.pt"
+    return stored.folder_of(name) / f"{name}-{stage}" / "checkpoint.pt"
 
 
 def test_from_start_to_a_model_that_localize_uses(viewer, fine_tuned, qtbot, own_folder, told):
@@ -185,7 +185,7 @@ def test_the_check_gives_a_verdict_a_plot_and_a_card(viewer, tab_in, qtbot, tiny
 
     assert training_work.FEWEST == MIN_FRAMES
     stages = ("phi", "variance", "rows", "psi")
-    plan = training_plan.Plan(settings=TrainingSettings(name="tiny"), stages=stages, left=stages)
+    plan = stored.StoredTraining(settings=TrainingSettings(name="tiny"), stages=stages, left=stages)
     plan.begin()
     plan.reached(None)
     library.copy(tiny_psi_model, plan.model)
@@ -272,12 +272,12 @@ def test_paused_nothing_moves_and_the_end_comes_after_resume(viewer, tab_in, qtb
     assert 4 <= before < 12
     assert not tab.runner.running  # the computer is free
     assert checkpoint().is_file()
-    plan = json.loads((training_plan.folder_of("small") / "training.json").read_text())
+    plan = json.loads((stored.folder_of("small") / "training.json").read_text())
     assert plan["left"] == ["phi", "variance", "rows"]
     # The untrained network finds too little to learn the molecules from; phi and head are done.
     assert ends(qtbot, tab.runner, tab.pause.click) == "failed"
     assert "train the density (the stage phi) longer" in told()[-1]
-    left = training_plan.find("small")
+    left = stored.find("small")
     assert left.left == ("rows",)
     assert list(load_card(left.model).stages) == ["phi", "variance"]
 
@@ -335,7 +335,7 @@ def test_failures_are_sentences_and_leave_the_button_usable(
     assert checkpoint().is_file()
     monkeypatch.setattr("qtpy.QtWidgets.QMessageBox.question", lambda *a: a[0] and _yes())
     tab.discard.click()
-    assert not training_plan.folder_of("small").exists()
+    assert not stored.folder_of("small").exists()
     assert tab.start.isVisibleTo(tab)
 
 
@@ -368,7 +368,7 @@ def test_what_is_closed_while_training_keeps_the_checkpoint(
             viewer.close()
         qtbot.waitUntil(lambda: not worker.is_running, timeout=PATIENCE)
         assert checkpoints.read(checkpoint().parent)["step"] >= 2
-        assert training_plan.find("small").left == ("phi", "variance", "rows")
+        assert stored.find("small").left == ("phi", "variance", "rows")
 
 
 def test_curves_leave_out_what_a_logarithm_cannot_show(qtbot):

@@ -90,7 +90,7 @@ def peak_nm(layer, image):
 def test_samples_of_the_current_frame_refine_while_they_arrive(
     viewer, widget_in, qtbot, monkeypatch
 ):
-    from napari_smlm_diffusion.jobs.uncertainty import samples
+    from napari_smlm_diffusion.jobs.uncertainty import live_samples as samples
 
     whole, go = samples.sample, threading.Semaphore(0)
 
@@ -148,7 +148,7 @@ def test_batches_change_no_digit_and_agree_with_the_command_line(tiny_psi_model)
     from napari_smlm_diffusion.jobs.localize.plan import prepare
     from napari_smlm_diffusion.jobs.localize.run import localize
     from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-    from napari_smlm_diffusion.jobs.uncertainty.samples import sample
+    from napari_smlm_diffusion.jobs.uncertainty.live_samples import sample
 
     stack = FrameStack.from_array(movie(), pixel_size_nm=PIXEL, camera_hint=CAMERA)
     settings = LocalizeSettings(
@@ -433,7 +433,8 @@ def test_what_the_form_says_is_refused_with_a_sentence(viewer, widget_in, told, 
 def test_what_the_thread_finds_out_is_a_sentence_and_leaves_the_button_usable(
     viewer, widget_in, told, qtbot, monkeypatch, tiny_model, tiny_psi_model, tmp_path
 ):
-    from napari_smlm_diffusion.jobs.uncertainty import samples, sweep
+    from napari_smlm_diffusion.jobs.uncertainty import live_samples as samples
+    from napari_smlm_diffusion.jobs.uncertainty import sweep
 
     viewer.add_image(movie(), name="plain")
     widget = widget_in(viewer)
@@ -483,7 +484,7 @@ def test_what_the_thread_finds_out_is_a_sentence_and_leaves_the_button_usable(
 
 
 def test_a_failure_after_some_samples_keeps_them(viewer, widget_in, told, qtbot, monkeypatch):
-    from napari_smlm_diffusion.jobs.uncertainty import samples
+    from napari_smlm_diffusion.jobs.uncertainty import live_samples as samples
 
     whole = samples.sample
 
@@ -564,7 +565,7 @@ def held(whole, go):
 
 
 def test_layers_go_away_and_run_is_pressed_twice(viewer, widget_in, qtbot, told, monkeypatch):
-    from napari_smlm_diffusion.jobs.uncertainty import samples
+    from napari_smlm_diffusion.jobs.uncertainty import live_samples as samples
 
     go = threading.Event()
     monkeypatch.setattr(samples, "sample", held(samples.sample, go))
@@ -594,7 +595,7 @@ def test_layers_go_away_and_run_is_pressed_twice(viewer, widget_in, qtbot, told,
 def test_the_viewer_is_closed_while_running(
     make_napari_viewer, npe2pm, widget_in, qtbot, monkeypatch
 ):
-    from napari_smlm_diffusion.jobs.uncertainty import samples
+    from napari_smlm_diffusion.jobs.uncertainty import live_samples as samples
 
     go = threading.Event()
     monkeypatch.setattr(samples, "sample", held(samples.sample, go))
@@ -611,7 +612,7 @@ def test_the_viewer_is_closed_while_running(
 
 
 def test_the_widget_is_closed_while_running(viewer, widget_in, qtbot, monkeypatch):
-    from napari_smlm_diffusion.jobs.uncertainty import samples
+    from napari_smlm_diffusion.jobs.uncertainty import live_samples as samples
 
     go = threading.Event()
     monkeypatch.setattr(samples, "sample", held(samples.sample, go))

@@ -11,7 +11,7 @@ from typing import Any
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs.adapter import as_job
-from napari_smlm_diffusion.jobs.train.training import Plan
+from napari_smlm_diffusion.jobs.train.stored import StoredTraining
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.training.settings import StageName
 
@@ -25,12 +25,14 @@ _VALIDATE_EVERY = {"cpu": 50, "gpu": 250}
 
 
 @as_job
-def run(plan: Plan, threads: int, resume: bool = False) -> Generator[Progress, None, None]:
+def run(
+    plan: StoredTraining, threads: int, resume: bool = False
+) -> Generator[Progress, None, None]:
     """Train the stages that are left. Closed, it keeps its checkpoint.
 
     Parameters
     ----------
-    plan : Plan
+    plan : StoredTraining
     threads : int
         For torch.
     resume : bool

@@ -14,10 +14,10 @@ from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack, parse_frame_range
 from napari_smlm_diffusion.jobs.adapter import as_job
-from napari_smlm_diffusion.jobs.localize.memory import LOADING, localize_in_memory
+from napari_smlm_diffusion.jobs.localize.in_memory import LOADING, localize_in_memory
 from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.jobs.uncertainty.samples import prepared
+from napari_smlm_diffusion.jobs.uncertainty.live_samples import prepared
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.progress import Progress
 

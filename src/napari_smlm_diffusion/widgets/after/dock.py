@@ -17,7 +17,6 @@ from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import Placement, image_layer
 from napari_smlm_diffusion.results.point_layers import dataset_of, points_layer
 from napari_smlm_diffusion.settings import Settings
-from napari_smlm_diffusion.widgets.after.curves import lines_of
 from napari_smlm_diffusion.widgets.after.form import (
     OutcomeForm,
     TaskForm,
@@ -26,6 +25,7 @@ from napari_smlm_diffusion.widgets.after.form import (
     picture_form,
     resolution_form,
 )
+from napari_smlm_diffusion.widgets.after.lines import lines_of
 from napari_smlm_diffusion.widgets.filter import layers as filter_layers
 from napari_smlm_diffusion.widgets.shared.fields import combo
 from napari_smlm_diffusion.widgets.shared.notices import reported

@@ -17,10 +17,10 @@ from napari_smlm_diffusion.widgets.filter.files import FilterFiles, Snapshot, ex
 from napari_smlm_diffusion.widgets.filter.output import ExportForm, ViewForm
 from napari_smlm_diffusion.widgets.filter.range_form import RangeForm
 from napari_smlm_diffusion.widgets.filter.region_form import RegionForm
+from napari_smlm_diffusion.widgets.shared.column_words import number_columns
 from napari_smlm_diffusion.widgets.shared.field_in_view import field_in_view
 from napari_smlm_diffusion.widgets.shared.fields import combo
 from napari_smlm_diffusion.widgets.shared.notices import in_background, reported, tell
-from napari_smlm_diffusion.widgets.shared.words import number_columns
 
 # After the last move of a handle: what takes longer than a frame of the screen is done then.
 _REST_MS = 150

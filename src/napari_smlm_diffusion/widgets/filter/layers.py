@@ -14,8 +14,8 @@ from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.fine_grid import FineGrid
 from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
 from napari_smlm_diffusion.results.subset import LARGEST, spread
-from napari_smlm_diffusion.widgets.shared.field_in_view import Field
-from napari_smlm_diffusion.widgets.shared.points import put_points
+from napari_smlm_diffusion.widgets.shared.field_in_view import SeenPart
+from napari_smlm_diffusion.widgets.shared.viewer_layers import put_points
 
 PICTURE, MASK = "kept molecules", "do not trust"
 # Points that are put into a layer when the filter comes to rest: 0.2 s, against 0.6 s for 100,000.
@@ -185,7 +185,7 @@ class FilterLayers:
 
 
 def show_points(
-    layer: Points, dataset: Dataset, kept: NDArray[np.bool_], field: Field | None = None
+    layer: Points, dataset: Dataset, kept: NDArray[np.bool_], field: SeenPart | None = None
 ) -> bool:
     """Let the layer show kept rows only, of those that it was made to show.
 
@@ -201,7 +201,7 @@ def show_points(
         Its table.
     kept : (N,) bool array
         Which rows of the whole table.
-    field : Field, optional
+    field : SeenPart, optional
         What is seen of the layer.
 
     Returns
@@ -236,7 +236,7 @@ def show_points(
     return too_many
 
 
-def _within(table: pd.DataFrame, rows: NDArray[np.intp], field: Field) -> NDArray[np.bool_]:
+def _within(table: pd.DataFrame, rows: NDArray[np.intp], field: SeenPart) -> NDArray[np.bool_]:
     y, x = (table[name].to_numpy()[rows] for name in ("y_nm", "x_nm"))
     return (y >= field.y0) & (y <= field.y1) & (x >= field.x0) & (x <= field.x1)
 

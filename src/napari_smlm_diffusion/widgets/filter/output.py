@@ -14,8 +14,8 @@ from qtpy.QtWidgets import (
 
 from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.results.formats.registry import WRITABLE
+from napari_smlm_diffusion.widgets.shared.column_words import label_of, meaning_of
 from napari_smlm_diffusion.widgets.shared.fields import combo
-from napari_smlm_diffusion.widgets.shared.words import label_of, meaning_of
 
 _PICTURES = (
     ("density", "Density"),

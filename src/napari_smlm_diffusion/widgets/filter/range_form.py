@@ -16,14 +16,14 @@ from qtpy.QtWidgets import (
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.criteria import Range
 from napari_smlm_diffusion.results.filters import Filtered
-from napari_smlm_diffusion.widgets.shared.fields import combo, limit_field, number
-from napari_smlm_diffusion.widgets.shared.range_histogram import Binned, RangeHistogram, binned
-from napari_smlm_diffusion.widgets.shared.words import (
+from napari_smlm_diffusion.widgets.shared.column_words import (
     label_of,
     meaning_of,
     number_columns,
     unit_of,
 )
+from napari_smlm_diffusion.widgets.shared.fields import combo, limit_field, number
+from napari_smlm_diffusion.widgets.shared.range_histogram import Binned, RangeHistogram, binned
 
 
 class RangeForm(QWidget):

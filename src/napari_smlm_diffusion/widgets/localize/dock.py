@@ -9,8 +9,8 @@ from qtpy.QtCore import QTimer
 
 from napari_smlm_diffusion.errors import SmlmError
 from napari_smlm_diffusion.frames import FrameStack
-from napari_smlm_diffusion.jobs.localize import memory
-from napari_smlm_diffusion.jobs.localize.memory import Preview
+from napari_smlm_diffusion.jobs.localize import in_memory as memory
+from napari_smlm_diffusion.jobs.localize.in_memory import Preview
 from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.progress import Progress

@@ -10,7 +10,7 @@ from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
 from napari_smlm_diffusion.results.point_layers import points_layer
 from napari_smlm_diffusion.results.subset import select
-from napari_smlm_diffusion.widgets.shared.points import put_points
+from napari_smlm_diffusion.widgets.shared.viewer_layers import add_layer, put_points
 
 PREVIEW = "preview"
 _RING = "#ff9d3c"
@@ -55,7 +55,7 @@ class LocalizeLayers:
         if layer is None:
             # Its table is one frame's: it is not a result, and is offered nowhere as one.
             options["metadata"] = {KEY: {"kind": "preview"}}
-            self.preview = _add(self.viewer, Points(data, **options))
+            self.preview = add_layer(self.viewer, Points(data, **options))
             return
         put_points(layer, data, options["features"])
         layer.size, layer.translate = options["size"], options["translate"]
@@ -93,7 +93,7 @@ class LocalizeLayers:
                 origin_px=(plan.roi.y0, plan.roi.x0),
                 contrast_limits=limits,
             )
-            self.growing = _add(self.viewer, Image(data, **options))
+            self.growing = add_layer(self.viewer, Image(data, **options))
             self._limits = limits
             return self.growing
         layer = self.growing
@@ -132,7 +132,7 @@ class LocalizeLayers:
             size=1.2 * dataset.pixel_size_nm,
         )
         options["metadata"][KEY].update(time=time, shows="frame")
-        points = _add(self.viewer, Points(data, **options))
+        points = add_layer(self.viewer, Points(data, **options))
         return image, points
 
 
@@ -191,12 +191,3 @@ def _field_nm(viewer: Any, dataset: Dataset) -> tuple[float, float, float, float
             (y0, x0), (y1, x1) = np.asarray(layer.corner_pixels, np.float64) * fine + start
             return float(y0), float(y1 + fine), float(x0), float(x1 + fine)
     return None
-
-
-def _add(viewer: Any, layer: Any) -> Any:
-    # The selection stays with what the user works with.
-    selected = set(viewer.layers.selection)
-    viewer.add_layer(layer)
-    if selected:
-        viewer.layers.selection = selected
-    return layer

@@ -9,7 +9,7 @@ from napari.layers import Layer
 _MARGIN = 0.25
 
 
-class Field(NamedTuple):
+class SeenPart(NamedTuple):
     """Part of a layer, in its own coordinates, ends included."""
 
     y0: float
@@ -18,7 +18,7 @@ class Field(NamedTuple):
     x1: float
 
 
-def field_in_view(viewer: Any, layer: Layer) -> Field | None:
+def field_in_view(viewer: Any, layer: Layer) -> SeenPart | None:
     """Return what the canvas shows of `layer` and a little more; None where that is not y and x.
 
     Parameters
@@ -35,4 +35,4 @@ def field_in_view(viewer: Any, layer: Layer) -> Field | None:
     leading = [0.0] * (viewer.dims.ndim - 2)
     corners = [layer.world_to_data([*leading, *(centre + s * half)])[-2:] for s in (-1, 1)]
     (y0, x0), (y1, x1) = np.min(corners, axis=0), np.max(corners, axis=0)
-    return Field(float(y0), float(y1), float(x0), float(x1))
+    return SeenPart(float(y0), float(y1), float(x0), float(x1))

@@ -11,10 +11,11 @@ from qtpy.QtWidgets import QFileDialog
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.jobs.train import ranges, simulated
-from napari_smlm_diffusion.jobs.train.config import load_settings, save_settings
+from napari_smlm_diffusion.jobs.train import movie_ranges as ranges
+from napari_smlm_diffusion.jobs.train import simulated
 from napari_smlm_diffusion.jobs.train.intensities import Comparison, compare
-from napari_smlm_diffusion.jobs.train.ranges import Ranges
+from napari_smlm_diffusion.jobs.train.movie_ranges import Ranges
+from napari_smlm_diffusion.jobs.train.settings_file import load_settings, save_settings
 from napari_smlm_diffusion.jobs.train.simulated import Request, Simulated
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.widgets.shared.movie_dock import MovieDock
@@ -23,7 +24,7 @@ from napari_smlm_diffusion.widgets.shared.notices import reported, tell, tell_in
 from napari_smlm_diffusion.widgets.shared.threads import Latest
 from napari_smlm_diffusion.widgets.train.intensity_histogram import Series
 from napari_smlm_diffusion.widgets.train.layers import Beside, TrainLayers
-from napari_smlm_diffusion.widgets.train.prior_form import PriorForm, ViewForm
+from napari_smlm_diffusion.widgets.train.simulation_form import PriorForm, SimulateForm
 from napari_smlm_diffusion.widgets.train.tab import Training
 
 # After the last change: a slider that is dragged asks for many frames that nobody looks at.
@@ -47,7 +48,7 @@ class Train(MovieDock):
         self._shown: tuple[Image | None, Simulated] | None = None
         self._watched: Image | None = None
         self.microscope = self.source.microscope
-        self.prior_form, self.view = PriorForm(), ViewForm()
+        self.prior_form, self.view = PriorForm(), SimulateForm()
         self.training = Training(self.viewer, self.source, self.prior_form)
         tabs = (
             (self.microscope, "Microscope", "Pixel size, PSF and camera"),

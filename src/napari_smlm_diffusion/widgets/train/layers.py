@@ -9,7 +9,7 @@ from napari.layers import Image, Layer, Points
 
 from napari_smlm_diffusion.jobs.train.simulated import Simulated
 from napari_smlm_diffusion.results.layers import KEY, frames_scale
-from napari_smlm_diffusion.widgets.shared.points import put_points
+from napari_smlm_diffusion.widgets.shared.viewer_layers import add_layer, put_points
 
 FRAMES, TRUTH = "simulated frames", "simulated molecules"
 # Camera pixels between a movie and what stands beside it.
@@ -125,7 +125,7 @@ class TrainLayers:
                 images, name=FRAMES, colormap="gray", contrast_limits=limits,
                 metadata={KEY: about}, **options,
             )  # fmt: skip
-            _add(self.viewer, self.frames)
+            add_layer(self.viewer, self.frames)
         if self.truth is not None and self.truth.ndim == ndim:
             put_points(self.truth, points, features)
             self.truth.metadata[KEY] = about
@@ -137,7 +137,7 @@ class TrainLayers:
                 border_color=_RING, border_width=0.1, visible=False, metadata={KEY: about},
                 **options,
             )  # fmt: skip
-            _add(self.viewer, self.truth)
+            add_layer(self.viewer, self.truth)
         self.place(beside, frame)
 
     def place(self, beside: Beside, frame: int) -> None:
@@ -157,11 +157,3 @@ class TrainLayers:
 def _limits(counts: np.ndarray[Any, Any]) -> tuple[float, float]:
     low, high = np.percentile(counts, (0.1, 99.9))
     return float(low), float(max(high, low + 1))
-
-
-def _add(viewer: Any, layer: Any) -> None:
-    # The selection stays with what the user works with.
-    selected = set(viewer.layers.selection)
-    viewer.add_layer(layer)
-    if selected:
-        viewer.layers.selection = selected

@@ -17,9 +17,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smlm_diffusion.jobs.train import run as training_work
-from napari_smlm_diffusion.jobs.train import training as training_plan
+from napari_smlm_diffusion.jobs.train import stored
 from napari_smlm_diffusion.jobs.train.history import Record, stages_in_words
-from napari_smlm_diffusion.jobs.train.training import Plan
+from napari_smlm_diffusion.jobs.train.stored import StoredTraining
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.training.settings import STAGE_WORDS, StageName
@@ -31,9 +31,9 @@ from napari_smlm_diffusion.widgets.shared.threads import (
     duration,
     threads_beside_the_window,
 )
-from napari_smlm_diffusion.widgets.train.prior_form import PriorForm
 from napari_smlm_diffusion.widgets.train.record_curves import loss_curves, metric_curves
 from napari_smlm_diffusion.widgets.train.result import TrainingResult, card_of
+from napari_smlm_diffusion.widgets.train.simulation_form import PriorForm
 from napari_smlm_diffusion.widgets.train.tab_forms import TrainingForm, WatchForm
 
 _PLOT_WIDTH = 310
@@ -59,7 +59,7 @@ class Training(QWidget):
         self.runner = JobRunner(self)
         self.record = Record()
         self._clock = Clock()
-        self._plan: Plan | None = None  # of the training that is shown, running or not
+        self._plan: StoredTraining | None = None  # of the training that is shown, running or not
         self._paused = self._gone = False
         self._build()
         self._connect()
@@ -134,15 +134,15 @@ class Training(QWidget):
 
     def _propose(self) -> None:
         """Offer the training that was interrupted last, or a name for a new one."""
-        plans = [plan for name in training_plan.names() if (plan := training_plan.find(name))]
+        plans = [plan for name in stored.names() if (plan := stored.find(name))]
         left = [plan for plan in plans if plan.left]
         if left:
             self._fill_in(left[0])
         else:
-            self.form.name.setText(training_plan.free_name())
+            self.form.name.setText(stored.free_name())
         self._show_state()
 
-    def _fill_in(self, plan: Plan) -> None:
+    def _fill_in(self, plan: StoredTraining) -> None:
         self.form.set_values(plan.settings.model_dump(mode="json", exclude_unset=True))
         self.form.set_stages(plan.stages)
 
@@ -150,7 +150,7 @@ class Training(QWidget):
         """Say what there is under this name, and offer what can be done now."""
         running, checking = self.runner.running, self.result.checker.running
         if not running:
-            self._plan = training_plan.find(self.form.name.text().strip())
+            self._plan = stored.find(self.form.name.text().strip())
         plan = self._plan
         unfinished = plan is not None and bool(plan.left)
         self.start.setVisible(not running and not unfinished)
@@ -213,8 +213,8 @@ class Training(QWidget):
             return
         prior: Prior = self.prior_form.prior()
         settings, stages = self.form.settings(prior), self.form.stages()
-        training_plan.check_name(settings.name)
-        plan = Plan(settings=settings, stages=stages, left=stages)
+        stored.check_name(settings.name)
+        plan = StoredTraining(settings=settings, stages=stages, left=stages)
         self.record = Record()
         self.watch.pictures.set_example({})
         self._run(plan, resume=False)
@@ -230,7 +230,7 @@ class Training(QWidget):
         self.prior_form.set_prior(plan.settings.prior)
         self._run(plan, resume=True)
 
-    def _run(self, plan: Plan, *, resume: bool) -> None:
+    def _run(self, plan: StoredTraining, *, resume: bool) -> None:
         self._plan, self._paused, self._clock = plan, False, Clock()
         self._draw()
         self.watch.show()
@@ -335,15 +335,15 @@ class Training(QWidget):
             self, "Discard a training", f"Delete the training “{name}” with its checkpoint?"
         )
         if asked == QMessageBox.StandardButton.Yes:
-            training_plan.discard(name)
+            stored.discard(name)
             self._show_state()
 
 
-def _summary(plan: Plan) -> str:
+def _summary(plan: StoredTraining) -> str:
     settings = plan.settings
     first = "nothing" if settings.start_from is None else Path(settings.start_from).stem
     return f"“{settings.name}”, from {first}"
 
 
-def _place(plan: Plan, stage: StageName) -> str:
+def _place(plan: StoredTraining, stage: StageName) -> str:
     return f"{plan.stages.index(stage) + 1} of {len(plan.stages)}: {STAGE_WORDS[stage]}"

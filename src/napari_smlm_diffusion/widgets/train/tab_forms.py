@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.jobs.train.training import LOCALIZATIONS, SAMPLES
+from napari_smlm_diffusion.jobs.train.stored import LOCALIZATIONS, SAMPLES
 from napari_smlm_diffusion.models import library
 from napari_smlm_diffusion.training.settings import StageName, TrainingSettings
 from napari_smlm_diffusion.widgets.shared.fields import combo

@@ -15,8 +15,9 @@ from napari_smlm_diffusion.jobs.calibrate.card_words import (
 )
 from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.jobs.uncertainty import samples, sweep
-from napari_smlm_diffusion.jobs.uncertainty.samples import LiveSamples
+from napari_smlm_diffusion.jobs.uncertainty import live_samples as samples
+from napari_smlm_diffusion.jobs.uncertainty import sweep
+from napari_smlm_diffusion.jobs.uncertainty.live_samples import LiveSamples
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.layers import Placement
 from napari_smlm_diffusion.settings import Roi

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.jobs.localize.record import provenance
 from napari_smlm_diffusion.jobs.localize.results import Results
-from napari_smlm_diffusion.jobs.uncertainty.samples import LiveSamples
+from napari_smlm_diffusion.jobs.uncertainty.live_samples import LiveSamples
 from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
+from napari_smlm_diffusion.widgets.shared.viewer_layers import add_layer
 
 # `kind` of a stack of images: a filter masks by one image, and offers no stack for that.
 STACK = "stack of images"
@@ -148,7 +149,7 @@ class UncertaintyLayers:
                 colormap=colormap,
                 contrast_limits=_limits(image),
             )
-            add(self.viewer, Image(data, **options))
+            add_above_images(self.viewer, Image(data, **options))
 
     def _add_stack(
         self, live: LiveSamples, data: NDArray[np.float32], where: Where, name: str
@@ -195,7 +196,7 @@ class UncertaintyLayers:
         options["units"] = _with_time(options["units"], where.unit)
         options["metadata"][KEY]["kind"] = STACK
         layer = Image(data, **options)
-        add(self.viewer, layer)
+        add_above_images(self.viewer, layer)
         return layer
 
 
@@ -224,16 +225,10 @@ def words_of(live: LiveSamples, status: str, whole_frames: bool = False) -> str:
     return ", ".join(said)
 
 
-def add(viewer: Any, layer: Layer) -> None:
-    """Add a layer above the images and below what is live over them.
-
-    The selection stays with what the user works with.
-    """
+def add_above_images(viewer: Any, layer: Layer) -> None:
+    """Add a layer above the images and below what is drawn over them."""
     images = [i for i, other in enumerate(viewer.layers) if isinstance(other, Image)]
-    selected = set(viewer.layers.selection)
-    viewer.layers.insert(max(images, default=-1) + 1, layer)
-    if selected:
-        viewer.layers.selection = selected
+    add_layer(viewer, layer, max(images, default=-1) + 1)
 
 
 def _with_time(values: Any, time: Any) -> tuple[Any, ...]:

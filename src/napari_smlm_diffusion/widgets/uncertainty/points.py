@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Points
-from numpy.typing import NDArray
 
 from napari_smlm_diffusion.jobs.localize.record import provenance
 from napari_smlm_diffusion.jobs.localize.results import together
-from napari_smlm_diffusion.jobs.uncertainty.samples import FEWEST_FOR_ROWS, LiveSamples
+from napari_smlm_diffusion.jobs.uncertainty.live_samples import FEWEST_FOR_ROWS, LiveSamples
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import KEY
 from napari_smlm_diffusion.results.point_layers import points_layer
@@ -18,7 +17,7 @@ from napari_smlm_diffusion.results.subset import LARGEST, spread
 from napari_smlm_diffusion.settings import Roi
 from napari_smlm_diffusion.widgets.filter.layers import is_localizations
 from napari_smlm_diffusion.widgets.localize import layers as localize_layers
-from napari_smlm_diffusion.widgets.shared.points import put_points
+from napari_smlm_diffusion.widgets.shared.viewer_layers import add_layer, put_points
 from napari_smlm_diffusion.widgets.uncertainty.layers import Where
 
 NAME = "molecules (samples)"
@@ -165,11 +164,4 @@ def _add(viewer: Any, dataset: Dataset, where: Where) -> None:
         "translate": (shift, *options["translate"][-2:]),
         "units": (where.unit, *options["units"][-2:]),
     }
-    selected = set(viewer.layers.selection)
-    viewer.add_layer(Points(_finite(data), **options))
-    if selected:
-        viewer.layers.selection = selected
-
-
-def _finite(data: Any) -> NDArray[np.float64]:
-    return np.asarray(data, np.float64).reshape(-1, 3)
+    add_layer(viewer, Points(np.asarray(data, np.float64).reshape(-1, 3), **options))

@@ -21,7 +21,7 @@ _HEAD_SHARE = 1 / 3
 _NO_LIMIT = 10**9
 
 
-class Plan(Settings):
+class StoredTraining(Settings):
     """What is trained and how far that is; kept as JSON beside the checkpoints.
 
     Attributes
@@ -98,11 +98,11 @@ def folder_of(name: str) -> Path:
     return library.own_folder() / "training" / name
 
 
-def find(name: str) -> Plan | None:
+def find(name: str) -> StoredTraining | None:
     """Return the training of this name, if there is one that can be read."""
     try:
         text = (folder_of(name) / FILE).read_text(encoding="utf-8")
-        return Plan.model_validate_json(text)
+        return StoredTraining.model_validate_json(text)
     except (OSError, ValueError, ValidationError, InputError):
         return None
 

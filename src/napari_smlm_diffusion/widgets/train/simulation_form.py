@@ -227,7 +227,7 @@ class PriorForm(QWidget):
         return low, high
 
 
-class ViewForm(QWidget):
+class SimulateForm(QWidget):
     """Frames and seed, the button, and how the simulated frames compare with the movie's."""
 
     def __init__(self, parent: QWidget | None = None) -> None:

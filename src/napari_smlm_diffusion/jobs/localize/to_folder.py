@@ -13,9 +13,13 @@ from pathlib import Path
 
 from napari_smlm_diffusion.errors import OutputError
 from napari_smlm_diffusion.jobs.adapter import as_job
-from napari_smlm_diffusion.jobs.localize.files import write_images, write_samples, write_table
 from napari_smlm_diffusion.jobs.localize.plan import Plan
 from napari_smlm_diffusion.jobs.localize.record import Status, record
+from napari_smlm_diffusion.jobs.localize.result_files import (
+    write_images,
+    write_samples,
+    write_table,
+)
 from napari_smlm_diffusion.jobs.localize.results import images_of
 from napari_smlm_diffusion.jobs.localize.run import localize
 from napari_smlm_diffusion.progress import Progress

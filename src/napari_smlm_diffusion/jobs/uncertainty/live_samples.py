@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack, parse_frame_range, parse_roi
 from napari_smlm_diffusion.jobs.adapter import as_job
-from napari_smlm_diffusion.jobs.localize.memory import LOADING
+from napari_smlm_diffusion.jobs.localize.in_memory import LOADING
 from napari_smlm_diffusion.jobs.localize.record import provenance
 from napari_smlm_diffusion.jobs.localize.results import images_of
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings

@@ -1,8 +1,21 @@
-"""Other points in a layer of points."""
+"""A layer is added to a viewer; other points are put into a layer of points."""
+
+from typing import Any, TypeVar
 
 import pandas as pd
-from napari.layers import Points
+from napari.layers import Layer, Points
 from numpy.typing import NDArray
+
+L = TypeVar("L", bound=Layer)
+
+
+def add_layer(viewer: Any, layer: L, place: int | None = None) -> L:
+    """Add a layer on top, or at a place; the selection stays with what the user works with."""
+    selected = set(viewer.layers.selection)
+    viewer.layers.insert(len(viewer.layers) if place is None else place, layer)
+    if selected:
+        viewer.layers.selection = selected
+    return layer
 
 
 def put_points(layer: Points, data: NDArray, features: pd.DataFrame) -> None:  # type: ignore[type-arg]
