@@ -74,7 +74,7 @@ def at_rest(qtbot):
     def wait(widget):
         def idle():
             timers = (widget._soon, widget._rest, widget._moved)
-            return not (any(timer.isActive() for timer in timers) or widget._busy)
+            return not (any(timer.isActive() for timer in timers) or widget._gaussians.busy)
 
         qtbot.waitUntil(idle, timeout=20_000)
 

@@ -20,7 +20,8 @@ from napari_smlm_diffusion.widgets.filter.region_form import RegionForm
 from napari_smlm_diffusion.widgets.shared.column_words import number_columns
 from napari_smlm_diffusion.widgets.shared.field_in_view import field_in_view
 from napari_smlm_diffusion.widgets.shared.fields import combo
-from napari_smlm_diffusion.widgets.shared.notices import in_background, reported, tell
+from napari_smlm_diffusion.widgets.shared.notices import reported, tell
+from napari_smlm_diffusion.widgets.shared.threads import Latest
 
 # After the last move of a handle: what takes longer than a frame of the screen is done then.
 _REST_MS = 150
@@ -45,7 +46,9 @@ class FilterExport(QWidget):
         self.session: FilterSession | None = None
         self.points: Points | None = None  # the layer of the session
         self._chosen: Layer | None = None  # may be a foreign one, which has no session
-        self._busy = False  # a thread draws Gaussians
+        self._gaussians = Latest(self)
+        self._gaussians.done.connect(self._on_gaussians)
+        self._gaussians.failed.connect(tell)
         self._taking = False
         self._build()
         self._soon, self._rest = self._timer(0, self._judge), self._timer(_REST_MS, self._settle)
@@ -112,6 +115,7 @@ class FilterExport(QWidget):
         self.viewer.events.theme.disconnect(self._on_theme)
         self.viewer.scene.camera.events.zoom.disconnect(self._on_camera)
         self.viewer.scene.camera.events.center.disconnect(self._on_camera)
+        self._gaussians.forget()
         self._moved.stop()
         self._soon.stop()
         self._rest.stop()
@@ -255,23 +259,14 @@ class FilterExport(QWidget):
             self._show_picture(self.session.picture(style, grid), grid, style)
 
     def _draw_gaussians(self, session: FilterSession) -> None:
-        if self._busy:
-            self._rest.start()  # again when the one before may be done
-            return
         drawn, grid = session.filtered, session.grid(self.view.upsampling.value())
+        self._gaussians.ask(lambda: (session.gaussians(grid), drawn, grid))
 
-        def done(image: Any) -> None:
-            self._busy = False
-            now = self.session.filtered if self.session is not None else None
-            if now is drawn and self.view.picture.currentData() == "uncertainty":
-                self._show_picture(image, grid, "uncertainty")
-
-        def failed(error: Exception) -> None:
-            self._busy = False
-            tell(error)
-
-        self._busy = True
-        in_background(lambda: session.gaussians(grid), done, failed)
+    def _on_gaussians(self, found: tuple[Any, Any, Any]) -> None:
+        image, drawn, grid = found
+        now = self.session.filtered if self.session is not None else None
+        if now is drawn and self.view.picture.currentData() == "uncertainty":
+            self._show_picture(image, grid, "uncertainty")
 
     def _show_picture(self, image: Any, grid: Any, style: Style) -> None:
         if self.points is not None:

@@ -15,7 +15,8 @@ from napari_smlm_diffusion.results.filters import Filter, Filtered
 from napari_smlm_diffusion.results.session import KERNEL_SIGMA, QUANTITY
 from napari_smlm_diffusion.widgets.filter.layers import about, grid_of, pixels_of
 from napari_smlm_diffusion.widgets.filter.output import ExportForm
-from napari_smlm_diffusion.widgets.shared.notices import in_background, reported, tell
+from napari_smlm_diffusion.widgets.shared.notices import reported, tell
+from napari_smlm_diffusion.widgets.shared.threads import Latest
 
 
 class Snapshot(NamedTuple):
@@ -46,7 +47,10 @@ def export_images(
         images.append(ExportImage("kept", data, known["grid"], sigma, known["quantity"]))
     for name, layer in (("sd", sd), ("density", density)):
         if layer is not None:
-            sigma = float(about(layer).get("provenance", {}).get("kernel_sigma", KERNEL_SIGMA))
+            known = about(layer).get("provenance", {})
+            # Of a run, or of an image file.
+            known = known["model"] if isinstance(known.get("model"), dict) else known
+            sigma = float(known.get("kernel_sigma", KERNEL_SIGMA))
             images.append(
                 ExportImage(name, pixels_of(layer).copy(), grid_of(layer), sigma, layer.name)
             )
@@ -73,6 +77,9 @@ class FilterFiles:
         adopt: Callable[[Filter], None],
     ) -> None:
         self.form, self._snapshot, self._adopt = form, snapshot, adopt
+        self._exports = Latest(form)
+        self._exports.done.connect(self._exported)
+        self._exports.failed.connect(self._not_exported)
         form.export.clicked.connect(lambda _: self._on_export())
         form.load.clicked.connect(lambda _: self._on_load())
         form.save.clicked.connect(lambda _: self._on_save())
@@ -99,7 +106,7 @@ class FilterFiles:
 
         self.form.export.setEnabled(False)
         self.form.said.setText("Writing…")
-        in_background(work, self._exported, self._not_exported)
+        self._exports.ask(work)
 
     def _exported(self, written: Exported) -> None:
         self.form.export.setEnabled(True)

@@ -15,7 +15,7 @@ from napari_smlm_diffusion.results.fine_grid import FineGrid
 from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
 from napari_smlm_diffusion.results.subset import LARGEST, spread
 from napari_smlm_diffusion.widgets.shared.field_in_view import SeenPart
-from napari_smlm_diffusion.widgets.shared.viewer_layers import put_points
+from napari_smlm_diffusion.widgets.shared.viewer_layers import add_layer, put_points
 
 PICTURE, MASK = "kept molecules", "do not trust"
 # Points that are put into a layer when the filter comes to rest: 0.2 s, against 0.6 s for 100,000.
@@ -144,7 +144,7 @@ class FilterLayers:
         keywords["metadata"][KEY].update(known, grid=grid)
         points = [i for i, other in enumerate(self.viewer.layers) if isinstance(other, Points)]
         below = min(points, default=len(self.viewer.layers))
-        self.picture = self._insert(Image(data, **keywords), below)
+        self.picture = add_layer(self.viewer, Image(data, **keywords), below)
 
     def show_mask(self, masked: NDArray[np.bool_], like: Image) -> None:
         """Lay `masked` over the image `like`, whose pixels it has."""
@@ -167,21 +167,13 @@ class FilterLayers:
             metadata={KEY: {"kind": "mask"}},
         )
         # On top: among many points nothing below them would be seen.
-        self.mask = self._insert(layer, len(self.viewer.layers))
+        self.mask = add_layer(self.viewer, layer, len(self.viewer.layers))
 
     def hide_mask(self) -> None:
         """Take the masked regions away."""
         if self.mask is not None:
             self.viewer.layers.remove(self.mask)
             self.mask = None
-
-    def _insert(self, layer: Any, place: int) -> Any:
-        # The selection stays with what the user works with.
-        selected = set(self.viewer.layers.selection)
-        self.viewer.layers.insert(place, layer)
-        if selected:
-            self.viewer.layers.selection = selected
-        return layer
 
 
 def show_points(

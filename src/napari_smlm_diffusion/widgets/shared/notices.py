@@ -2,9 +2,8 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from napari.qt.threading import thread_worker
 from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtWidgets import QLabel
 
@@ -14,7 +13,6 @@ from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.training.settings import TrainingSettings
 
-_Result = TypeVar("_Result")
 # Whose fields have titles; a form made of other settings adds them.
 FORMS: list[type[Settings]] = [LocalizeSettings, TrainingSettings, Prior]
 
@@ -66,24 +64,3 @@ def reported(method: Callable[..., Any]) -> Callable[..., Any]:
             return None
 
     return slot
-
-
-def in_background(
-    work: Callable[[], _Result],
-    done: Callable[[_Result], object],
-    failed: Callable[[Exception], object],
-) -> Any:
-    """Run `work` in a thread and call `done` or `failed` in the thread of the window.
-
-    `work` may not touch layers, the viewer or widgets. napari lists the task, and asks before it
-    closes while the task is running.
-
-    Returns
-    -------
-    The worker.
-    """
-    worker = thread_worker(work, ignore_errors=True)()
-    worker.returned.connect(done)
-    worker.errored.connect(failed)
-    worker.start()
-    return worker
