@@ -44,7 +44,7 @@ def test_ranges_in_any_order_make_one_table(rows, tmp_path):
     pd.testing.assert_frame_equal(table, rows(0, 8))
     assert (density == 14).all()
     assert finished == [(0, 8)]
-    assert store.rows == len(rows(0, 8))
+    assert store.count == len(rows(0, 8))
 
 
 def test_what_was_not_committed_is_gone_and_swept_away(rows, tmp_path):
@@ -76,9 +76,9 @@ def test_a_commit_that_fails_counts_nothing_twice(rows, tmp_path, monkeypatch):
             RunStore, "_write_images", lambda *_: (_ for _ in ()).throw(OutputError("no space"))
         )
         store.commit()
-    assert (store.rows, store.finished) == (len(rows(0, 4)), [])
+    assert (store.count, store.finished) == (len(rows(0, 4)), [])
     store.commit()
-    assert (store.rows, store.finished) == (len(rows(0, 4)), [(0, 4)])
+    assert (store.count, store.finished) == (len(rows(0, 4)), [(0, 4)])
 
 
 def test_two_processes_do_not_share_a_store(tmp_path):

@@ -50,4 +50,4 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _numbers(progress: Progress) -> str:
-    return f"{progress.info['rows']} molecules" if "rows" in progress.info else ""
+    return f"{progress.info['count']} molecules" if "count" in progress.info else ""

@@ -118,7 +118,7 @@ def _work(plan: "Plan", folder: Path, store: "RunStore", localizing: "Localizing
         print(f"{done} frames were finished before", file=sys.stderr)
 
     def watch(progress: Progress) -> str:
-        said = f"{store.rows} molecules"
+        said = f"{store.count} molecules"
         if drawn := progress.info.get("drawn"):
             samples = plan.settings.samples
             said += f", {drawn.moments.count} of {samples} samples of the next frame"
@@ -133,10 +133,10 @@ def _work(plan: "Plan", folder: Path, store: "RunStore", localizing: "Localizing
         ) from None
     except OutputError as error:
         raise OutputError(f"{error}; {go_on}") from error
-    if not store.rows:
+    if not store.count:
         print("warning: no molecule was found; see --offset, --gain and --em-gain", file=sys.stderr)
     frames = plan.frames[1] - plan.frames[0]
-    print(f"{store.rows} molecules in {frames} frames, written to {folder}")
+    print(f"{store.count} molecules in {frames} frames, written to {folder}")
     return 0
 
 

@@ -1,7 +1,7 @@
-"""What a run has finished, whole on the disk at any moment: rows, sums over frames, samples.
+"""What a run has finished, whole on the disk at any moment: table, sums over frames, samples.
 
     store/journal.json                which run this is, which frames and which files are finished
-    store/localizations-A-B.parquet   rows of frames A to B - 1
+    store/localizations-A-B.parquet   those of frames A to B - 1
     store/images-N.zarr               OME-Zarr: sums over all finished frames
     store/samples-T.npy               samples of frame T, if they are kept
 
@@ -37,7 +37,7 @@ FORMAT = 1
 SECONDS_BETWEEN_COMMITS = 10.0
 _PAUSE_FOR_A_COMMIT = 20
 # Rows held in memory at most, 130 bytes each.
-_ROWS_BETWEEN_COMMITS = 1_000_000
+_MOST_PENDING = 1_000_000
 _JOURNAL = ("run", "sessions", "finished", "parts", "images")
 
 Frames = tuple[int, int]
@@ -118,8 +118,8 @@ class RunStore:
         return store
 
     @property
-    def rows(self) -> int:
-        """Rows so far, committed or not."""
+    def count(self) -> int:
+        """Localizations so far, committed or not."""
         return sum(part["rows"] for part in self._parts) + sum(map(len, self._pending.values()))
 
     def add(
@@ -155,7 +155,7 @@ class RunStore:
         for name, image in images.items():
             if image is not None:
                 sums.add(self.sums, name, image)
-        many = sum(map(len, self._pending.values())) >= _ROWS_BETWEEN_COMMITS
+        many = sum(map(len, self._pending.values())) >= _MOST_PENDING
         if many or time.monotonic() >= self._next_commit:
             self.commit()
 
@@ -171,7 +171,7 @@ class RunStore:
             return
         began = time.monotonic()
         with disk_errors(self.path):
-            parts = [self._write_rows(part) for part in merged(self._pending)]
+            parts = [self._write_table(part) for part in merged(self._pending)]
         before = self._parts, self.finished, self._images
         try:
             self._parts = sorted([*self._parts, *parts], key=lambda part: part["frames"])
@@ -217,9 +217,9 @@ class RunStore:
     def _samples_file(self, frame: int) -> Path:
         return self.path / f"samples-{frame:09d}.npy"
 
-    def _write_rows(self, frames: Frames) -> dict[str, Any]:
+    def _write_table(self, frames: Frames) -> dict[str, Any]:
         within = [f for f in sorted(self._pending) if frames[0] <= f[0] and f[1] <= frames[1]]
-        # Tables without a row have no types of their own to speak of, and dilute those of others.
+        # Empty tables have no types of their own to speak of, and dilute those of others.
         tables = [t for f in within if len(t := self._pending[f])] or [localizations.empty()]
         table = pd.concat(tables, ignore_index=True)
         file = self.path / f"localizations-{frames[0]:09d}-{frames[1]:09d}.parquet"

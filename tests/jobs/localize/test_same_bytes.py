@@ -36,7 +36,7 @@ def test_a_run_in_memory_is_the_run_of_the_command_line(movie_file, tiny_model, 
         write_images(here, results.plan, results)
     # A window hears of each batch, of which three make a chunk.
     assert [step.done for step in steps[2:]] == [3, 6, 7, 10, 13, 14, 17, 20, 21, 24]
-    assert results.rows > 100
+    assert results.count > 100
     for name in FILES:
         assert (here / name).read_bytes() == (told / name).read_bytes(), name
 

@@ -171,8 +171,8 @@ def estimates(frame: SimulatedFrame, phi: Candidates, network: PhiSettings) -> d
 
 
 def claims(rows: SampleRows, features: Array | None = None) -> Rows:
-    """Return the rows of a frame, and what is known of them, as the diagnostics take them."""
-    # A row's SD has the error of a mean of m samples in it; Student's t puts that in itself.
+    """Return the localizations of a frame as the diagnostics take them, with all that is known."""
+    # Their SD has the error of a mean of m samples in it; Student's t puts that in itself.
     alone = 1 / np.sqrt(1 + 1 / np.maximum(rows.matched, 1))
     return Rows(
         y=rows.y,

@@ -130,12 +130,12 @@ class Calibration:
 
 
 def recalibrated(plan: CalibrationPlan, data: CalibrationData, out: Path) -> Recalibration:
-    """Fit a correction of the rows' uncertainties; where it helps, write a model that has it.
+    """Fit a correction of the uncertainties; where it helps, write a model that has it.
 
     Raises
     ------
     InputError
-        If there are too few rows.
+        If there are too few localizations.
     OutputError
         If the model cannot be written.
     """

@@ -46,7 +46,7 @@ class Found(Protocol):
         """(sY, sX) sums by name over these frames."""
 
     @property
-    def rows(self) -> int:
+    def count(self) -> int:
         """How many localizations there are."""
 
     def tables(self) -> Iterator[pd.DataFrame]:
@@ -215,7 +215,7 @@ def record(
         "input": {**known["input"], "fingerprint": fingerprint},
         "error": sentence,
         "frames_done": sum(b - a for a, b in found.finished),
-        "rows": found.rows,
+        "rows": found.count,
         "timing": dict(timing or {}),
     }
 

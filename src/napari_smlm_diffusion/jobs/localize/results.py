@@ -90,7 +90,7 @@ class Results:
         return together([*self._tables, *(part.table for part in self._parts)])
 
     @property
-    def rows(self) -> int:
+    def count(self) -> int:
         """How many localizations there are."""
         return sum(len(table) for table in self.tables())
 

@@ -94,7 +94,7 @@ def work_chunks(work: Work) -> Iterator[Frames]:
 def _sample(
     work: Work, effective: NDArray[np.float32], frame: int, found: Localized
 ) -> Generator[dict[str, Any], None, Localized]:
-    """Draw a frame's samples; its rows then come from them."""
+    """Draw a frame's samples; its localizations then come from them."""
     assert work.posterior is not None  # noqa: S101 - no frame is in `sampled` without
     batches = sample_frame(work.posterior, effective, frame, work.settings.samples)
     kept = []

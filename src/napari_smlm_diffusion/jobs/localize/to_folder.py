@@ -49,7 +49,7 @@ def localize_to_folder(
     Yields
     ------
     Progress
-        As `localize`; `info` has also ``rows``, the number so far.
+        As `localize`; `info` has also ``count``, the number of localizations so far.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def localize_to_folder(
             if "part" in progress.info:
                 continue  # a chunk is added whole, or a run that goes on would not be the same
             run.add(progress)
-            info = {**progress.info, "rows": store.rows}
+            info = {**progress.info, "count": store.count}
             yield Progress(progress.done, progress.total, progress.message, info)
     except (GeneratorExit, KeyboardInterrupt):  # how the widget and the command line cancel
         run.finish("cancelled")

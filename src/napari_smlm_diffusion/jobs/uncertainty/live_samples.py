@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # Mean and SD of all frames together, and the samples if they are kept; it lies in memory.
 LARGEST_MB = 512
 # Of a molecule seen in fewer samples no uncertainty is given, see `inference.from_samples`.
-FEWEST_FOR_ROWS = 8
+FEWEST_SAMPLES = 8
 # A spot is this many PSF widths wide.
 _SPOT_IN_SIGMAS = 6.0
 _OF_SAMPLES: dict[str, Any] = {
@@ -126,7 +126,7 @@ class LiveSamples:
     def end_frame(self, place: int, found: "Localized") -> None:
         """Note that a frame is done."""
         self.frames = place + 1
-        if self.counts[place] >= FEWEST_FOR_ROWS:
+        if self.counts[place] >= FEWEST_SAMPLES:
             self.tables[place] = found.table
         for name, image in images_of(found).items():
             sums.add(self.sums, name, image)
@@ -179,7 +179,7 @@ def sample(
         try:
             yield Progress(place * each + count, total, "sampling")
         except GeneratorExit:
-            if FEWEST_FOR_ROWS <= count < each:
+            if FEWEST_SAMPLES <= count < each:
                 live.tables[place] = _localizations(plan, plan.frames[0] + place, last)
             raise
     return live

@@ -59,7 +59,7 @@ class AfterLocalization(QWidget):
         self.tabs = QTabWidget()
         for form, words, tip in (
             (self.drift, "Drift", "Find the drift and take it out"),
-            (self.link, "Link", "One row for each molecule's time on"),
+            (self.link, "Link", "One localization for each molecule's time on"),
             (self.resolution, "Resolution", "Fourier ring correlation"),
             (self.picture, "Render", "A picture of all molecules"),
         ):
@@ -79,7 +79,7 @@ class AfterLocalization(QWidget):
         events.removed.connect(self._on_layers)
         self.viewer.events.theme.connect(self._on_theme)
         self.drift.start.clicked.connect(self.correct_drift)
-        self.link.start.clicked.connect(self.link_rows)
+        self.link.start.clicked.connect(self.put_together)
         self.resolution.start.clicked.connect(self.measure)
         self.picture.start.clicked.connect(self.render)
         self.outcome.cancel.clicked.connect(self.cancel)
@@ -117,7 +117,7 @@ class AfterLocalization(QWidget):
         self._start(jobs.drift, self.drift.value(), self.picture.value())
 
     @reported
-    def link_rows(self, _: bool = False) -> None:
+    def put_together(self, _: bool = False) -> None:
         """Add the linked molecules, and their picture."""
         self._start(jobs.linking, self.link.value(), self.picture.value())
 
@@ -143,7 +143,7 @@ class AfterLocalization(QWidget):
             raise InputError("there is no layer of localizations; localize, or open a table")
         dataset = dataset_of(layer.metadata, layer.name)
         if not dataset.kept_mask.any():
-            raise InputError(f"{layer.name} has no rows, or its filter keeps none")
+            raise InputError(f"{layer.name} has no localizations, or its filter keeps none")
         return dataset
 
     def _start(self, task: Callable[..., Iterator[Progress]], *settings: Settings) -> None:

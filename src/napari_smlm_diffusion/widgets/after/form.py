@@ -69,7 +69,7 @@ def drift_form() -> TaskForm:
         ("segment_frames", "cell_nm"),
         "Correct drift",
         "Finds the drift from the molecules themselves and adds a layer without it.",
-        {"segment_frames": "500 rows' worth", "cell_nm": "1.5 uncertainties"},
+        {"segment_frames": "500 localizations' worth", "cell_nm": "1.5 uncertainties"},
     )
 
 
@@ -79,7 +79,7 @@ def link_form() -> TaskForm:
         LinkSettings,
         ("quantile", "largest_nm", "gap_frames"),
         "Link",
-        "Puts rows of one molecule in neighbouring frames together, weighted by their\n"
+        "Puts localizations of one molecule in neighbouring frames together, weighted by their\n"
         "uncertainty, and says whether the uncertainties agree with their scatter.",
     )
 

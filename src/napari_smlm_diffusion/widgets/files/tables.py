@@ -37,7 +37,7 @@ def folder_reader(folder: Path) -> Reader | None:
 
 
 def read_tables(path: Paths) -> list[LayerTuple]:
-    """Return one layer of points for each table; it holds all rows and shows some.
+    """Return one layer of points for each table; it holds all localizations and shows some.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""What napari calls to save a layer of localizations: all its rows, whichever are shown as points.
+"""What napari calls to save a layer of localizations: all of them, whichever are shown as points.
 
-A layer that was filtered gets a column ``kept``. To write the kept rows alone is for the widget.
+A layer that was filtered gets a column ``kept``. To write the kept ones alone is for the widget.
 """
 
 import warnings
@@ -13,7 +13,7 @@ from napari_smlm_diffusion.results.point_layers import dataset_of
 
 
 def write_csv(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
-    """Write our own CSV, with everything that is known of the rows.
+    """Write our own CSV, with everything that is known of them.
 
     Raises
     ------

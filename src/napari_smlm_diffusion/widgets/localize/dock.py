@@ -211,7 +211,7 @@ class Localize(ModelDock):
         self._ran = results.plan, range(results.plan.frames[0], results.until)
         self.run_form.shows.setEnabled(True)
         self._on_shows()
-        found = f"{results.rows:,} molecules"
+        found = f"{results.count:,} molecules"
         words = {
             "complete": f"{found} in {results.frames:,} frames.",
             "cancelled": f"Cancelled: {found} of the first {results.frames:,} frames are kept.",

@@ -20,8 +20,8 @@ _WORDS = {
     "probability": "Probability",
     "crlb_xy_nm": "Cramér-Rao bound per axis",
     "density_sd": "Density SD at the molecule",
-    "multiplicity": "Molecules in the row",
-    "id": "Number of the row",
+    "multiplicity": "Molecules in the localization",
+    "id": "Number of the localization",
 }
 # What people filter by comes first.
 _FIRST = ("uncertainty_xy_nm", "probability", "photons", "density_sd", "frame")

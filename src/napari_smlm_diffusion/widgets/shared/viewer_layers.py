@@ -26,7 +26,7 @@ def put_points(layer: Points, data: NDArray, features: pd.DataFrame) -> None:  #
     layer : Points
     data : (N, D) array
     features : DataFrame
-        With N rows.
+        One row a point.
     """
     layer.selected_data = set()  # they would be numbers of other points, or of none
     layer.data = data

@@ -9,7 +9,7 @@ from napari.layers import Image, Points
 
 from napari_smlm_diffusion.jobs.localize.record import provenance
 from napari_smlm_diffusion.jobs.localize.results import together
-from napari_smlm_diffusion.jobs.uncertainty.live_samples import FEWEST_FOR_ROWS, LiveSamples
+from napari_smlm_diffusion.jobs.uncertainty.live_samples import FEWEST_SAMPLES, LiveSamples
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import KEY
 from napari_smlm_diffusion.results.point_layers import points_layer
@@ -31,9 +31,9 @@ def put_molecules(viewer: Any, live: LiveSamples, status: str, where: Where) -> 
     What was done, in a sentence or two.
     """
     plan = live.plan
-    short = [k for k in live.shown if k < FEWEST_FOR_ROWS]
+    short = [k for k in live.shown if k < FEWEST_SAMPLES]
     why = (
-        f"K = {short[-1]} is too few for a molecule's uncertainty ({FEWEST_FOR_ROWS} are needed): "
+        f"K = {short[-1]} is too few for a molecule's uncertainty ({FEWEST_SAMPLES} are needed): "
         f"{'its molecules' if len(short) < len(live.shown) else 'molecules'} stay as they were."
         if short else ""
     )  # fmt: skip
@@ -49,18 +49,18 @@ def put_molecules(viewer: Any, live: LiveSamples, status: str, where: Where) -> 
         frame_shape=plan.stack.shape,
         provenance=known,
     )
-    rows = "1 molecule" if len(table) == 1 else f"{len(table):,} molecules"
+    said_of = "1 molecule" if len(table) == 1 else f"{len(table):,} molecules"
     layer = layer_of(viewer, new, where)
     if layer is None and not len(table):
         said = "There are no molecules in the samples."
     elif layer is None:
         _add(viewer, new, where)
-        said = f"{rows} of the samples added."
+        said = f"{said_of} of the samples added."
     else:
         before: Dataset = layer.metadata[KEY]["dataset"]
         merged = replaced(before, new, frames, plan.roi)
         _change(viewer, layer, merged)
-        said = f"{rows} of the samples put into “{layer.name}”."
+        said = f"{said_of} of the samples put into “{layer.name}”."
         if before.filter is not None:
             said += " Its filter has to be applied to them: see Filter & export."
     return f"{said} {why}".strip()
@@ -84,9 +84,9 @@ def layer_of(viewer: Any, new: Dataset, where: Where) -> Points | None:
 
 
 def replaced(before: Dataset, new: Dataset, frames: list[int], roi: Roi) -> Dataset:
-    """Return `before` with the rows of `new` in place of its own in these frames and this region.
+    """Return `before` with those of `new` in place of its own in these frames and this region.
 
-    What a filter said is taken back, for it has not seen the new rows; its settings stay.
+    What a filter said is taken back, for it has not seen the new ones; its settings stay.
     """
     table, size = before.table, before.pixel_size_nm
     gone = table["frame"].isin(frames).to_numpy().copy()
@@ -95,7 +95,7 @@ def replaced(before: Dataset, new: Dataset, frames: list[int], roi: Roi) -> Data
         gone &= (place >= low - 0.5) & (place < high - 0.5)
     fresh = new.table.reindex(columns=[*new.table.columns])
     kept = table[~gone]
-    if "id" in kept.columns:  # a number of the row: the new ones get numbers of their own
+    if "id" in kept.columns:  # the new ones get numbers of their own
         first = int(table["id"].max()) + 1 if len(table) else 0
         fresh = fresh.assign(id=np.arange(first, first + len(fresh)))
     for name in ("z_nm", "uncertainty_z_nm"):
@@ -120,7 +120,7 @@ def _change(viewer: Any, layer: Points, dataset: Dataset) -> None:
     """Give a layer another table; what a filter knew of the one before goes with it."""
     known = layer.metadata[KEY]
     before = known["dataset"].provenance
-    layer.metadata[KEY] = _without_rows(known) | {"dataset": dataset, "rows": None}
+    layer.metadata[KEY] = _without_choice(known) | {"dataset": dataset, "rows": None}
     if "shows" in known:
         localize_layers.show_all(viewer, layer, known["shows"] == "all")
     else:
@@ -133,8 +133,8 @@ def _change(viewer: Any, layer: Points, dataset: Dataset) -> None:
                 about_it["provenance"] = dict(dataset.provenance)
 
 
-def _without_rows(known: Mapping[str, Any]) -> dict[str, Any]:
-    # Which rows a filter drew, and of which it could choose: of the table before.
+def _without_choice(known: Mapping[str, Any]) -> dict[str, Any]:
+    # What a filter drew, and what it could choose from: of the table before.
     return {name: value for name, value in known.items() if name not in ("drawn", "offered")}
 
 
