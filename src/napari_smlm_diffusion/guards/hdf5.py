@@ -1,6 +1,6 @@
 """HDF5 files of other programs, opened without trust: no other file, no table beyond belief."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,17 +43,29 @@ def h5py() -> Any:
     return h5py
 
 
-def looks_like(path: Path, has: str, kind: str = "Dataset") -> bool:
-    """Whether the file is HDF5 and has a dataset (or "Group") of that name; never raises."""
+def is_hdf5(path: Path) -> bool:
+    """Whether a file begins as HDF5 does, or as MATLAB 7.3 does, which is HDF5; never raises."""
     try:
         with path.open("rb") as file:
-            if file.read(len(SIGNATURE)) != SIGNATURE:
-                return False
-        package = h5py()
-        with package.File(path, "r") as file:
-            return isinstance(_item(path, file, has), getattr(package, kind))
+            return file.read(len(SIGNATURE)) in (SIGNATURE, b"MATLAB 7")
+    except OSError:
+        return False
+
+
+def holds(path: Path, test: Callable[[Any], bool]) -> bool:
+    """Whether a file is HDF5 and its content passes a test; never raises."""
+    if not is_hdf5(path):
+        return False
+    try:
+        with h5py().File(path, "r") as file:
+            return bool(test(file))
     except (InputError, *DAMAGE):
         return False
+
+
+def has(file: Any, name: str, kind: str = "Dataset") -> bool:
+    """Whether there is a dataset (or "Group") of that name, in the file itself."""
+    return isinstance(_item(Path(file.filename), file, name), getattr(h5py(), kind))
 
 
 @contextmanager

@@ -46,19 +46,11 @@ _HELD = {"frame", "x_nm", "y_nm", "photons", "background"}
 
 def recognises(path: Path) -> bool:
     """Whether the file is HDF5 with a dataset ``data/xyz``."""
-    return hdf5.looks_like(path, "data/xyz")
+    return hdf5.holds(path, lambda file: hdf5.has(file, "data/xyz"))
 
 
 def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
-    """Read a set of emitters.
-
-    Raises
-    ------
-    InputError
-        If the file is no such table, or h5py is not installed.
-    PixelSizeUnknown
-        If the file does not say the pixel size, and none is given.
-    """
+    """Read a set of emitters."""
     with hdf5.opened(path, "a table of DECODE") as file:
         data = file["data"]
         fields = {str(name): hdf5.load(path, data, name) for name in data}
@@ -72,15 +64,7 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
 
 
 def write(path: Path, dataset: Dataset) -> list[str]:
-    """Write a set of emitters in pixels.
-
-    Raises
-    ------
-    InputError
-        If h5py is not installed.
-    OutputError
-        If the file cannot be written.
-    """
+    """Write a set of emitters in pixels."""
     h5py = hdf5.h5py()
     table, size = dataset.table, dataset.pixel_size_nm
     rest, record = records.encode(dataset, _HELD, CONVENTION)

@@ -38,15 +38,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
-    """Read a list of molecules; the pixel size is given or found beside the file.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged.
-    PixelSizeUnknown
-        If the pixel size is not known.
-    """
+    """Read a list of molecules; the pixel size is given or found beside the file."""
     size = pixelsize.require(path, pixel_size_nm)
     try:
         with path.open("rb") as file:

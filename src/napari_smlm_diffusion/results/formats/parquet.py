@@ -46,15 +46,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
-    """Read a file, or all parts in a folder.
-
-    Raises
-    ------
-    InputError
-        If a file is damaged, has no columns of ours, or other ones than the part before it.
-    PixelSizeUnknown
-        If the pixel size is neither in the metadata nor given nor beside the file.
-    """
+    """Read a file, or all parts in a folder."""
     files = parts(path) if path.is_dir() else [path]
     if not files:
         raise InputError(f"{path} has no parts of a table, {PARTS}")
@@ -79,13 +71,7 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
 
 
 def write(path: Path, dataset: Dataset) -> list[str]:
-    """Write one file, zstd-compressed.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
+    """Write one file, zstd-compressed."""
     pyarrow, parquet = _pyarrow()
     table = dataset.table
     if dataset.kept is not None:

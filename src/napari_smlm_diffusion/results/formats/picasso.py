@@ -12,6 +12,7 @@ is written twice, as YAML beside the table (what Picasso reads first) and as JSO
 
 import json
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion import __version__, localizations
+from napari_smlm_diffusion import __version__
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.guards import hdf5
 from napari_smlm_diffusion.results.dataset import Dataset
+from napari_smlm_diffusion.results.formats import build
 from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.results.formats.pixelsize import PixelSizeUnknown
 from napari_smlm_diffusion.results.formats.records import describe
@@ -51,31 +53,16 @@ _COUNTS = ("multiplicity", "id")
 
 def recognises(path: Path) -> bool:
     """Whether the file is HDF5 and, where h5py is there to look, has ``locs``."""
-    try:
-        with path.open("rb") as handle:
-            if handle.read(len(hdf5.SIGNATURE)) != hdf5.SIGNATURE:
-                return False
-        h5py = hdf5.h5py()
-        with h5py.File(path, "r") as file:
-            # Not a group, which is what SMAPpy calls so.
-            return isinstance(file.get("locs"), h5py.Dataset)
-    except hdf5.DAMAGE:
-        return False
-    except InputError:
+    if hdf5.is_hdf5(path) and find_spec("h5py") is None:
         return True  # reading it says which package is missing
+    # Not a group, which is what SMAPpy calls so.
+    return hdf5.holds(path, lambda file: hdf5.has(file, "locs"))
 
 
 def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
     """Read a table of Picasso's or one of our exports.
 
     Columns that are not ours are left out, rows without a finite position too, as in Picasso.
-
-    Raises
-    ------
-    InputError
-        If the file is no such table, or h5py is not installed.
-    PixelSizeUnknown
-        If neither the YAML file nor the table says the pixel size, and none is given.
     """
     with hdf5.opened(path, "a table of Picasso") as file:
         if "locs" not in file:
@@ -94,44 +81,30 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
             f"the pixel size of {path} is not known: there is no {path.stem}.yaml with a Pixelsize "
             "beside it; put Picasso's YAML file there, or give the size in nm"
         )
-    # Picasso itself saves a changed table without our group; never mix two sets of rows.
+    # Picasso itself saves a changed table without our group; never mix two sets of localizations.
     own = {name: values for name, values in own.items() if len(values) == len(locs)}
-    table = _table(locs, own, float(size))
-    positions = table[["x_nm", "y_nm", *table.columns.intersection(["z_nm"])]].to_numpy()
-    ok = np.isfinite(positions).all(axis=1)
-    ours = _newest(documents, _GROUP) or {}
-    columns = ours.get("columns")
-    if isinstance(columns, list) and set(columns) <= set(table.columns):
-        table = table[columns]
+    columns = _ours(locs, float(size)) | own
     shape = [_newest(documents, name) for name in ("Frames", "Height", "Width")]
-    kept = own.get("kept", locs["kept"] if "kept" in names else None)
-    reason = own.get("reason")
-    return Dataset(
-        table=table[ok].reset_index(drop=True),
-        pixel_size_nm=float(size),
+    ours = _newest(documents, _GROUP) or {}
+    about = {
+        "columns": ours.get("columns"),
+        "provenance": ours.get("provenance") or {"file": str(path), "picasso": documents},
+        "filter": ours.get("filter"),
+    }
+    return build.dataset(
+        path,
+        columns,
+        float(size),
+        record=about,
         frame_shape=None if None in shape else (int(shape[0]), int(shape[1]), int(shape[2])),
-        kept=None if kept is None else np.asarray(kept).astype(np.bool_)[ok],
-        reason=None if kept is None or reason is None else reason[ok],
-        provenance=ours.get("provenance") or {"file": str(path), "picasso": documents},
-        filter=ours.get("filter"),
-        notes=() if ok.all() else (f"{(~ok).sum()} rows of {path} without a position left out",),
     )
 
 
 def write(path: Path, dataset: Dataset) -> list[str]:
     """Write table, metadata and the YAML file; a filter adds the column ``kept``, 1 or 0.
 
-    Returns
-    -------
-    Sentences on rows that Picasso will leave out, and on precisions that are not known: those are
+    Says on rows that Picasso will leave out, and on precisions that are not known: those are
     written as the width of the spot, a bound that no row is hurt by.
-
-    Raises
-    ------
-    InputError
-        If h5py is not installed.
-    OutputError
-        If a file cannot be written.
     """
     h5py, yaml = hdf5.h5py(), _yaml()
     shape = _shape(dataset)
@@ -201,35 +174,20 @@ def _columns(
     return locs, beside, notes
 
 
-def _table(locs: NDArray[Any], own: dict[str, Any], size: float) -> pd.DataFrame:
+def _ours(locs: NDArray[Any], size: float) -> dict[str, Any]:
+    """Columns of ``locs`` as ours."""
     names = locs.dtype.names or ()
-    values: dict[str, Any] = {"frame": np.rint(locs["frame"].astype(np.float64)).astype(np.int64)}
+    columns: dict[str, Any] = {
+        name: locs[name] for name in ("frame", *_OWN, *_COUNTS, "kept") if name in names
+    }
     for theirs, ours, in_pixels in _SHARED:
         if theirs in names:
             column = locs[theirs].astype(np.float64) * (size if in_pixels else 1.0)
             # Two widths of one spot: the one whose square is the mean of their squares.
-            if theirs == "sy" and "sigma_nm" in values:
-                column = np.sqrt((values["sigma_nm"] ** 2 + column**2) / 2)
-            values[ours] = column
-    for name in _OWN:
-        if name in names:
-            values[name] = locs[name].astype(np.float64)
-    for name in _COUNTS:
-        if name in names:
-            values[name] = locs[name].astype(np.int64)
-    values.update({name: column for name, column in own.items() if name in localizations.BY_NAME})
-    if "uncertainty_xy_nm" not in values and {"lpx", "lpy"} <= set(names):
-        squares = values["uncertainty_x_nm"] ** 2 + values["uncertainty_y_nm"] ** 2
-        values["uncertainty_xy_nm"] = np.sqrt(squares / 2)
-    values.setdefault("multiplicity", np.ones(len(locs), np.int64))
-    values.setdefault("uncertainty_source", "")
-    ordered = {
-        c.name: values.get(c.name, np.nan)
-        for c in localizations.COLUMNS
-        if c.required or c.name in values
-    }
-    table = pd.DataFrame(ordered, index=range(len(locs)))
-    return table.astype({"uncertainty_source": "str"})
+            if theirs == "sy" and "sigma_nm" in columns:
+                column = np.sqrt((columns["sigma_nm"] ** 2 + column**2) / 2)
+            columns[ours] = column
+    return columns
 
 
 def _own_column(path: Path, item: Any) -> NDArray[Any]:

@@ -7,6 +7,7 @@ written as 7.3. ``saveloc.loc`` takes fields that SMAP does not know, as long as
 texts and all else are JSON in a variable of their own.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,30 +42,15 @@ _HEIGHT_ERRORS = ("locprecznm", "zerr", "znmerr")
 
 def recognises(path: Path) -> bool:
     """Whether the file is MATLAB's and has the variable ``saveloc``."""
-    try:
-        if matlab.is_version_5(path):
-            return matlab.has_variable(path, "saveloc")
-        with path.open("rb") as file:
-            if not file.read(10).startswith(b"MATLAB 7.3"):
-                return False
-        with hdf5.h5py().File(path, "r") as file:
-            return "saveloc" in file
-    except InputError:
+    if matlab.is_version_5(path):
+        return matlab.has_variable(path, "saveloc")
+    if hdf5.is_hdf5(path) and find_spec("h5py") is None:
         return True  # reading it says which package is missing
-    except hdf5.DAMAGE:
-        return False
+    return hdf5.holds(path, lambda file: hdf5.has(file, "saveloc", "Group"))
 
 
 def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
-    """Read a table of SMAP, of either version of MATLAB's files.
-
-    Raises
-    ------
-    InputError
-        If the file is no such table or damaged, or h5py is needed and not installed.
-    PixelSizeUnknown
-        If the file does not say the pixel size, and none is given.
-    """
+    """Read a table of SMAP, of either version of MATLAB's files."""
     loc, info, text, notes = _version_5(path) if matlab.is_version_5(path) else _version_7(path)
     record = records.parse(text)
     if missing := [name for name in ("frame", "xnm", "ynm") if name not in loc]:
@@ -99,16 +85,7 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
 def write(path: Path, dataset: Dataset) -> list[str]:
     """Write a table that SMAP loads; a filter adds the field ``kept``.
 
-    Returns
-    -------
-    Sentences on rows that SMAP will leave out, and on a name by which it does not know the file.
-
-    Raises
-    ------
-    InputError
-        If the table is so large that h5py is needed, and it is not installed.
-    OutputError
-        If the file cannot be written.
+    Says on rows that SMAP will leave out, and on a name by which it does not know the file.
     """
     table, size, notes = dataset.table, dataset.pixel_size_nm, []
     loc: dict[str, NDArray[Any]] = {

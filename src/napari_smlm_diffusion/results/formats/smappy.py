@@ -33,19 +33,13 @@ _NAMES = {
 
 def recognises(path: Path) -> bool:
     """Whether the file is HDF5 and has a group ``locs`` with a dataset ``x_nm``."""
-    return hdf5.looks_like(path, "locs", "Group") and hdf5.looks_like(path, "locs/x_nm")
+    return hdf5.holds(
+        path, lambda file: hdf5.has(file, "locs", "Group") and hdf5.has(file, "locs/x_nm")
+    )
 
 
 def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
-    """Read a table.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged, or h5py is not installed.
-    PixelSizeUnknown
-        If the file does not say the pixel size, and none is given.
-    """
+    """Read a table."""
     with hdf5.opened(path, "a table of SMAPpy") as file:
         group = file["locs"]
         columns: dict[str, Any] = {

@@ -75,15 +75,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
-    """Read the first table of a container.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged, has no binary table, or lengths in a unit that is none.
-    PixelSizeUnknown
-        If the pixel size is neither given nor known.
-    """
+    """Read the first table of a container."""
     try:
         with zipfile.ZipFile(path) as archive:
             manifest = json.loads(_member(path, archive, "manifest.json", _LARGEST_MANIFEST))
@@ -109,13 +101,7 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
 
 
 def write(path: Path, dataset: Dataset) -> list[str]:
-    """Write a container with one table.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
+    """Write a container with one table."""
     table, half = dataset.table, dataset.pixel_size_nm / 2
     written = [entry for entry in _WRITTEN if entry[1] in table]
     rest, record = records.encode(dataset, {ours for _, ours, _, _ in written}, CONVENTION)

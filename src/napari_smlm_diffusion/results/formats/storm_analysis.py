@@ -27,26 +27,11 @@ _FIELDS = ("x", "y", "z", "sum", "background", "xsigma", "ysigma")
 
 def recognises(path: Path) -> bool:
     """Whether the file is HDF5 with storm-analysis' own attributes."""
-    try:
-        with path.open("rb") as file:
-            if file.read(len(hdf5.SIGNATURE)) != hdf5.SIGNATURE:
-                return False
-        with hdf5.h5py().File(path, "r") as file:
-            return "sa_type" in file.attrs and "version" in file.attrs
-    except (InputError, *hdf5.DAMAGE):
-        return False
+    return hdf5.holds(path, lambda file: {"sa_type", "version"} <= set(file.attrs))
 
 
 def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
-    """Read the localizations of all frames.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged, or h5py is not installed.
-    PixelSizeUnknown
-        If the file does not say the pixel size, and none is given.
-    """
+    """Read the localizations of all frames."""
     parts: dict[str, list[Any]] = {name: [] for name in ("frame", *_FIELDS)}
     total = 0
     with hdf5.opened(path, "a table of storm-analysis") as file:
