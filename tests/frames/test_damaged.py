@@ -15,7 +15,7 @@ import tifffile
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import RawLayout, open_movie
-from napari_smlm_diffusion.guards.zarr_layout import CODECS
+from napari_smlm_diffusion.guards.zarr_arrays import CODECS
 
 from .kinds import KINDS, dax, frames_of, picasso, tiff_pages, zarr_array
 

@@ -1,11 +1,10 @@
 """Movies in zarr (versions 2 and 3), bare arrays and OME-Zarr.
 
-Only folders of this machine are opened, never an address. What the metadata say is read and checked
-here before the package zarr sees it: a file may name codecs that run code, chunks of which one is
-more than the memory, or a path out of its folder.
+Only folders of this machine are opened, never an address.
 """
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -19,11 +18,11 @@ from napari_smlm_diffusion.frames.metadata import believable_pixel_nm, nm_per_un
 from napari_smlm_diffusion.frames.stack import FrameStack, stack_shape
 from napari_smlm_diffusion.guards.files import one_line, read_text
 from napari_smlm_diffusion.guards.sizes import check_size
-from napari_smlm_diffusion.guards.zarr_chunks import bounded_store
-from napari_smlm_diffusion.guards.zarr_layout import Layout, read_layout
+from napari_smlm_diffusion.guards.zarr_arrays import open_array
 from napari_smlm_diffusion.settings import Roi
 
 _LONGEST = 16 * 2**20
+_MOST_LISTED = 4096
 
 
 def open_zarr(folder: Path) -> FrameStack:
@@ -36,19 +35,17 @@ def open_zarr(folder: Path) -> FrameStack:
         or the chunks of the first or the last frame are not there.
     """
     place, axes, pixel_size_nm = _find_array(folder)
-    layout = read_layout(_metadata(place), place)
-    names = (
-        axes if len(axes) == len(layout.shape) else [f"axis {i}" for i in range(len(layout.shape))]
-    )
+    array = open_array(place, _metadata(place))
+    n_axes = len(array.shape)
+    names = axes if len(axes) == n_axes else [f"axis {i}" for i in range(n_axes)]
     if axes and names[-2:] != ["y", "x"]:
         raise InputError(
             f"{place} has the axes {', '.join(names)}, which do not end in rows and columns "
             "(y, x); save it with the frames as the last two axes"
         )
-    shape, long = stack_shape(names, layout.shape, str(place))
+    shape, long = stack_shape(names, array.shape, str(place))
     check_size(shape, str(place))
-    array = _open_array(place, layout)
-    leading = [0] * (len(layout.shape) - 2)
+    leading = [0] * (n_axes - 2)
 
     def load(start: int, stop: int, roi: Roi) -> np.ndarray:
         key: list[Any] = list(leading)
@@ -67,8 +64,7 @@ def open_zarr(folder: Path) -> FrameStack:
         return np.array(block, dtype=block.dtype.newbyteorder("="))
 
     for frame in {0, shape[0] - 1}:
-        chunk = frame // layout.outer[long] if long is not None else 0
-        if not layout.has_frame(place, long, chunk):
+        if not any(file.is_file() for file in _chunk_files(place, array, long, frame)):
             raise InputError(
                 f"{place} is truncated: no chunk of frame {frame} (from 0) is there, and zarr "
                 "would read zeros for it; copy the whole folder again"
@@ -76,28 +72,22 @@ def open_zarr(folder: Path) -> FrameStack:
     return FrameStack(
         str(folder),
         shape,
-        layout.dtype,
+        array.dtype,
         load,
-        fingerprint=lambda: _fingerprint(place, layout, long),
+        fingerprint=lambda: _fingerprint(place, array, long),
         pixel_size_nm=pixel_size_nm,
     )
 
 
-def _open_array(place: Path, layout: Layout) -> Any:
-    import zarr  # takes a quarter of a second
-
-    try:
-        array = zarr.open_array(bounded_store(place, layout), mode="r")
-    except Exception as error:
-        raise InputError(
-            f"{place} is no zarr array that can be read ({one_line(error)})"
-        ) from error
-    if (
-        tuple(array.shape) != layout.shape
-        or np.dtype(array.dtype).newbyteorder("=") != layout.dtype
-    ):
-        raise InputError(f"{place} is damaged: its metadata can be read in two ways")
-    return array
+def _chunk_files(place: Path, array: Any, long: int | None, frame: int) -> list[Path]:
+    """Files that hold parts of a frame."""
+    outer = array.shards or array.chunks
+    counts = [math.ceil(n / c) for n, c in zip(array.shape, outer, strict=True)]
+    along = [range(1)] * (len(counts) - 2) + [range(n) for n in counts[-2:]]
+    if long is not None:
+        along[long] = range(frame // outer[long], frame // outer[long] + 1)
+    places = itertools.islice(itertools.product(*along), _MOST_LISTED)
+    return [place / array.metadata.encode_chunk_key(at) for at in places]
 
 
 def _find_array(folder: Path) -> tuple[Path, list[str], float | None]:
@@ -203,12 +193,11 @@ def _within(folder: Path, name: Any) -> Path:
     return place
 
 
-def _fingerprint(place: Path, layout: Layout, long: int | None) -> str:
+def _fingerprint(place: Path, array: Any, long: int | None) -> str:
     """SHA-256 (hex) of the metadata and of the chunks of the first and of the last frame."""
     digest = hashlib.sha256(json.dumps(_metadata(place), sort_keys=True).encode())
-    last = (layout.shape[long] - 1) // layout.outer[long] if long is not None else 0
-    for chunk in (0, last):
-        for path in layout.chunks_of(place, long, chunk):
+    for frame in (0, array.shape[long] - 1 if long is not None else 0):
+        for path in _chunk_files(place, array, long, frame):
             if path.is_file():
                 with path.open("rb") as file:
                     digest.update(file.read(2**20))

@@ -6,19 +6,38 @@ first bytes or follows from its blocks, and is looked at before the codec runs.
 
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.guards.zarr_layout import Layout
 
 # Deflate packs zeros a thousandfold at best: less than this need not be tried.
 _DEFLATE_RATIO, _HARMLESS = 1032, 2**26
 _ZSTD_MAGIC, _ZSTD_SKIPPED, _ZSTD_BLOCK = 0xFD2FB528, 0x184D2A5, 2**17
 
 
-def bounded_store(place: Path, layout: Layout) -> Any:
-    """Return a read-only store of zarr over the folder of an array."""
+@dataclass
+class Bound:
+    """What the chunks of an array may unpack to.
+
+    Attributes
+    ----------
+    codec
+        What packs a chunk; None for none, which needs no look.
+    chunk_bytes
+        Bytes of a chunk when it is decoded.
+    in_a_file
+        Chunks in a file (a shard); None where each is a file.
+    """
+
+    codec: str | None = None
+    chunk_bytes: int = 0
+    in_a_file: int | None = None
+
+
+def bounded_store(place: Path, bound: Bound) -> Any:
+    """Return a read-only store of zarr over the folder of an array; `bound` may be set later."""
     from zarr.storage import LocalStore, WrapperStore
 
     class BoundedStore(WrapperStore):  # type: ignore[type-arg]
@@ -26,42 +45,27 @@ def bounded_store(place: Path, layout: Layout) -> Any:
 
         async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
             value = await super().get(key, prototype, byte_range)
-            if value is None or layout.codec is None:
+            if value is None or bound.codec is None:
                 return value
             if not key.endswith((".json", ".zarray", ".zattrs", ".zgroup")):
-                check_chunk(value.to_bytes(), layout, f"{place / key}", byte_range is None)
+                whole = byte_range is None and bound.in_a_file is not None
+                _check(value.to_bytes(), bound, f"{place / key}", whole)
             return value
 
     return BoundedStore(LocalStore(place, read_only=True))
 
 
-def check_chunk(data: bytes, layout: Layout, name: str, whole: bool = True) -> None:
-    """Raise InputError if the bytes of a file, or a part of it, unpack to too much.
-
-    Parameters
-    ----------
-    data
-        Of a chunk; of a file of several chunks if `whole` and the layout has such files.
-    layout
-        Says how large a chunk is, and how it is packed.
-    name
-        Of the file.
-    whole
-        Whether it is the whole file.
-    """
-    expected = layout.chunk_bytes
-    if layout.sharded and whole:
-        inner = 1
-        for o, c in zip(layout.outer, layout.chunks, strict=True):
-            inner *= o // c
-        for start, length in _shard_index(data, inner):
-            check_chunk(data[start : start + length], layout, name, whole=False)
+def _check(data: bytes, bound: Bound, name: str, several: bool) -> None:
+    """Raise InputError if a chunk, or one of the several in the bytes, unpacks to too much."""
+    if several:
+        for start, length in _shard_index(data, bound.in_a_file or 1):
+            _check(data[start : start + length], bound, name, several=False)
         return
-    size = _unpacked(layout.codec, data, expected)
-    if size > expected:
+    size = _unpacked(bound.codec, data, bound.chunk_bytes)
+    if size > bound.chunk_bytes:
         raise InputError(
             f"{name} is damaged: a chunk unpacks to {size} bytes or more, but the metadata of the "
-            f"array say {expected}; copy it again from where it was acquired"
+            f"array say {bound.chunk_bytes}; copy it again from where it was acquired"
         )
 
 
