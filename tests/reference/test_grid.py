@@ -49,9 +49,13 @@ def is_honest(truth, mean, variance):
 
 
 def test_the_posterior_is_as_wide_as_the_bound(frames):
-    # The variance of one frame's posterior scatters by 6 %, of 60 frames' by 0.8 %.
-    ratio = np.sqrt(frames.variance.mean() / np.mean(frames.bound**2))
-    assert ratio == pytest.approx(1.0, abs=0.01)
+    # The width of one frame's posterior scatters by 6 %, the mean of 60 frames' by 0.8 %.
+    # Near the disc's edge the region cuts the posterior off, so those do not count.
+    inner = np.hypot(*(frames.truth - 6).T) < REGION.radius_px - 0.3
+    square = (frames.variance / np.mean(frames.bound[inner] ** 2))[inner].mean(axis=1)
+    error = 0.5 * square.std(ddof=1) / np.sqrt(len(square))
+    assert error < 0.01
+    assert np.sqrt(square.mean()) == pytest.approx(1.0, abs=3 * error)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +152,7 @@ def test_the_likelihoods_differ_by_what_they_know(frames, observe, rng):
     variance = []
     for truth in frames.truth[:15]:
         observation = observe(truth, rng, shape=SHAPE, region=REGION)
-        shifted = type(observation)(observation.frame, 0.92, 0.0, 1.0, REGION, exact=False)
+        shifted = type(observation)(observation.frame, Gaussian(0.92), 0.0, 1.0, REGION, exact=False)
         pair = [np.trace(grid_posterior(o, 200.0).covariance) for o in (shifted, observation)]
         variance.append(pair)
     ratio = np.sqrt(np.divide(*np.mean(variance, axis=0)))

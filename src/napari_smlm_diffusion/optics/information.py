@@ -117,7 +117,7 @@ def crlb(
     InputError
         As `pixel_information`.
     """
-    place = torch.as_tensor(position, dtype=torch.float64)
+    place = torch.from_numpy(np.asarray(position, np.float64))
     bright = torch.as_tensor(photons, dtype=torch.float64).expand(len(place))
     level = torch.as_tensor(background, dtype=torch.float64)
     slopes = forward.jacobian(place, bright, psf, shape).flatten(1).numpy()
