@@ -9,8 +9,12 @@ the flat spectrum of the shot and read noise. That holds however much the spots 
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from torch import Tensor
+
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 
 Array = NDArray[np.float64]
 
@@ -75,17 +79,6 @@ def mean_spectrum(frames: Array) -> tuple[Array, Array, Array, int]:
     return power, ky, kx, count
 
 
-def spot_spectrum(k: Array, sigma_px: float) -> tuple[Array, Array]:
-    """|OTF|^2 of a pixel-integrated Gaussian along one axis, folded at the Nyquist frequency.
-
-    Returns it and its derivative by the logarithm of the width.
-    """
-    waves = np.stack([k + 2 * np.pi * order for order in (-1, 0, 1)])
-    squared = (sigma_px * waves) ** 2
-    each = np.exp(-squared) * np.sinc(waves / (2 * np.pi)) ** 2
-    return each.sum(0), (-2.0 * squared * each).sum(0)
-
-
 def fit_spectrum(frames: Array) -> Spectrum:
     """Fit width, amplitude and floor by the likelihood of exponential periodograms (Whittle 1953).
 
@@ -101,18 +94,19 @@ def fit_spectrum(frames: Array) -> Spectrum:
         return Spectrum(np.nan, np.inf, scale)
     seen = power[use] / scale
 
-    def model(parameters: Array) -> tuple[Array, Array]:
-        """Expected modes, and their derivative by log amplitude, log floor and log width."""
-        amplitude, floor, sigma = np.exp(parameters)
-        (gy, dy), (gx, dx) = spot_spectrum(ky, sigma), spot_spectrum(kx, sigma)
-        spot = amplitude * (gy * gx)[use]
-        width = amplitude * (dy * gx + gy * dx)[use]
-        return spot + floor, np.stack([spot, np.full_like(spot, floor), width])
+    data, modes = torch.from_numpy(seen), torch.from_numpy(use)
+    waves = torch.from_numpy(ky), torch.from_numpy(kx)
+
+    def model(parameters: Tensor) -> Tensor:
+        """Expected modes, of log amplitude, log floor and log width."""
+        amplitude, floor, sigma = parameters.exp()
+        return amplitude * Gaussian(sigma).power_spectrum(*waves)[modes] + floor
 
     def deviance(parameters: Array) -> tuple[float, Array]:
-        expected, slopes = model(parameters)
-        ratio = seen / expected
-        return float(np.mean(np.log(expected) + ratio)), (slopes * (1 - ratio) / expected).mean(1)
+        leaf = torch.tensor(parameters, dtype=torch.float64, requires_grad=True)
+        expected = model(leaf)
+        value = (expected.log() + data / expected).mean()
+        return float(value.detach()), torch.autograd.grad(value, leaf)[0].numpy()
 
     # The floor is what the fastest waves hold, the amplitude what the slowest do.
     start = np.log([float(np.max(seen)), float(np.quantile(seen, 0.1))])
@@ -122,8 +116,10 @@ def fit_spectrum(frames: Array) -> Spectrum:
         for s in _STARTS
     ]
     best = min(fits, key=lambda fit: float(fit.fun)).x
-    expected, slopes = model(best)
-    information = count * (slopes / expected) @ (slopes / expected).T
+    steps = 1e-5 * torch.eye(3, dtype=torch.float64)
+    there = torch.from_numpy(best)
+    slopes = torch.stack([model(there + s).log() - model(there - s).log() for s in steps]) / 2e-5
+    information = count * (slopes @ slopes.T).numpy()
     sigma = float(np.exp(best[2]))
     if min(best[2] - limits[2][0], limits[2][1] - best[2]) < 1e-3:
         return Spectrum(sigma, np.inf, scale * float(np.exp(best[1])))

@@ -63,6 +63,18 @@ class Gaussian:
         y, x = (self._slopes(_edges(n, 0, c), c) for n, c in zip(shape, _yx(position), strict=True))
         return y, x
 
+    def power_spectrum(self, ky: Tensor, kx: Tensor) -> Tensor:
+        """Return |OTF|^2 of the spot and the pixel at waves in radians per pixel.
+
+        `ky` and `kx` broadcast against each other. Waves beyond the Nyquist frequency are folded.
+        """
+        folded = []
+        for k in (ky, kx):
+            waves = torch.stack([k + 2 * math.pi * order for order in (-1, 0, 1)])
+            pixel = torch.sinc(waves / (2 * math.pi))
+            folded.append((torch.exp(-((self._sigma * waves) ** 2)) * pixel**2).sum(0))
+        return folded[0] * folded[1]
+
     def _window(self, offset: Tensor, radius_px: int | None) -> list[tuple[Tensor, Tensor]]:
         radius = self.radius_px if radius_px is None else radius_px
         return [(_edges(2 * radius + 1, radius, c), c) for c in _yx(offset)]
