@@ -128,7 +128,7 @@ class Observation:
         bright: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """Log likelihood with the molecules, less that of the background alone, (M,)."""
-        place, photons = torch.from_numpy(positions), torch.from_numpy(np.array(bright))
+        place, photons = (torch.from_numpy(a.copy()) for a in (positions, bright))
         light = forward.expected(place, photons, self.psf, self.shape).numpy()
         light = light.reshape(len(bright), -1)
         lit = np.flatnonzero(light.max(axis=0) > _NO_LIGHT)
