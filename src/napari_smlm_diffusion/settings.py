@@ -1,6 +1,8 @@
 """What a user sets: each object is at once the form, the tooltip, the option and the saved JSON."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -54,6 +56,25 @@ class Settings(BaseModel):
             yield Remark(f"{rule}, got {problem['input']}{meaning}", (path,))
         else:  # a check of several fields says itself what it got
             yield Remark(rule)
+
+
+def read_json(path: str | Path, what: str = "settings") -> dict[str, Any]:
+    """Return the JSON object in a file, which holds `what`.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or holds anything else.
+    """
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}); it must hold {what}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold one JSON object with {what}")
+    return values
 
 
 class Roi(NamedTuple):

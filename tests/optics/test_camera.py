@@ -131,7 +131,7 @@ def test_camera_file_names_maps_beside_it(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "cannot read the camera file"),
+        ("{", "is not JSON"),
         ("[1]", "one JSON object"),
         ('{"offset": 1}', "'gain' is missing"),
         ('{"offset": 1, "gain": 1, "bias": 2}', "unknown key 'bias'"),

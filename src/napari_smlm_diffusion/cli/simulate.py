@@ -4,12 +4,12 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from napari_smlm_diffusion.cli.config import read_config
 from napari_smlm_diffusion.cli.parser import add_settings, option, settings_from
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs.simulated_files import write_movie
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.results import run_folder
+from napari_smlm_diffusion.settings import read_json
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
 
 _CAMERA = {
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> MovieSettings:
-    values = read_config(options.config) if options.config else {}
+    values = read_json(options.config) if options.config else {}
     # Of density and count one is the other's opposite: the one given as an option wins.
     for name, other in (
         ("density_per_um2", "count_per_frame"),

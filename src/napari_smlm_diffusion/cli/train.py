@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from napari_smlm_diffusion.cli.config import read_config
 from napari_smlm_diffusion.cli.parser import option
 from napari_smlm_diffusion.cli.progress import drive
 from napari_smlm_diffusion.errors import InputError, SmlmError
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
+from napari_smlm_diffusion.settings import read_json
 from napari_smlm_diffusion.training.settings import ALL_STAGES, STAGES, StageName, TrainingSettings
 
 # Options that are settings: given, they come before the file's.
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         )
     stages: tuple[StageName, ...] = (options.stage,) if options.stage else STAGES
     if options.resume is None:
-        values, out = read_config(options.config), options.out or Path()
+        values, out = read_json(options.config), options.out or Path()
         settings = _settings(values, options)
     # Torch takes seconds: bad settings are refused before.
     from napari_smlm_diffusion.compute.memory import keep_freed

@@ -11,7 +11,6 @@ photons* ``n / F^2`` therefore have the variance ``mean + effective_read_noise^2
 networks, likelihoods and bounds see only those.
 """
 
-import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.settings import read_json
 
 FloatOrMap: TypeAlias = float | NDArray[np.float64]
 
@@ -82,12 +82,7 @@ class Camera:
             If the file is missing, is not a JSON object, or `from_dict` refuses it.
         """
         path = Path(path)
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read the camera file {path}: {error}") from error
-        if not isinstance(data, dict):
-            raise InputError(f"the camera file {path} must hold one JSON object with its settings")
+        data = read_json(path, "a camera")
         try:
             return cls.from_dict(data, folder=path.parent)
         except InputError as error:

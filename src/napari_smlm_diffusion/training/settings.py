@@ -36,7 +36,7 @@ RATE_OF_SAMPLER = 2e-4
 # The simulator compares each molecule of a frame with each other one: this many take 250 MB.
 MOST_MOLECULES = 8000
 # A spot is this many standard deviations wide; a frame must hold one.
-_SPOT_SIGMAS = 6.0
+SPOT_SIGMAS = 6.0
 
 # Their homes load torch, which a form must not: a test holds these names against them.
 SAMPLER_NAMES = ("ancestral", "ddim", "heun", "multistep")
@@ -145,13 +145,13 @@ class TrainingSettings(Settings):
         """Say what cannot be simulated."""
         wrong: list[Remark] = []
         prior, size = self.prior, self.frame_size
-        spot = _SPOT_SIGMAS * prior.psf_sigma_px[1]
+        spot = SPOT_SIGMAS * prior.psf_sigma_px[1]
         if spot > size:
             wrong.append(
                 Remark(
                     f"the range goes up to {prior.psf_sigma_px[1]:g} px, a spot of {spot:.0f} px, "
                     f"which does not fit a frame of {size} px: allowed is up to "
-                    f"{size / _SPOT_SIGMAS:.2g} px, or a larger frame",
+                    f"{size / SPOT_SIGMAS:.2g} px, or a larger frame",
                     ("prior.psf_sigma_px", "frame_size"),
                 )
             )
@@ -164,7 +164,7 @@ class TrainingSettings(Settings):
                 )
             )
         if set(prior.structures) - {"disc"}:
-            side = size + _SPOT_SIGMAS * prior.psf_sigma_px[1]
+            side = size + SPOT_SIGMAS * prior.psf_sigma_px[1]
             most = prior.density_per_px2[1] * side**2
             if most > MOST_MOLECULES:
                 wrong.append(

@@ -9,7 +9,7 @@ from napari_smlm_diffusion.optics.camera import Camera
 
 _UNITS = {"offset": "ADU", "gain": "ADU per electron", "em_gain": "", "qe": "", "read_noise": "e-"}
 # No microscope magnifies a camera pixel below this; a size in micrometres does look like it.
-_SMALLEST_PIXEL_NM, _LARGEST_PIXEL_NM = 5.0, 5000.0
+SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM = 5.0, 5000.0
 _ASSUMED = {"em_gain": 1.0, "qe": 1.0, "read_noise": 0.0}
 
 
@@ -40,16 +40,16 @@ def known_optics(stack: FrameStack, settings: LocalizeSettings) -> Known:
                 field="pixel_size_nm",
             )
         notes.append(Remark(f"pixel size {pixel:g} nm from the metadata"))
-    if pixel < _SMALLEST_PIXEL_NM:
+    if pixel < SMALLEST_PIXEL_NM:
         raise InputError(
             f"it is the width of a camera pixel in the sample in nm, at least "
-            f"{_SMALLEST_PIXEL_NM:g}, got {pixel:g}; {pixel:g} um would be {1000 * pixel:g}",
+            f"{SMALLEST_PIXEL_NM:g}, got {pixel:g}; {pixel:g} um would be {1000 * pixel:g}",
             field="pixel_size_nm",
         )
-    if pixel > _LARGEST_PIXEL_NM:
+    if pixel > LARGEST_PIXEL_NM:
         raise InputError(
             f"it is the width of a camera pixel in the sample in nm, at most "
-            f"{_LARGEST_PIXEL_NM:g}, got {pixel:g}; a camera's own pixels are divided by the "
+            f"{LARGEST_PIXEL_NM:g}, got {pixel:g}; a camera's own pixels are divided by the "
             "magnification",
             field="pixel_size_nm",
         )

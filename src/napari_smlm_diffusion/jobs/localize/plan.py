@@ -36,14 +36,13 @@ from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
 from napari_smlm_diffusion.settings import Roi
+from napari_smlm_diffusion.training.settings import SPOT_SIGMAS
 
 # What `--model auto` takes when the movie fits no model better.
 DEFAULT_MODEL = "general"
 # Read noise beyond this factor and margin (effective electrons) means that the camera is not the
 # one it is said to be; the estimate itself is up to 6 too high where spots leave no gaps.
 _NOISE_FACTOR, _NOISE_MARGIN = 2.0, 8.0
-# A spot is this many PSF widths wide: three on either side hold 99.7 % of it along each axis.
-_SPOT_IN_SIGMAS = 6.0
 # No microscope's PSF is narrower; frames smaller than this spot hold none of any width.
 _NARROWEST_SIGMA_PX = 0.6
 
@@ -96,7 +95,7 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
     cards = {path: load_card(path) for path in ([named] if named else _shipped())}
 
     given_px = None if settings.psf_sigma_nm is None else settings.psf_sigma_nm / pixel_nm
-    _require_room(stack, roi, given_px or _NARROWEST_SIGMA_PX)
+    require_room(stack, roi, given_px or _NARROWEST_SIGMA_PX)
     _require_finite(stack, frames, roi)
     sample = _sample(stack, frames, roi, camera)
     check = check_movie(sample, given_px)
@@ -108,7 +107,7 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
                 "give it in nm",
                 field="psf_sigma_nm",
             )
-        _require_room(stack, roi, check.psf_sigma_px)
+        require_room(stack, roi, check.psf_sigma_px)
         note = (
             f"{check.psf_sigma_px * pixel_nm:.0f} nm ({check.psf_sigma_px:.2f} px) estimated from "
             f"the movie ({check.notes['psf_sigma_px']})"
@@ -198,9 +197,16 @@ def _require_finite(stack: FrameStack, frames: tuple[int, int], roi: Roi) -> Non
         stack.read(first, last, roi)
 
 
-def _require_room(stack: FrameStack, roi: Roi, sigma_px: float) -> None:
+def require_room(stack: FrameStack, roi: Roi, sigma_px: float) -> None:
+    """Refuse frames, or a region of them, that hold no spot.
+
+    Raises
+    ------
+    InputError
+        Saying how large they must be.
+    """
     height, width = roi.y1 - roi.y0, roi.x1 - roi.x0
-    least = math.ceil(_SPOT_IN_SIGMAS * sigma_px)
+    least = math.ceil(SPOT_SIGMAS * sigma_px)
     if min(height, width) < least:
         whole = (height, width) == stack.shape[1:]
         raise InputError(

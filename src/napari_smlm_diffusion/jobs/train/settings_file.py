@@ -4,12 +4,12 @@ The settings are imported by the functions and not with the module: they know of
 load torch.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.settings import read_json
 from napari_smlm_diffusion.writing import atomic
 
 if TYPE_CHECKING:
@@ -46,14 +46,7 @@ def load_settings(path: Path) -> "TrainingSettings":
     """
     from napari_smlm_diffusion.training.settings import TrainingSettings
 
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error})") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path} must hold one JSON object with the settings of a training")
+    values = read_json(path, "the settings of a training")
     try:
         return TrainingSettings(**values)
     except InputError as error:

@@ -18,12 +18,11 @@ from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.simulation.prior import Prior
+from napari_smlm_diffusion.training.settings import MOST_MOLECULES
 
 # The field without a movie, and the largest beside one: enough to look at, and quickly drawn.
 ALONE = (64, 64)
 LARGEST_FIELD = 128
-# The simulator compares each molecule with each other one: this many take 250 MB.
-_MOST_MOLECULES = 8000
 # Of a camera that nothing is said about, so that noise below 0 is seen all the same.
 _PLAIN = {"offset": 100.0, "gain": 1.0}
 
@@ -189,9 +188,9 @@ def _check_size(prior: Prior, side: int) -> None:
     if prior.structures == ("disc",):
         return  # which has its own number of molecules
     most = prior.density_per_px2[1] * (side + 2 * 3 * prior.psf_sigma_px[1]) ** 2
-    if most > _MOST_MOLECULES:
+    if most > MOST_MOLECULES:
         raise InputError(
             f"up to {most:,.0f} molecules in a frame of {side} x {side} pixels are too many to "
-            f"simulate, at most {_MOST_MOLECULES:,} are possible: lower the upper end",
+            f"simulate, at most {MOST_MOLECULES:,} are possible: lower the upper end",
             field="prior.density_per_px2",
         )

@@ -3,7 +3,6 @@
 Torch is imported by the functions and not with the module: it takes seconds.
 """
 
-import math
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass, replace
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 LARGEST_MB = 512
 # Of a molecule seen in fewer samples no uncertainty is given, see `inference.from_samples`.
 FEWEST_SAMPLES = 8
-# A spot is this many PSF widths wide.
-_SPOT_IN_SIGMAS = 6.0
 _OF_SAMPLES: dict[str, Any] = {
     "frames": None,
     "roi": None,
@@ -194,7 +191,7 @@ def whole(settings: LocalizeSettings) -> LocalizeSettings:
     return settings.model_copy(update=_OF_SAMPLES)
 
 
-def require_room(frames: int, roi: Roi, upsampling: int, kept: int = 0) -> None:
+def require_memory(frames: int, roi: Roi, upsampling: int, kept: int = 0) -> None:
     """Refuse what would not fit into memory, before any work.
 
     Parameters
@@ -241,6 +238,7 @@ def prepared(stack: FrameStack, settings: LocalizeSettings, base: "Plan | None")
 
 def _narrowed(base: "Plan", settings: LocalizeSettings) -> "Plan":
     """Return the plan of the frames and of the region that are sampled."""
+    from napari_smlm_diffusion.jobs.localize.plan import require_room
     from napari_smlm_diffusion.jobs.localize.sampling import choose_posterior
     from napari_smlm_diffusion.proposals.diffusion_samples import Batches
 
@@ -252,7 +250,7 @@ def _narrowed(base: "Plan", settings: LocalizeSettings) -> "Plan":
         )
     frames = parse_frame_range(settings.frames or ":", len(base.stack))
     roi = parse_roi(settings.roi or ":,:", base.stack.shape)
-    _require_spot(roi, base.microscope.psf_sigma_px)
+    require_room(base.stack, roi, base.microscope.psf_sigma_px)
     camera = base.microscope.camera.crop(*roi)
     microscope = base.microscope.model_copy(update={"camera": camera})
     origin = (roi.y0, roi.x0)
@@ -270,16 +268,6 @@ def _narrowed(base: "Plan", settings: LocalizeSettings) -> "Plan":
         posterior=posterior,
         warnings=(*base.warnings, *doubts),
     )
-
-
-def _require_spot(roi: Roi, sigma_px: float) -> None:
-    height, width = roi.y1 - roi.y0, roi.x1 - roi.x0
-    least = math.ceil(_SPOT_IN_SIGMAS * sigma_px)
-    if min(height, width) < least:
-        raise InputError(
-            f"the region of {height} x {width} camera pixels is smaller than one spot of the PSF; "
-            f"draw a rectangle of at least {least} x {least}"
-        )
 
 
 def _fine_shape(plan: "Plan") -> tuple[int, int]:

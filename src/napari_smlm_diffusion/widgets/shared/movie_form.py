@@ -11,6 +11,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.frames.opening import ENDINGS
 from napari_smlm_diffusion.jobs.estimate import Estimate, estimate_movie
+from napari_smlm_diffusion.jobs.localize.cameras import LARGEST_PIXEL_NM, SMALLEST_PIXEL_NM
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.results.layers import Placement
 from napari_smlm_diffusion.widgets.shared import movie_layers
@@ -233,8 +234,8 @@ class MovieForm(QWidget):
     def scale_movie(self) -> None:
         """Write the pixel size of the form on the layer, as scale and units."""
         size = self.microscope.settings.number("pixel_size_nm")
-        least, most = movie_layers.SMALLEST_PIXEL_NM, movie_layers.LARGEST_PIXEL_NM
-        if self.movie is not None and size and least <= size <= most:
+        possible = size is not None and SMALLEST_PIXEL_NM <= size <= LARGEST_PIXEL_NM
+        if self.movie is not None and size and possible:
             before = self.movie.scale[-1]
             movie_layers.set_pixel_size(self.movie, size)
             self._keep_view(float(self.movie.scale[-1] / before))

@@ -9,9 +9,6 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack, LazyFrames
 from napari_smlm_diffusion.results.layers import KEY, Placement, placement
 
-# Beyond is a mistyped unit, see `jobs.localize.cameras`.
-SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM = 5.0, 5000.0
-
 
 def is_movie(layer: Layer) -> bool:
     """Whether `layer` may hold frames: an image that is not one of our results."""

@@ -162,7 +162,7 @@ class Uncertainty(ModelDock):
             )
         upsampling = upsampling_of(read_card(settings.model))
         kept = settings.samples if settings.keep_samples else 0
-        samples.require_room(stop - start, roi, upsampling, kept)
+        samples.require_memory(stop - start, roi, upsampling, kept)
         base = self._note(stack, settings)
         self.begin(lambda: samples.sample(stack, settings, base))
 

@@ -17,13 +17,12 @@ from qtpy.QtWidgets import (
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import parse_frame_range
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.training.settings import SAMPLER_NAMES
 from napari_smlm_diffusion.widgets.shared.fields import combo
 from napari_smlm_diffusion.widgets.shared.run_form import RunForm
 from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm
 
 CURRENT, RANGE, ALL = "current", "range", "all"
-# As `diffusion.samplers.SAMPLERS`, which brings torch.
-SAMPLERS = ("multistep", "heun", "ddim", "ancestral")
 _EMPTY = {"samples": "2 or more", "steps": "as calibrated", "seed": "0"}
 _FEWEST = 2
 
@@ -58,7 +57,7 @@ class SampleForm(QWidget):
         self.settings = SettingsForm(LocalizeSettings, ("samples", "steps", "seed"), _EMPTY)
         self.sampler = combo("Sampler: how a sample is drawn; another is not calibrated.")
         self.sampler.addItem("as calibrated", None)
-        for name in SAMPLERS:
+        for name in SAMPLER_NAMES[::-1]:
             self.sampler.addItem(name, name)
         self.keep = QCheckBox("Keep the samples as a layer")
         self.keep.setToolTip(
