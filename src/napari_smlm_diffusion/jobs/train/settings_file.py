@@ -1,22 +1,16 @@
-"""The settings of a training as a file.
-
-The settings are imported by the functions and not with the module: they know of networks, which
-load torch.
-"""
+"""The settings of a training as a file."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.settings import read_json
+from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.writing import atomic
 
-if TYPE_CHECKING:
-    from napari_smlm_diffusion.training.settings import TrainingSettings
 
-
-def save_settings(values: Mapping[str, Any], path: Path) -> "TrainingSettings":
+def save_settings(values: Mapping[str, Any], path: Path) -> TrainingSettings:
     """Write settings of a training as the JSON that ``smlm-diffusion train --config`` reads.
 
     Raises
@@ -26,8 +20,6 @@ def save_settings(values: Mapping[str, Any], path: Path) -> "TrainingSettings":
     OutputError
         If the file cannot be written.
     """
-    from napari_smlm_diffusion.training.settings import TrainingSettings
-
     settings = TrainingSettings(**values)
     with atomic(path) as partial:
         # What is not set stays so: an architecture that is given must be that of `start_from`.
@@ -36,7 +28,7 @@ def save_settings(values: Mapping[str, Any], path: Path) -> "TrainingSettings":
     return settings
 
 
-def load_settings(path: Path) -> "TrainingSettings":
+def load_settings(path: Path) -> TrainingSettings:
     """Read what `save_settings` wrote.
 
     Raises
@@ -44,8 +36,6 @@ def load_settings(path: Path) -> "TrainingSettings":
     InputError
         If it is not such a file; names it.
     """
-    from napari_smlm_diffusion.training.settings import TrainingSettings
-
     values = read_json(path, "the settings of a training")
     try:
         return TrainingSettings(**values)

@@ -1,6 +1,6 @@
 """Which layer holds the frames, and the form that says what is known of their microscope."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
@@ -10,7 +10,6 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidge
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.frames.opening import ENDINGS
-from napari_smlm_diffusion.jobs.estimate import Estimate, estimate_movie
 from napari_smlm_diffusion.jobs.localize.cameras import LARGEST_PIXEL_NM, SMALLEST_PIXEL_NM
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.results.layers import Placement
@@ -21,6 +20,9 @@ from napari_smlm_diffusion.widgets.shared.movie_notes import notes_of
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell
 from napari_smlm_diffusion.widgets.shared.preferences import preferences
 from napari_smlm_diffusion.widgets.shared.threads import Latest
+
+if TYPE_CHECKING:
+    from napari_smlm_diffusion.jobs.estimate import Estimate
 
 # A folder is dropped on the window instead.
 MOVIES = tuple(f"*{ending}" for ending in ENDINGS)
@@ -256,9 +258,9 @@ class MovieForm(QWidget):
         settings = LocalizeSettings(**values)
         self.microscope.estimate.setEnabled(False)
         self.microscope.said.setText("Estimating…")
-        self._estimates.ask(lambda: estimate_movie(stack, settings))
+        self._estimates.ask(lambda: _estimate(stack, settings))
 
-    def _on_estimate(self, found: Estimate) -> None:
+    def _on_estimate(self, found: "Estimate") -> None:
         self.microscope.estimate.setEnabled(True)
         form = self.microscope.settings
         size = form.number("pixel_size_nm")
@@ -277,3 +279,10 @@ class MovieForm(QWidget):
         self.microscope.estimate.setEnabled(True)
         self.microscope.said.setText("Nothing was estimated.")
         tell(error)
+
+
+def _estimate(stack: FrameStack, settings: LocalizeSettings) -> "Estimate":
+    # In the thread: it loads torch.
+    from napari_smlm_diffusion.jobs.estimate import estimate_movie
+
+    return estimate_movie(stack, settings)

@@ -1,7 +1,7 @@
 """The widget "Train": simulate frames for a microscope, see them beside a movie, train on them."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from napari.utils.theme import get_theme
@@ -11,10 +11,8 @@ from qtpy.QtWidgets import QFileDialog
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.jobs.train import movie_ranges as ranges
 from napari_smlm_diffusion.jobs.train import simulated
 from napari_smlm_diffusion.jobs.train.intensities import Comparison, compare
-from napari_smlm_diffusion.jobs.train.movie_ranges import Ranges
 from napari_smlm_diffusion.jobs.train.settings_file import load_settings, save_settings
 from napari_smlm_diffusion.jobs.train.simulated import Request, Simulated
 from napari_smlm_diffusion.progress import Progress
@@ -26,6 +24,9 @@ from napari_smlm_diffusion.widgets.train.intensity_histogram import Series
 from napari_smlm_diffusion.widgets.train.layers import Beside, TrainLayers
 from napari_smlm_diffusion.widgets.train.simulation_form import PriorForm, SimulateForm
 from napari_smlm_diffusion.widgets.train.tab import Training
+
+if TYPE_CHECKING:
+    from napari_smlm_diffusion.jobs.train.movie_ranges import Ranges
 
 # After the last change: a slider that is dragged asks for many frames that nobody looks at.
 _REST_MS = 80
@@ -43,7 +44,7 @@ class Train(MovieDock):
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
         super().__init__(viewer)
         self.layers = TrainLayers(self.viewer)
-        self._ranges, self._compared, self._files = Latest(self), Latest(self), Latest(self)
+        self._ranges, self._compared = Latest(self), Latest(self)
         self._beside: tuple[Image | None, Beside] | None = None  # of the run that goes on
         self._shown: tuple[Image | None, Simulated] | None = None
         self._watched: Image | None = None
@@ -79,7 +80,6 @@ class Train(MovieDock):
         for task, done, failed in (
             (self._ranges, self._on_ranges, self._on_no_ranges),
             (self._compared, self._on_compared, self._on_not_compared),
-            (self._files, self._on_file, self._on_no_file),
         ):
             task.done.connect(done)
             task.failed.connect(failed)
@@ -88,7 +88,7 @@ class Train(MovieDock):
         """End what is done besides; it is not shown any more."""
         self._watch(None)
         self._soon.stop()
-        for task in (self._ranges, self._compared, self._files):
+        for task in (self._ranges, self._compared):
             task.forget()
         self.training.let_go()
 
@@ -128,9 +128,9 @@ class Train(MovieDock):
         stack, settings = self.source.stack(), self._microscope()
         self.prior_form.fill_in.setEnabled(False)
         self.prior_form.said.setText("Measuring…")
-        self._ranges.ask(lambda: ranges.ranges_of(stack, settings))
+        self._ranges.ask(lambda: _measure(stack, settings))
 
-    def _on_ranges(self, found: Ranges) -> None:
+    def _on_ranges(self, found: "Ranges") -> None:
         form = self.prior_form
         form.fill_in.setEnabled(True)
         form.set_values(found.values)
@@ -168,37 +168,19 @@ class Train(MovieDock):
     @reported
     def save(self, path: Path) -> None:
         """Write the settings that ``smlm-diffusion train --config`` reads."""
-        values = {
-            **self.training.values(),
-            "prior": self.prior_form.prior().model_dump(mode="json"),
-        }
+        prior = self.prior_form.prior().model_dump(mode="json")
         path = path if path.suffix else path.with_suffix(".json")
-        self._busy_with_file(True)
-        # In the thread, because the settings of a training know of networks, which load torch.
-        self._files.ask(lambda: (f"Saved: {path}", save_settings(values, path)))
+        settings = save_settings({**self.training.values(), "prior": prior}, path)
+        self.prior_form.said.setText(f"Saved: {path} (model name “{settings.name}”).")
 
     @reported
     def load(self, path: Path) -> None:
         """Fill in what a file says; what is not in the form is kept for the next one saved."""
-        self._busy_with_file(True)
-        self._files.ask(lambda: (f"Loaded: {path}", load_settings(path)))
-
-    def _on_file(self, found: tuple[str, Any]) -> None:
-        said, settings = found
-        self._busy_with_file(False)
-        if said.startswith("Loaded"):
-            self.prior_form.set_prior(settings.prior)
-            given = settings.model_dump(mode="json", exclude={"prior"}, exclude_unset=True)
-            self.training.form.set_values(given)
-        self.prior_form.said.setText(f"{said} (model name “{settings.name}”).")
-
-    def _on_no_file(self, error: Exception) -> None:
-        self._busy_with_file(False)
-        tell(error)
-
-    def _busy_with_file(self, busy: bool) -> None:
-        for button in (self.view.save, self.view.load):
-            button.setEnabled(not busy)
+        settings = load_settings(path)
+        self.prior_form.set_prior(settings.prior)
+        given = settings.model_dump(mode="json", exclude={"prior"}, exclude_unset=True)
+        self.training.form.set_values(given)
+        self.prior_form.said.setText(f"Loaded: {path} (model name “{settings.name}”).")
 
     # The simulation
 
@@ -304,3 +286,10 @@ class Train(MovieDock):
 
     def _on_not_compared(self, error: Exception) -> None:
         tell_in(self.view.said, error)
+
+
+def _measure(stack: FrameStack, settings: LocalizeSettings) -> "Ranges":
+    # In the thread: it loads torch.
+    from napari_smlm_diffusion.jobs.train.movie_ranges import ranges_of
+
+    return ranges_of(stack, settings)
