@@ -352,12 +352,12 @@ def test_patterns_of_the_manifest_lead_to_the_reader_that_reads_them(
 @pytest.mark.parametrize(
     ("modules", "without"),
     [
-        (("table_readers", "writers", "samples"), {"torch", "napari", "qtpy"}),
+        (("tables", "writers", "samples"), {"torch", "napari", "qtpy"}),
         (("readers",), {"torch", "napari", "qtpy", "pandas"}),  # a movie should not wait for pandas
     ],
 )
 def test_opening_files_loads_no_more_than_it_needs(modules, without):
-    names = ", ".join(f"napari_smlm_diffusion.widgets.{name}" for name in modules)
+    names = ", ".join(f"napari_smlm_diffusion.widgets.files.{name}" for name in modules)
     code = f"import sys, {names}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not without & set(done.stdout.split())
