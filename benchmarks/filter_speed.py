@@ -50,17 +50,20 @@ def row(rows: int, size: int, step: float, threads: int, repeats: int) -> None:
         shape=(size * UPSAMPLING, size * UPSAMPLING), pixel_size_nm=PIXEL_NM, upsampling=UPSAMPLING
     )
     maps = SdMap(np.random.default_rng(1).random(grid.shape), grid)
-    rules = Filter(
-        ranges=(
-            Range(column="photons", minimum=10.0),
-            Range(column="probability", minimum=5.0, maximum=90.0),
-        ),
-        region=Region(maximum=0.9),
+    fixed = (
+        Range(column="photons", minimum=10.0),
+        Range(column="probability", minimum=5.0, maximum=90.0),
     )
     live = LiveFilter(table, maps)
     histogram, kernel = LivePicture(table, grid), LivePicture(table, grid, SIGMA, threads)
     tops = [50.0 + (turn % 2) * 100.0 * step for turn in range(repeats + 2)]
-    filters = [rules.with_range(Range(column="uncertainty_xy_nm", maximum=top)) for top in tops]
+    filters = [
+        Filter(
+            ranges=(*fixed, Range(column="uncertainty_xy_nm", maximum=top)),
+            region=Region(maximum=0.9),
+        )
+        for top in tops
+    ]
     times: dict[str, list[float]] = {name: [] for name in ("mask", "counts", "kernel", "scratch")}
     for turn, moved in enumerate(filters):
         began = time.perf_counter()

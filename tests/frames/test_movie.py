@@ -141,7 +141,7 @@ def test_a_missing_reader_is_named(tmp_path, monkeypatch):
     def absent(name, *rest, **options):
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr("napari_smlm_diffusion.frames.extras.import_module", absent)
+    monkeypatch.setattr("napari_smlm_diffusion.guards.packages.import_module", absent)
     (tmp_path / "movie.czi").write_bytes(b"ZISRAWFILE" + bytes(100))
     (tmp_path / "movie.nd2").write_bytes(b"\xda\xce\xbe\x0a" + bytes(100))
     for name in ("czi", "nd2"):

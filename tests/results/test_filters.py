@@ -207,14 +207,6 @@ def test_the_image_masks_the_rows_that_lie_in_its_pixels(upsampling, origin):
     assert inside.kept.tolist() == [False, True, True, True, True, True]
 
 
-def test_replacing_and_removing_a_range():
-    rules = Filter(ranges=(Range(column="photons", minimum=1), Range(column="frame", maximum=9)))
-    changed = rules.with_range(Range(column="photons", minimum=2))
-    assert [r.minimum for r in changed.ranges] == [2, None]
-    assert changed.without("photons").ranges == rules.ranges[1:]
-    assert rules.ranges[0].minimum == 1
-
-
 @pytest.mark.parametrize(
     ("rules", "maps", "words"),
     [

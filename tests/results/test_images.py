@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.errors import InputError, OutputError
 from napari_smlm_diffusion.results.images import read_image, write_density
 
 IMAGE = np.random.default_rng(0).random((12, 20), np.float32)
-SCALE = {"pixel_size_nm": 108.0, "upsampling": 4, "kernel_sigma": 1.25, "kernel_share": 0.0961}
+SCALE = {"pixel_size_nm": 108.0, "upsampling": 4, "kernel_sigma": 1.25}
 
 
 def write(path, **options):
@@ -26,6 +27,7 @@ def test_values_and_metadata_come_back(tmp_path):
     np.testing.assert_array_equal(image, IMAGE)
     assert metadata["quantity"] == "density"
     assert SCALE.items() <= metadata.items()
+    assert metadata["kernel_share"] == kernel_share(1.25)
     assert metadata["extra"] == {"model": "general", "frames": [0, 60]}
     assert os.listdir(tmp_path) == ["density.tif"]
 

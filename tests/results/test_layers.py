@@ -93,7 +93,6 @@ def test_an_image_from_a_file_lies_where_one_from_a_run_lies(quantity, tmp_path)
         pixel_size_nm=PIXEL,
         upsampling=4,
         kernel_sigma=1.25,
-        kernel_share=0.3,
         origin_px=(11, 7),
         extra={"model_sha256": "ab"},
     )

@@ -32,7 +32,6 @@ def test_a_large_density_is_a_layer_of_levels_that_meet(image, tmp_path):
         pixel_size_nm=100.0,
         upsampling=4,
         kernel_sigma=1.25,
-        kernel_share=0.1,
     )
     data, options, kind = layers.density_file_layer(read_image(tmp_path / "density.tif"))
     layer = Image(data, **options)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.frames.extras import extra
 from napari_smlm_diffusion.frames.metadata import believable_pixel_nm
 from napari_smlm_diffusion.frames.stack import FrameStack, fingerprint, stack_shape
 from napari_smlm_diffusion.guards.files import closed_on_error, one_line, truncated
 from napari_smlm_diffusion.guards.nd2_chunks import check_chunks
+from napari_smlm_diffusion.guards.packages import extra
 from napari_smlm_diffusion.guards.sizes import check_dtype, check_size
 from napari_smlm_diffusion.settings import Roi
 

@@ -30,6 +30,7 @@ _LONGEST = 4 * 2**20
 _START = 2**18
 _YAML_LINE = re.compile(r"^([A-Za-z][\w. ]*):[ \t]+(\S.*?)[ \t]*$", re.MULTILINE)
 _STORM_TYPE = re.compile(r"^(\d{1,2}) bit (integer|float).*\b(big|little) endian")
+_STORM_SIZE = re.compile(r"(\d{1,9}) x (\d{1,9})")
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,8 @@ def _of_storm_control(path: Path) -> Sidecar:
         key, equals, value = line.partition("=")
         if equals:
             said.setdefault(key.strip(), value.strip())
-    size = re.fullmatch(r"(\d{1,9}) x (\d{1,9})", said.get("frame dimensions", ""))
-    kind = re.search(
-        r"^(\d{1,2}) bit (integer|float).*\b(big|little) endian", said.get("data type", "")
-    )
+    size = _STORM_SIZE.fullmatch(said.get("frame dimensions", ""))
+    kind = _STORM_TYPE.search(said.get("data type", ""))
     if size is None or kind is None:
         raise InputError(
             f"{path} does not say 'frame dimensions = WIDTH x HEIGHT' and 'data type = 16 bit "

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.frames.extras import extra
 from napari_smlm_diffusion.frames.metadata import believable_pixel_nm, to_float
 from napari_smlm_diffusion.frames.stack import FrameStack, fingerprint, stack_shape
 from napari_smlm_diffusion.guards.files import closed_on_error, one_line
+from napari_smlm_diffusion.guards.packages import extra
 from napari_smlm_diffusion.guards.sizes import check_size
 from napari_smlm_diffusion.settings import Roi
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.guards import limits
+from napari_smlm_diffusion.guards.packages import extra
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # What h5py raises for damage of one kind or another.
@@ -33,14 +34,7 @@ def h5py() -> Any:
     InputError
         If it is not installed.
     """
-    try:
-        import h5py
-    except ImportError as error:
-        raise InputError(
-            "tables of Picasso, DECODE, SMAP and storm-analysis are HDF5 files, for which the "
-            'package h5py is needed; install it with: pip install "napari-smlm-diffusion[hdf5]"'
-        ) from error
-    return h5py
+    return extra("h5py", "hdf5", "a table of Picasso, DECODE, SMAP or storm-analysis")
 
 
 def is_hdf5(path: Path) -> bool:

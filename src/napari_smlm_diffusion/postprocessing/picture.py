@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.fine_grid import FineGrid
 from napari_smlm_diffusion.results.images import write_density
@@ -77,7 +76,6 @@ class Picture:
             pixel_size_nm=self.grid.pixel_size_nm,
             upsampling=self.grid.upsampling,
             kernel_sigma=sigma,
-            kernel_share=kernel_share(sigma) if sigma else 1.0,
             origin_px=self.grid.origin_px,
         )
 

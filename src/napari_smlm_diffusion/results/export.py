@@ -15,7 +15,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.filters import Filter, Filtered
@@ -118,7 +117,6 @@ def export(
             pixel_size_nm=image.grid.pixel_size_nm,
             upsampling=image.grid.upsampling,
             kernel_sigma=image.kernel_sigma,
-            kernel_share=kernel_share(image.kernel_sigma) if image.kernel_sigma else 1.0,
             origin_px=image.grid.origin_px,
             extra={"filter": settings, "table": path.name},
         )

@@ -54,18 +54,6 @@ class Filter(Settings):
         """The ranges, then the region if there is one."""
         return (*self.ranges, self.region) if self.region else self.ranges
 
-    def with_range(self, new: Range) -> Self:
-        """Return this filter with `new` in place of the ranges of the same column."""
-        at = [i for i, old in enumerate(self.ranges) if old.column == new.column]
-        kept = [old for old in self.ranges if old.column != new.column]
-        kept.insert(at[0] if at else len(kept), new)
-        return self.model_copy(update={"ranges": tuple(kept)})
-
-    def without(self, column: str) -> Self:
-        """Return this filter without the ranges of `column`."""
-        kept = tuple(old for old in self.ranges if old.column != column)
-        return self.model_copy(update={"ranges": kept})
-
     def apply(self, table: pd.DataFrame, maps: SdMap | None = None) -> "Filtered":
         """Judge every row of `table`, which stays as it is.
 

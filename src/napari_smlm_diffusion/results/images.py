@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 from numpy.typing import ArrayLike, NDArray
 
+from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.writing import atomic
 
@@ -27,9 +28,9 @@ class DensityImage(NamedTuple):
     image : (sY, sX) float32 array
         Values.
     metadata : dict
-        The arguments of `write_density` under their names, and ``scale_nm`` (edge of a fine pixel)
-        and ``translate_nm`` (y, x of the centre of the first one; 0 is the centre of the first
-        pixel of the camera), as napari wants them.
+        The arguments of `write_density` under their names, ``kernel_share``, and ``scale_nm`` (edge
+        of a fine pixel) and ``translate_nm`` (y, x of the centre of the first one; 0 is the centre
+        of the first pixel of the camera), as napari wants them.
     """
 
     image: NDArray[np.float32]
@@ -44,7 +45,6 @@ def write_density(
     pixel_size_nm: float,
     upsampling: int,
     kernel_sigma: float,
-    kernel_share: float,
     origin_px: tuple[int, int] = (0, 0),
     extra: Mapping[str, Any] | None = None,
 ) -> None:
@@ -63,9 +63,7 @@ def write_density(
     upsampling : int
         Fine pixels along the edge of a camera pixel.
     kernel_sigma : float
-        Width of the kernel, fine pixels.
-    kernel_share : float
-        Part p of a centred kernel that its central pixel holds: molecules = sum * p.
+        Width of the kernel, fine pixels; 0 where none was used.
     origin_px : (y, x)
         First camera pixel of the image, where only a part of the field was localized.
     extra : Mapping
@@ -88,7 +86,8 @@ def write_density(
         "pixel_size_nm": pixel_size_nm,
         "upsampling": upsampling,
         "kernel_sigma": kernel_sigma,
-        "kernel_share": kernel_share,
+        # Part p of a centred kernel that its central pixel holds: molecules = sum * p.
+        "kernel_share": kernel_share(kernel_sigma) if kernel_sigma else 1.0,
         "origin_px": list(origin_px),
         "scale_nm": scale,
         "translate_nm": [(start + shift) * pixel_size_nm for start in origin_px],

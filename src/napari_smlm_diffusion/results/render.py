@@ -28,6 +28,8 @@ _BATCH = 1 << 18
 _NARROWEST = 0.05
 # A wider one is drawn as this wide: it says "somewhere", and would cost more than all others.
 _WIDEST = 64.0
+# A smaller uncertainty, nm, is drawn as this one.
+_LEAST_NM = 1.0
 # Columns that are smoothed along y at once: a strip of them stays in the cache.
 _STRIP = 64
 # To add a stamp's pixel costs about a quarter of smoothing one pixel of the whole picture.
@@ -160,12 +162,7 @@ def _kernel(sigma_fine: float) -> NDArray[np.float64]:
     return share / share[reach]
 
 
-def uncertainty_picture(
-    table: pd.DataFrame,
-    grid: FineGrid,
-    *,
-    least_nm: float = 1.0,
-) -> NDArray[np.float32]:
+def uncertainty_picture(table: pd.DataFrame, grid: FineGrid) -> NDArray[np.float32]:
     """Return every row as a Gaussian of its own uncertainty, integrated over the fine pixels.
 
     Parameters
@@ -175,8 +172,6 @@ def uncertainty_picture(
         of the others stands for it.
     grid : FineGrid
         Where the fine pixels lie.
-    least_nm : float
-        A smaller uncertainty is drawn as this one.
 
     Returns
     -------
@@ -188,7 +183,7 @@ def uncertainty_picture(
         sd = table[name].to_numpy().astype(np.float64)
         known = np.isfinite(sd)
         sd = np.where(known, sd, np.median(sd[known]) if known.any() else grid.pixel_size_nm / 2)
-        widths.append(np.maximum(sd, least_nm) / grid.scale_nm)
+        widths.append(np.maximum(sd, _LEAST_NM) / grid.scale_nm)
     return gaussians(y, x, widths[0], widths[1], grid.shape)
 
 

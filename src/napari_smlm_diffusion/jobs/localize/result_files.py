@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.jobs.localize.record import Found, done_of, done_until, sampling
 from napari_smlm_diffusion.results.formats.text_writer import CsvWriter
 from napari_smlm_diffusion.results.images import write_density
@@ -45,7 +44,6 @@ def write_images(folder: Path, plan: "Plan", found: Found) -> None:
             pixel_size_nm=plan.microscope.pixel_size_nm,
             upsampling=network.upsampling,
             kernel_sigma=network.kernel_sigma,
-            kernel_share=kernel_share(network.kernel_sigma),
             origin_px=(plan.roi.y0, plan.roi.x0),
             extra={
                 "model": plan.model_name,

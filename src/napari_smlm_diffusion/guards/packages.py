@@ -1,4 +1,4 @@
-"""Readers that are installed when they are asked for."""
+"""Packages that are installed when they are asked for."""
 
 from importlib import import_module
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 from napari_smlm_diffusion.errors import InputError
 
 
-def extra(module: str, name: str, path: Path) -> Any:
-    """Return a module that an extra of this package brings.
+def extra(module: str, name: str, what: str | Path) -> Any:
+    """Return a module that an extra of this package brings which `what` needs.
 
     Raises
     ------
@@ -19,6 +19,6 @@ def extra(module: str, name: str, path: Path) -> Any:
         return import_module(module)
     except ImportError as error:
         raise InputError(
-            f"{path} needs a reader that is not installed ({error}); "
+            f"{what} needs a package that is not installed ({error}); "
             f"pip install 'napari-smlm-diffusion[{name}]'"
         ) from error
