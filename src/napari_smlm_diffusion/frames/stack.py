@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -77,7 +78,7 @@ class FrameStack:
         self.exposure_ms = exposure_ms
         self.files = tuple(files)
         self._load = load
-        self._fingerprint = fingerprint
+        self._fingerprint = cache(fingerprint)
         self._close = close
         check_size(shape, source)
 
@@ -116,7 +117,7 @@ class FrameStack:
         return block
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of size, first and last megabyte.
+        """SHA-256 (hex) of size, first and last megabyte; remembered once it is known.
 
         Says that two inputs are the same without reading all of them, and without the time of
         modification, which copying changes.

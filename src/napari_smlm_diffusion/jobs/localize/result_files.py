@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from napari_smlm_diffusion.jobs.localize.plan import Plan
 
 
+def write_files(folder: Path, plan: "Plan", found: Found) -> None:
+    """Write all of them."""
+    for write in (write_table, write_samples, write_images):
+        write(folder, plan, found)
+
+
 def write_table(folder: Path, plan: "Plan", found: Found) -> None:
     """Write ``localizations.csv``."""
     with CsvWriter(folder / "localizations.csv", plan.microscope.pixel_size_nm) as writer:

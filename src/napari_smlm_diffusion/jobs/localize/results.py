@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.jobs.localize.chunks import Frames
-from napari_smlm_diffusion.jobs.localize.record import provenance
-from napari_smlm_diffusion.results import sums
+from napari_smlm_diffusion.jobs.localize.record import provenance, record
+from napari_smlm_diffusion.jobs.localize.result_files import write_files
+from napari_smlm_diffusion.results import run_folder, sums
 from napari_smlm_diffusion.results.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -102,6 +104,35 @@ class Results:
     def samples(self) -> Iterator[NDArray[np.float32]]:
         """Yield the samples (K, sY, sX) of each frame whose samples are kept."""
         yield from self._samples
+
+    def save(self, folder: str | Path, overwrite: bool = False) -> Path:
+        """Write the folder that a run on the command line writes; each file whole or not at all.
+
+        Parameters
+        ----------
+        folder : path
+            Is made; if it is there it must be empty, unless `overwrite`.
+        overwrite : bool
+            Replace the results in it.
+
+        Raises
+        ------
+        InputError
+            If the folder cannot be written.
+        OutputError
+            If a file cannot be written.
+        """
+        path = run_folder.create(folder, overwrite)
+        write_files(path, self.plan, self)
+        complete = self.until == self.plan.frames[1]
+        content = record(
+            self.plan,
+            self,
+            status="complete" if complete else "cancelled",
+            fingerprint=self.plan.stack.fingerprint(),
+        )
+        run_folder.write_json(path / "run.json", content)
+        return path
 
     def dataset(self, status: str) -> Dataset:
         """Return the table with how it was made.
