@@ -86,8 +86,8 @@ def ask(
             photons = scene.photons * (2 if distance == 0 and not scene.known_photons else 1)
             frame = scene.frame(y, x, photons, rng)
             drawn = torch.cat(list(posterior.draw(frame.astype(np.float32), done, samples)))
-            peaks = list(peaks_of_samples(drawn, network.kernel_sigma, network.upsampling))
-            count = count_near(peaks, middle, middle, NEAR_PX)
+            peaks = peaks_of_samples(drawn, network.kernel_sigma, network.upsampling)
+            count = count_near(peaks, samples, middle, middle, NEAR_PX)
             integral = drawn.numpy()[:, near].sum(1) * kernel_share(network.kernel_sigma)
             p, error = evidence_of_two(scene, frame, odds, rng) if evidence else (np.nan, np.nan)
             done += 1
@@ -105,7 +105,7 @@ def ask(
                 none=float(np.mean(count == 0)),
                 evidence=p,
                 evidence_error=error,
-                example=Example(distance, frame, drawn[:8].numpy(), peaks[:8], y, x),
+                example=Example(distance, frame, drawn[:8].numpy(), peaks, y, x),
             )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.evaluation.bootstrap import bootstrap
 from napari_smlm_diffusion.evaluation.reliability import (
     BINS,
@@ -21,7 +22,7 @@ from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
-from napari_smlm_diffusion.proposals.sample_peaks import Peaks, peaks_of_samples
+from napari_smlm_diffusion.proposals.sample_peaks import peaks_of_samples
 from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.training.pairs import draw_pairs
 
@@ -31,12 +32,13 @@ SEED = 88_100_001
 Image = NDArray[np.float64]
 
 
-def count_near(peaks: list[Peaks], y: float, x: float, radius: float) -> NDArray[np.int_]:
+def count_near(
+    peaks: Emitters[np.ndarray], samples: int, y: float, x: float, radius: float
+) -> NDArray[np.int_]:
     """Molecules of each sample within a disc; a peak of mass two is two."""
-    return np.array(
-        [np.maximum(1, p.mass.round())[np.hypot(p.y - y, p.x - x) <= radius].sum() for p in peaks],
-        dtype=int,
-    )
+    near = peaks.select(np.hypot(peaks.y - y, peaks.x - x) <= radius)
+    number = np.maximum(1, near.multiplicity.round())
+    return np.bincount(near.frame, number, minlength=samples).astype(int)
 
 
 def count_over_simulation(
@@ -75,13 +77,18 @@ def count_over_simulation(
             continue
         drawn = torch.cat(list(Posterior(model, microscope).draw(effective[0], index, samples)))
         scale = network.kernel_sigma, network.upsampling
-        peaks, alike = (list(peaks_of_samples(d, *scale)) for d in (drawn, pairs.density))
+        peaks, alike = (peaks_of_samples(d, *scale) for d in (drawn, pairs.density))
         there = (pairs.photons[0] > 0).numpy()
         y, x = (c[0].double().numpy()[there] for c in (pairs.y, pairs.x))
-        truth = [Peaks(y, x, np.ones(len(y)))]
-        for name, sets in (("claim", peaks), ("true", truth), ("alike", alike)):
+        place = np.stack([y, x], axis=1)
+        truth = Emitters(np.zeros(len(y), int), place, multiplicity=np.ones(len(y)))
+        for name, sets, count in (
+            ("claim", peaks, samples),
+            ("true", truth, 1),
+            ("alike", alike, 1),
+        ):
             kept[name].append(
-                np.array([np.mean(count_near(sets, *at, DISC_PX) >= 2) for at in chosen])
+                np.array([np.mean(count_near(sets, count, *at, DISC_PX) >= 2) for at in chosen])
             )
         print(f"{index + 1}/{frames}: {len(chosen)} discs", file=sys.stderr, flush=True)
     return kept

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.proposals.sample_peaks import Peaks
+from napari_smlm_diffusion.emitters import Emitters
 
 SHOWN, HALF_PX, FEWEST_DISCS = 5, 5.0, 10
 BLUE, ORANGE = "#0072b2", "#d55e00"
@@ -19,12 +19,15 @@ Image = NDArray[Any]
 
 @dataclass(frozen=True)
 class Example:
-    """A frame with a pair, its first samples and their molecules, and the truth."""
+    """A frame with a pair, its first samples and their molecules, and the truth.
+
+    The frame of a peak is the number of its sample.
+    """
 
     distance: float
     frame: Image
     samples: Image
-    peaks: Sequence[Peaks]
+    peaks: Emitters[np.ndarray]
     y: Image
     x: Image
 
@@ -80,7 +83,7 @@ def draw_example(row: Sequence[Axes], answer: Any) -> None:
             axis.imshow(image, cmap="magma", extent=extent, vmin=0, vmax=1.3)
         axis.plot(example.x, example.y, "+", color="#56b4e9", markersize=8, markeredgewidth=1.2)
         if 0 < i <= len(shown):
-            peaks = example.peaks[i - 1]
+            peaks = example.peaks.of_frame(i - 1)
             axis.plot(peaks.x, peaks.y, "o", color="white", fillstyle="none", markersize=9)
         axis.set(
             xlim=(middle - HALF_PX, middle + HALF_PX),

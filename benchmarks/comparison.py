@@ -130,10 +130,10 @@ class Seen(NamedTuple):
 def look(model: Model, pairs: Pairs, i: int) -> Seen:
     """Choose by what phi says of a frame."""
     found = PhiLocalizer(model).candidates(pairs.effective[i : i + 1].numpy(), MICROSCOPE)
-    sure = (found.parts.mass >= MIN_MASS).numpy()
+    sure = found.emitters.select(found.emitters.multiplicity >= MIN_MASS).position.numpy()
     fine = (np.arange(4 * SIZE) + 0.5) / 4 - 0.5
     discs = []
-    for y, x in zip(found.y.numpy()[sure], found.x.numpy()[sure], strict=True):
+    for y, x in sure:
         inside = (np.hypot(fine[:, None] - y, fine - x) <= RADIUS_PX).astype(float)
         discs.append(Disc(inside, np.where(fine > x, 1.0, -1.0) * inside))
     return Seen(found.density[0].numpy() > THRESHOLD, discs)
@@ -228,7 +228,8 @@ def pair_table(model: Model, args: argparse.Namespace) -> None:
             true = np.stack([pairs.y[i].double(), pairs.x[i].double()], 1)[:2]
             axis = (true[1] - true[0]) / np.linalg.norm(true[1] - true[0])
             images = torch.cat(list(posterior.draw(pairs.effective[i].numpy(), i, args.draws)))
-            found = [np.stack([p.y, p.x], 1) for p in peaks_of_samples(images, 1.25, 4)]
+            peaks = peaks_of_samples(images, 1.25, 4)
+            found = [peaks.of_frame(k).position for k in range(args.draws)]
             walked = [np.stack(p, 1) for p in places(chains, i, args.draws)]
             for who, draws in enumerate((found, walked)):
                 two = [along(p, axis) for p in draws if len(p) == 2]

@@ -77,7 +77,7 @@ def compare(name: str, frames: NDArray[np.float64], model: Model, samples: int, 
         use = sd[i] > LEAST_SD
         a, b = got_sd[use], sd[i][use]
         peaks = peaks_of_samples(images, network.kernel_sigma, network.upsampling)
-        number = np.mean([len(found.mass) for found in peaks])
+        number = len(peaks) / len(images)
         rows.append(
             (
                 np.corrcoef(a, b)[0, 1],

@@ -37,7 +37,7 @@ from napari_smlm_diffusion.evaluation.reliability import (
     reliability_statistics,
     reliability_sums,
 )
-from napari_smlm_diffusion.inference.sampled import fitted_rows
+from napari_smlm_diffusion.inference.sampled import fitted_localizations
 from napari_smlm_diffusion.jobs.calibrate.frames import (
     claims,
     draw_frame,
@@ -58,15 +58,17 @@ def one_frame(job: Numbers, index: int) -> Numbers:
     network = model.card.phi
     frame = simulate_frame(Prior(**job["prior"]), network, job["size"], seed, index)
     drawn = draw_frame(model, frame, sampling_of(job), job["samples"], seed)
-    found = fitted_rows(drawn.peaks, frame.effective, frame.microscope, drawn.scale)
+    fit, features = fitted_localizations(
+        drawn.peaks, job["samples"], frame.effective, frame.microscope, drawn.scale
+    )
     numbers = reduce_frame(
         CalibrationSettings(seed=seed),
         index,
         drawn.samples,
         frame.density,
         share=kernel_share(network.kernel_sigma),
-        emitters=frame.emitters,
-        rows=claims(found.rows, found.features),
+        emitters=frame.emitters.position,
+        claims=claims(fit.emitters, job["samples"], features),
     )
     return {
         "scores": numbers.scores.tolist(),

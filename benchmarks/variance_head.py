@@ -48,7 +48,7 @@ def measure(name: str, frames: int) -> dict[str, NDArray[np.float64]]:
         )
         squared = (found.density - pairs.density).square()
         for i in range(4):
-            photons = found.fit.photons[found.parts.frame == i]
+            photons = found.emitters.of_frame(i).photons
             rows.append(
                 (
                     float(found.density[i].sum()) * kernel_share(net.kernel_sigma) / size**2,

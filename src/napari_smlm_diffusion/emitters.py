@@ -26,8 +26,8 @@ Column = TypeVar("Column", bound=Array)
 class Columns:
     """Base of dataclasses whose fields have one first axis: arrays, None, or other columns."""
 
-    def each(self, function: Callable[[Any], Any]) -> Self:
-        """Return the same of what `function` makes of each array."""
+    def each(self, function: Callable[[Any], Any]) -> Any:
+        """Return the same class with what `function` makes of each array."""
 
         def made(value: Any) -> Any:
             if isinstance(value, Columns):
@@ -38,7 +38,8 @@ class Columns:
 
     def select(self, which: Any) -> Self:
         """Return those of a mask, an index or a slice."""
-        return self.each(lambda values: values[which])
+        chosen: Self = self.each(lambda values: values[which])
+        return chosen
 
 
 AnyColumns = TypeVar("AnyColumns", bound=Columns)
@@ -94,7 +95,7 @@ class Emitters(Columns, Generic[Column]):
         """Return the molecules of one frame."""
         return self.select(cast(Any, self.frame) == frame)
 
-    def inside(self, shape: Sequence[int]) -> Any:
+    def inside(self, shape: Sequence[float]) -> Any:
         """Return a mask of those whose centre lies on a pixel of frames of (Y, X) shape."""
         y, x = self.position[:, 0], self.position[:, 1]
         return (y > -0.5) & (y < shape[0] - 0.5) & (x > -0.5) & (x < shape[1] - 0.5)

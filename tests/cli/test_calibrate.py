@@ -132,7 +132,7 @@ def test_a_correction_that_helps_makes_a_model_that_has_it(command, tmp_path, ti
     assert "correction of the rows' uncertainties helps on frames held out" in said
     new = load_card(out)
     about = new.calibration["recalibration"]
-    assert new.psi.row_scale.coefficients == tuple(about["coefficients"])
+    assert new.psi.sd_scale.coefficients == tuple(about["coefficients"])
     assert about["gain"][0] > 0
     assert new.stages == load_card(tiny_psi_model).stages
     assert "is there already" in command(*options, "--recalibrate", out, code=2)

@@ -5,26 +5,33 @@ import json
 import numpy as np
 import pytest
 
+from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.calibration import CalibrationData, check
 from napari_smlm_diffusion.evaluation.frame_numbers import (
     CalibrationSettings,
-    Rows,
+    Claims,
     reduce_frame,
 )
 
 from .posteriors import KINDS, SHARE, field_frame, molecule_frame
 
+NOTHING = Emitters(np.empty(0), np.empty((0, 2)), sd=np.empty((0, 2)), probability=np.empty(0))
 SETTINGS = CalibrationSettings(bins=2, draws=200)
 
 
-def rows_of(molecules, wrong, rng, m=12):
-    """Rows at the molecules that are alone, from m samples of their own."""
+def claims_of(molecules, wrong, rng, m=12):
+    """Localizations at the molecules that are alone, from m samples of their own."""
     alone = slice(4, None)
     centre, sd = molecules.centre[alone], molecules.sd[alone, None]
     drawn = centre + sd * (wrong.scale * rng.normal(size=(m, 3, 2)) + wrong.shift)
-    (y, x), (sd_y, sd_x) = drawn.mean(axis=0).T, drawn.std(axis=0, ddof=1).T
-    return Rows(y, x, sd_y, sd_x, m, molecules.probability[alone])
+    found = Emitters(
+        frame=np.zeros(3, int),
+        position=drawn.mean(axis=0),
+        sd=drawn.std(axis=0, ddof=1),
+        probability=molecules.probability[alone],
+    )
+    return Claims(found, m)
 
 
 def run(kind, frames=100, seed=0, settings=SETTINGS, samples=39):
@@ -45,7 +52,7 @@ def run(kind, frames=100, seed=0, settings=SETTINGS, samples=39):
             anchors=m.centre,
             emitters=m.true_points,
             bounds=m.bounds,
-            rows=rows_of(m, KINDS[kind], rng),
+            claims=claims_of(m, KINDS[kind], rng),
         )
         data = data.add_frame(numbers)
     return data
@@ -171,7 +178,7 @@ def test_empty_frames_are_frames(rng):
         numbers = reduce_frame(
             SETTINGS, frame, noise, np.zeros((16, 16)), share=SHARE,
             points=[np.empty((0, 2))] * 39, emitters=np.empty((0, 2)), bounds=np.empty((0, 2)),
-            rows=Rows([], [], [], [], [], []),
+            claims=Claims(NOTHING, 9),
         )  # fmt: skip
         data = data.add_frame(numbers)
     report = check(data)

@@ -2,20 +2,20 @@ import pytest
 import torch
 
 from napari_smlm_diffusion.networks.localization_head import FEATURES, LocalizationHead
-from napari_smlm_diffusion.training import rows
+from napari_smlm_diffusion.training import localization_head as training
 
 
-def simulated_rows(count, sd_ratio, bias=0.0, share=0.5):
-    """Rows whose first feature is the log of their true error over the bound, plus `sd_ratio`."""
+def simulated(count, sd_ratio, bias=0.0, share=0.5):
+    """Candidates whose first feature is the log of their true error over `sd_ratio` bounds."""
     generator = torch.Generator().manual_seed(0)
-    numbers = torch.randn(2, count, FEATURES, generator=generator)
-    bound = torch.exp(0.3 * torch.randn(2, count, generator=generator)) * 0.1
+    numbers = torch.randn(count, 2, FEATURES, generator=generator)
+    bound = torch.exp(0.3 * torch.randn(count, 2, generator=generator)) * 0.1
     true_sd = bound * sd_ratio * torch.exp(0.5 * numbers[..., 0])
-    step = bound * torch.randn(2, count, generator=generator)
+    step = bound * torch.randn(count, 2, generator=generator)
     # phi's error is what a share of the likelihood step undoes, and an honest rest.
-    error = true_sd * (torch.randn(2, count, generator=generator) + bias) - share * step
-    exists = torch.rand(count, generator=generator) < torch.sigmoid(2.0 * numbers[0, :, 1])
-    return numbers, bound, error * exists, step, exists.float()
+    error = true_sd * (torch.randn(count, 2, generator=generator) + bias) - share * step
+    exists = torch.rand(count, generator=generator) < torch.sigmoid(2.0 * numbers[:, 0, 1])
+    return numbers, bound, error * exists[:, None], step, exists.float()
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +23,12 @@ def fitted():
     torch.manual_seed(0)
     predictor = LocalizationHead()
     generator = torch.Generator().manual_seed(1)
-    saved, rows._STEPS = rows._STEPS, 400
+    saved, training._STEPS = training._STEPS, 400
     try:
-        for _ in rows.fit_rows(predictor, simulated_rows(20_000, sd_ratio=2.0), generator):
+        for _ in training.fit_head(predictor, simulated(20_000, sd_ratio=2.0), generator):
             pass
     finally:
-        rows._STEPS = saved
+        training._STEPS = saved
     return predictor.eval()
 
 
@@ -37,16 +37,16 @@ def pulls(predictor, known):
     with torch.inference_mode():
         log_ratio, share, logit = predictor(numbers)
     hit = exists.bool()
-    pull = ((error + share * step) / (bound * log_ratio.exp()))[:, hit]
+    pull = ((error + share * step) / (bound * log_ratio.exp()))[hit]
     return pull, share, torch.sigmoid(logit), exists
 
 
-def test_the_claim_is_the_error_of_rows_that_look_alike(fitted):
-    known = simulated_rows(20_000, sd_ratio=2.0)
+def test_the_claim_is_the_error_of_candidates_that_look_alike(fitted):
+    known = simulated(20_000, sd_ratio=2.0)
     pull, share, _, exists = pulls(fitted, known)
     assert float(pull.std()) == pytest.approx(1.0, abs=0.05)
     # Not only on average: the sharp and the blurred half are each honest.
-    sharp = known[0][..., 0][:, exists.bool()] < 0
+    sharp = known[0][..., 0][exists.bool()] < 0
     assert float(pull[sharp].std()) == pytest.approx(1.0, abs=0.08)
     assert float(pull[~sharp].std()) == pytest.approx(1.0, abs=0.08)
     assert float(share.mean()) == pytest.approx(0.5, abs=0.1)
@@ -57,13 +57,13 @@ def test_the_claim_is_the_error_of_rows_that_look_alike(fitted):
     [({}, True), ({"sd_ratio": 1.4}, False), ({"sd_ratio": 2.8}, False), ({"bias": 0.5}, False)],
 )
 def test_wide_narrow_and_shifted_claims_are_told_from_honest_ones(fitted, change, honest):
-    pull, *_ = pulls(fitted, simulated_rows(20_000, **{"sd_ratio": 2.0, **change}))
+    pull, *_ = pulls(fitted, simulated(20_000, **{"sd_ratio": 2.0, **change}))
     passes = abs(float(pull.mean())) <= 0.1 and 0.93 <= float(pull.std()) <= 1.07
     assert passes == honest
 
 
-def test_the_probability_is_the_share_of_rows_that_are_true(fitted):
-    *_, probability, exists = pulls(fitted, simulated_rows(20_000, sd_ratio=2.0))
+def test_the_probability_is_the_share_of_candidates_that_are_true(fitted):
+    *_, probability, exists = pulls(fitted, simulated(20_000, sd_ratio=2.0))
     for low in (0.0, 0.25, 0.5, 0.75):
         inside = (probability >= low) & (probability < low + 0.25)
         assert float(exists[inside].mean()) == pytest.approx(

@@ -82,7 +82,7 @@ def test_a_card_of_format_2_becomes_one_of_today(name):
     assert networks["psi"] == PsiSettings(**raw["psi"]) == card.psi
     assert ("teacher" in networks) == ("distil" in raw["stages"])
     if teacher := networks.get("teacher"):
-        assert (teacher.sampling, teacher.row_scale) == (SamplingSettings(), None)
+        assert (teacher.sampling, teacher.sd_scale) == (SamplingSettings(), None)
         assert (teacher.recipe, teacher.sigma_data) == (card.psi.recipe, card.psi.sigma_data)
     with safe_open(resolve(name), "np") as handle:
         assert {key.split(".")[0] for key in handle.keys()} == networks.keys()

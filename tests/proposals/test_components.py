@@ -18,8 +18,8 @@ def density_of(*emitters, shape=(16, 16)):
 
 
 def positions(parts):
-    y, x = ((c.numpy() + 0.5) / UP - 0.5 for c in (parts.y, parts.x))
-    return np.array(sorted(zip(y, x, strict=True)))
+    found = parts.emitters(UP).position.numpy()
+    return found[np.lexsort(found.T[::-1])]
 
 
 def test_the_filter_answers_one_half_to_a_blob_of_its_own_scale_and_nothing_to_a_flat_image():
@@ -40,7 +40,7 @@ def test_one_molecule_is_found_where_it_is_with_mass_one(at):
     if inner:
         assert float(parts.mass[0]) == pytest.approx(1.0, abs=0.02)
         # Its spread is the kernel's, with the fine pixel's own width.
-        assert float(parts.spread_y[0]) == pytest.approx(SIGMA**2 + 1 / 12, rel=0.05)
+        assert float(parts.spread[0, 0]) == pytest.approx(SIGMA**2 + 1 / 12, rel=0.05)
 
 
 def test_two_separate_molecules_are_two():
@@ -84,5 +84,4 @@ def test_a_frame_with_a_pair_to_split_changes_nothing_in_its_neighbour():
     alone = find_components(light, SIGMA)
     assert len(alone.mass) == 2
     assert together.frame.tolist() == [0, 0, 1, 1]
-    assert torch.equal(together.y[:2], alone.y)
-    assert torch.equal(together.x[:2], alone.x)
+    assert torch.equal(together.position[:2], alone.position)

@@ -28,7 +28,7 @@ def grid_of_pairs(distance_fine, seed=0):
 
 
 def errors(peaks, truth):
-    found = np.stack([peaks.y, peaks.x], 1)
+    found = peaks.position
     pairs = match(found, truth, 0.5)
     assert len(pairs.found) == len(truth) == len(found)
     return found[pairs.found] - truth[pairs.truth]
@@ -37,28 +37,29 @@ def errors(peaks, truth):
 @pytest.mark.parametrize("distance", [0.8, 1.5, 2.0, 3.0])
 def test_pairs_closer_than_their_kernels_are_two_molecules(distance):
     truth = grid_of_pairs(distance)
-    (peaks,) = peaks_of_samples(sample_of(truth)[None], SIGMA, UP)
+    peaks = peaks_of_samples(sample_of(truth)[None], SIGMA, UP)
     assert np.sqrt(np.mean(errors(peaks, truth) ** 2)) * UP < 0.1
-    (peaks,) = peaks_of_samples(sample_of(truth, grain=0.02)[None], SIGMA, UP)
+    peaks = peaks_of_samples(sample_of(truth, grain=0.02)[None], SIGMA, UP)
     assert np.sqrt(np.mean(errors(peaks, truth) ** 2)) * UP < 0.3
 
 
 def test_grain_makes_no_molecules_and_moves_them_little():
     truth = np.stack(np.meshgrid(*2 * [np.arange(2.3, 30, 3.1)], indexing="ij"), -1).reshape(-1, 2)
     samples = [sample_of(truth, 0.03, seed) for seed in range(4)]
-    every = [errors(p, truth) for p in peaks_of_samples(np.stack(samples), SIGMA, UP)]
+    found = peaks_of_samples(np.stack(samples), SIGMA, UP)
+    every = [errors(found.of_frame(k), truth) for k in range(4)]
     assert np.sqrt(np.mean(np.stack(every) ** 2)) * UP < 0.16
-    (empty,) = peaks_of_samples(sample_of(np.empty((0, 2)), 0.03)[None], SIGMA, UP)
-    assert len(empty.y) == 0
+    empty = peaks_of_samples(sample_of(np.empty((0, 2)), 0.03)[None], SIGMA, UP)
+    assert len(empty) == 0
 
 
 def test_a_molecule_needs_half_a_mass():
     one = sample_of([(12.2, 15.1)])
-    below, above = peaks_of_samples(np.stack([0.45 * one, 0.55 * one]), SIGMA, UP)
-    assert (len(below.y), len(above.y)) == (0, 1)
-    assert above.mass[0] == pytest.approx(0.55, abs=0.03)
-    (lenient,) = peaks_of_samples(0.45 * one[None], SIGMA, UP, min_mass=0.3)
-    assert len(lenient.y) == 1
+    found = peaks_of_samples(np.stack([0.45 * one, 0.55 * one]), SIGMA, UP)
+    assert found.frame.tolist() == [1]
+    assert found.multiplicity[0] == pytest.approx(0.55, abs=0.03)
+    lenient = peaks_of_samples(0.45 * one[None], SIGMA, UP, min_mass=0.3)
+    assert len(lenient) == 1
 
 
 def test_no_sample_depends_on_the_others():
@@ -66,12 +67,12 @@ def test_no_sample_depends_on_the_others():
     samples = torch.from_numpy(np.stack([sample_of(t, 0.02, i) for i, t in enumerate(truths)]))
     together = peaks_of_samples(samples, SIGMA, UP)
     for k in range(3):
-        (alone,) = peaks_of_samples(samples[k : k + 1], SIGMA, UP)
-        for one, other in zip(alone, together[k], strict=True):
-            np.testing.assert_array_equal(one, other)
+        alone = peaks_of_samples(samples[k : k + 1], SIGMA, UP, first=k)
+        for name in ("frame", "position", "multiplicity"):
+            np.testing.assert_array_equal(getattr(alone, name), getattr(together.of_frame(k), name))
 
 
 def test_what_is_no_stack_is_refused():
     with pytest.raises(InputError, match=r"\(K, sY, sX\).*got shape \(8, 8\)"):
         peaks_of_samples(np.zeros((8, 8)), SIGMA, UP)
-    assert peaks_of_samples(np.zeros((0, 8, 8)), SIGMA, UP) == []
+    assert len(peaks_of_samples(np.zeros((0, 8, 8)), SIGMA, UP)) == 0

@@ -6,7 +6,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.simulation.prior import PAPERS
-from napari_smlm_diffusion.training import job, rows, scale
+from napari_smlm_diffusion.training import job, localization_head, scale
 from napari_smlm_diffusion.training.settings import TrainingSettings
 
 
@@ -15,7 +15,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(job, "ROW_FRAMES", 48)
     monkeypatch.setattr(job, "_FRAMES_TO_MEASURE", 8)
     monkeypatch.setattr(scale, "_FRAMES", 32)
-    monkeypatch.setattr(rows, "_STEPS", 20)
+    monkeypatch.setattr(localization_head, "_STEPS", 20)
 
 
 def test_the_stages_build_one_model_file(tmp_path, quick, tiny_psi_model, finish):

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from scipy.spatial import cKDTree
 
+from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.evaluation.density_ranks import box_ranks, pixel_ranks, total_rank
 from napari_smlm_diffusion.evaluation.matching import match
 from napari_smlm_diffusion.evaluation.point_ranks import (
@@ -41,7 +42,9 @@ class CalibrationSettings(Settings):
     molecules: int = Field(8, ge=1, description="isolated molecules ranked per frame")
     isolation_px: float = Field(3.0, gt=0, description="no neighbour nearer, camera pixels")
     crowd_px: float = Field(6.0, gt=0, description="edge of a crowded box, camera pixels")
-    tolerance_px: float = Field(1.25, gt=0, description="largest distance of a row to its truth")
+    tolerance_px: float = Field(
+        1.25, gt=0, description="largest distance of a localization to its truth"
+    )
     axes: tuple[str, ...] | None = Field(
         None, description="estimates along which the frames are split; None for all there are"
     )
@@ -50,20 +53,15 @@ class CalibrationSettings(Settings):
     draws: int = Field(500, ge=2, description="bootstrap draws")
 
 
-class Rows(NamedTuple):
-    """Rows of one frame, (N,) each, lengths in camera pixels.
+class Claims(NamedTuple):
+    """N localizations of one frame with SD and probability.
 
-    ``samples`` is m, how many samples the uncertainty comes from; infinity for a claim that is not
-    sampled. An SD that is not known is NaN. ``features`` (N, 2, F) say what is known of each claim:
-    a correction is fitted to them.
+    ``samples`` is m, how many samples the SD of each comes from; infinity for a claim that is not
+    sampled. ``features`` (N, D, F) say what is known of each claim: a correction is fitted to them.
     """
 
-    y: ArrayLike
-    x: ArrayLike
-    sd_y: ArrayLike
-    sd_x: ArrayLike
+    emitters: Emitters[np.ndarray]
     samples: ArrayLike
-    probability: ArrayLike
     features: NDArray[np.float64] | None = None
 
 
@@ -86,11 +84,12 @@ class FrameNumbers:
     bound : (2,) array
         Coordinates of isolated molecules with a known bound, and the sum of (SD / bound)^2.
     scores, narrow : (n,) arrays
-        Scores of the rows' x and y, and whether the row claims under a third of the tolerance.
+        Scores of the localizations' coordinates, and whether each claims under a third of the
+        tolerance.
     features : (n, F) array
         What is known of each score's claim.
     probability, hit : (n,) arrays
-        Of all rows: the claim, and whether a true molecule is the row's.
+        Of all localizations: the claim, and whether a true molecule is the localization's own.
     """
 
     frame: int
@@ -130,7 +129,7 @@ def reduce_frame(
     anchors: ArrayLike | None = None,
     emitters: ArrayLike | None = None,
     bounds: ArrayLike | None = None,
-    rows: Rows | None = None,
+    claims: Claims | None = None,
     reference: ArrayLike | None = None,
     mask: ArrayLike | None = None,
 ) -> FrameNumbers:
@@ -159,11 +158,11 @@ def reduce_frame(
         Where to look for molecules, from the frame alone (phi's peaks); None uses the first sample
         for that, and nothing else.
     emitters : (M, 2) array or None
-        The true molecules, y and x in camera pixels: for the rows and the bounds.
+        The true molecules, y and x in camera pixels: for the claims and the bounds.
     bounds : (M, 2) array or None
         Cramer-Rao bounds of y and x of each emitter, camera pixels.
-    rows : Rows or None
-        Localizations with their claims.
+    claims : Claims or None
+        Localizations.
     reference : (sY, sX) array or None
         Reference of TARP, from the frame alone; None see `tarp.tarp_rank`.
     mask : (sY, sX) array or None
@@ -213,7 +212,7 @@ def reduce_frame(
         )
         if bounds is not None and xy is not None:
             bound = _over_bound(found, xy, np.asarray(bounds, float))
-    scores = _row_scores(rows, xy, settings.tolerance_px)
+    scores = _scores(claims, xy, settings.tolerance_px)
     return FrameNumbers(
         frame=int(frame),
         samples=len(samples),
@@ -238,35 +237,33 @@ def _over_bound(
     return np.array([ratio2.size, ratio2.sum()])
 
 
-def _row_scores(
-    rows: Rows | None, emitters: NDArray[np.float64] | None, tolerance: float
+def _scores(
+    claims: Claims | None, truth: NDArray[np.float64] | None, tolerance: float
 ) -> dict[str, Any]:
-    """Scores of matched rows that claim, two for each, and what `FrameNumbers` has beside them."""
-    if rows is None:
-        rows, emitters = Rows(*6 * [_NONE]), np.empty((0, 2))
-    if emitters is None:
-        raise ValueError("rows need the true emitters")
-    y, x, sd_y, sd_x, m, probability = (np.asarray(a, float) for a in rows[:6])
-    place = np.stack([y, x], axis=1)
-    pairs = match(place, emitters, tolerance)
-    sd = np.stack([sd_y, sd_x], axis=1)[pairs.found]
+    """Scores of matched localizations that claim, one a coordinate, and what goes with them."""
+    if claims is None:
+        none, truth = np.empty((0, 2)), np.empty((0, 2))
+        claims = Claims(Emitters(_NONE, none, sd=none, probability=_NONE), _NONE)
+    if truth is None:
+        raise ValueError("localizations need the true emitters")
+    found = claims.emitters
+    pairs = match(found.position, truth, tolerance)
+    sd = found.sd[pairs.found]
+    samples = np.broadcast_to(np.asarray(claims.samples, float), len(found))
     scores = student_scores(
-        emitters[pairs.truth],
-        place[pairs.found],
-        sd,
-        np.broadcast_to(m, y.shape)[pairs.found, None],
+        truth[pairs.truth], found.position[pairs.found], sd, samples[pairs.found, None]
     )
-    # A tolerance cuts the tail of rows that claim much, and makes them look too wide.
-    narrow = np.repeat(np.sqrt((sd**2).mean(axis=1)) < tolerance / 3, 2).reshape(scores.shape)
+    # A tolerance cuts the tail of those that claim much, and makes them look too wide.
+    narrow = (np.sqrt((sd**2).mean(axis=1)) < tolerance / 3)[:, None].repeat(sd.shape[1], axis=1)
     usable = np.isfinite(scores)
-    features = np.zeros((len(y), 2, 0)) if rows.features is None else rows.features
-    hit = np.zeros(len(y), bool)
+    features = np.zeros((*found.sd.shape, 0)) if claims.features is None else claims.features
+    hit = np.zeros(len(found), bool)
     hit[pairs.found] = True
-    claims = np.isfinite(probability)
+    known = np.isfinite(found.probability)
     return {
         "scores": scores[usable],
         "narrow": narrow[usable],
         "features": features[pairs.found][usable],
-        "probability": probability[claims],
-        "hit": hit[claims],
+        "probability": found.probability[known],
+        "hit": hit[known],
     }

@@ -1,4 +1,4 @@
-"""One frame from photons to posterior samples, their moments, and the rows they make."""
+"""One frame from photons to posterior samples, their moments, and the localizations they make."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,15 +7,19 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from napari_smlm_diffusion.inference.from_samples import SampleRows, rows_from_peaks
-from napari_smlm_diffusion.inference.sd_scale import row_factor, row_features
+from napari_smlm_diffusion.density import to_fine
+from napari_smlm_diffusion.emitters import Emitters, concatenate
+from napari_smlm_diffusion.inference.from_samples import localizations_from_peaks
+from napari_smlm_diffusion.inference.sd_scale import sd_factor, sd_features
 from napari_smlm_diffusion.inference.table import make_table
-from napari_smlm_diffusion.networks.settings import RowScale
+from napari_smlm_diffusion.networks.inputs import read_variance_of
+from napari_smlm_diffusion.networks.settings import SdScale
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import Moments, Posterior
 from napari_smlm_diffusion.proposals.photon_fit import PhotonFit, fit_photons
-from napari_smlm_diffusion.proposals.sample_peaks import Peaks, peaks_of_samples
+from napari_smlm_diffusion.proposals.sample_peaks import peaks_of_samples
 
 
 @dataclass(frozen=True)
@@ -26,36 +30,18 @@ class FrameSamples:
     ----------
     moments : Moments
         Mean and variance of the (sY, sX) density; `moments.count` is K so far.
-    peaks : list of Peaks
-        Molecules of each sample.
+    peaks : Emitters
+        Molecules of all samples; their frame is the number of the sample.
     batch : (n, sY, sX) float32 array
         The samples that came last.
-    scale : RowScale or None
-        The model's correction of the rows' uncertainties.
+    scale : SdScale or None
+        The model's correction of the uncertainties.
     """
 
     moments: Moments
-    peaks: list[Peaks]
+    peaks: Emitters[np.ndarray]
     batch: NDArray[np.float32]
-    scale: RowScale | None = None
-
-
-@dataclass(frozen=True)
-class FittedRows:
-    """Rows inside a frame, uncertainties corrected, and what else is known of them.
-
-    Attributes
-    ----------
-    rows : SampleRows
-    fit : PhotonFit
-        Photons, background and bound at their places.
-    features : (M, 2, F) array
-        See `row_scale.row_features`.
-    """
-
-    rows: SampleRows
-    fit: PhotonFit
-    features: NDArray[np.float64]
+    scale: SdScale | None = None
 
 
 def sample_frame(
@@ -63,44 +49,50 @@ def sample_frame(
 ) -> Iterator[FrameSamples]:
     """Draw K samples of one (Y, X) frame; yields after each batch, with all there is so far."""
     moments: Moments | None = None
-    peaks: list[Peaks] = []
+    found: list[Emitters[np.ndarray]] = []
     network = posterior.network
     for batch in posterior.draw(effective, frame, samples):
         images = batch.numpy()
         if moments is None:
             moments = Moments(images.shape[1:])
+        scale = network.kernel_sigma, network.upsampling
+        found.append(peaks_of_samples(batch, *scale, first=moments.count))
         moments.add(images)
-        peaks += peaks_of_samples(batch, network.kernel_sigma, network.upsampling)
-        yield FrameSamples(moments, peaks, images, posterior.row_scale)
+        yield FrameSamples(moments, concatenate(found), images, posterior.sd_scale)
 
 
-def fitted_rows(
-    peaks: list[Peaks],
+def fitted_localizations(
+    peaks: Emitters[np.ndarray],
+    samples: int,
     effective: NDArray[np.float32],
     microscope: Microscope,
-    scale: RowScale | None = None,
-) -> FittedRows:
-    """Make rows of the molecules of each sample, and look at the (Y, X) frame where they are.
+    scale: SdScale | None = None,
+) -> tuple[PhotonFit, NDArray[np.float64]]:
+    """Make localizations of the molecules of K samples, and look at the (Y, X) frame there.
 
-    Position, uncertainty and probability are as `sample_rows.rows_from_peaks` has them, the
-    uncertainty then times the model's correction.
+    Position, uncertainty and probability are as `from_samples.localizations_from_peaks` has them,
+    the uncertainty then times the model's correction.
+
+    Returns
+    -------
+    PhotonFit
+        The localizations inside the frame, and what it says of each; of arrays.
+    (M, 2, F) array
+        What is known of each claim, see `sd_scale.sd_features`.
     """
-    rows = rows_from_peaks(peaks)
-    height, width = effective.shape
-    inside = (rows.y > -0.5) & (rows.y < height - 0.5) & (rows.x > -0.5) & (rows.x < width - 0.5)
-    rows = rows.select(inside)
-    noise = np.asarray(microscope.camera.effective_read_noise, dtype=np.float32)
+    found = localizations_from_peaks(peaks, samples)
+    found = found.select(found.inside(effective.shape))
+    place = torch.from_numpy(found.position.astype(np.float32))
     fit = fit_photons(
         torch.from_numpy(np.ascontiguousarray(effective, dtype=np.float32))[None],
-        torch.from_numpy(np.atleast_2d(noise**2)[None]),
+        read_variance_of(microscope),
         microscope.build_psf(),
-        torch.zeros(len(rows.y), dtype=torch.long),
-        torch.from_numpy(np.stack([rows.y, rows.x], axis=1).astype(np.float32)),
-    )
-    sd = np.stack([rows.sd_y, rows.sd_x], axis=1)
-    features = row_features(sd, fit, microscope.psf_sigma_px)
-    sd = sd * row_factor(features, scale)
-    return FittedRows(replace(rows, sd_y=sd[:, 0], sd_x=sd[:, 1]), fit, features)
+        Emitters(torch.zeros(len(place), dtype=torch.long), place),
+    ).each(Tensor.numpy)
+    fit = replace(fit, emitters=replace(found, photons=fit.emitters.photons))
+    features = sd_features(fit, microscope.psf_sigma_px)
+    corrected = replace(fit.emitters, sd=found.sd * sd_factor(features, scale))
+    return replace(fit, emitters=corrected), features
 
 
 def table_from_samples(
@@ -110,30 +102,12 @@ def table_from_samples(
     frame: int,
     origin: tuple[int, int] = (0, 0),
 ) -> pd.DataFrame:
-    """Return the rows of one frame from its samples.
-
-    Position, uncertainty and probability as `fitted_rows`; photons, background and bound from its
-    fit of the (Y, X) effective photons.
-    """
-    found = fitted_rows(drawn.peaks, effective, microscope, drawn.scale)
-    rows = found.rows
+    """Return the localizations of one (Y, X) frame of effective photons from its samples."""
+    samples = drawn.moments.count
+    fit, _ = fitted_localizations(drawn.peaks, samples, effective, microscope, drawn.scale)
     sd = np.sqrt(drawn.moments.variance)
-    scale = sd.shape[0] // len(effective)
-    row, column = (
-        np.clip(np.rint((c + 0.5) * scale - 0.5).astype(int), 0, n - 1)
-        for c, n in ((rows.y, sd.shape[0]), (rows.x, sd.shape[1]))
-    )
+    fine = np.rint(to_fine(fit.emitters.position, sd.shape[0] // len(effective))).astype(int)
+    row, column = np.clip(fine, 0, np.array(sd.shape) - 1).T
     return make_table(
-        frame=np.full(len(rows.y), frame),
-        y=rows.y,
-        x=rows.x,
-        sd_y=rows.sd_y,
-        sd_x=rows.sd_x,
-        probability=rows.probability,
-        multiplicity=rows.multiplicity,
-        density_sd=sd[row, column],
-        fit=found.fit,
-        microscope=microscope,
-        origin=origin,
-        source=rows.source,
+        fit, sd[row, column], microscope, frame, origin=origin, source=f"samples:{samples}"
     )

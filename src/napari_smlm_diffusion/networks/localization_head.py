@@ -7,7 +7,7 @@ FEATURES = 11
 
 
 class LocalizationHead(nn.Module):
-    """(2, M, FEATURES) -> log SD relative to the bound, share of the step, logit of existence."""
+    """(M, D, FEATURES) -> log SD relative to the bound, share of the step, logit of existence."""
 
     mean: Tensor
     scale: Tensor
@@ -25,7 +25,7 @@ class LocalizationHead(nn.Module):
         )
 
     def forward(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return log SD ratio (2, M), step share (2, M), logit (M,)."""
+        """Return log SD ratio (M, D), step share (M, D), logit (M,)."""
         answer = self.layers(((numbers - self.mean) / self.scale).clamp(-5.0, 5.0))
         log_ratio = 4.0 * torch.tanh(answer[..., 0] / 4.0)
-        return log_ratio, torch.sigmoid(answer[..., 1]), answer[..., 2].mean(0)
+        return log_ratio, torch.sigmoid(answer[..., 1]), answer[..., 2].mean(1)

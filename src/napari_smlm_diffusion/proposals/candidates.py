@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from napari_smlm_diffusion.compute.tiles import evaluate_in_tiles
+from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.inputs import network_input
 from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.optics.psf.base import PSF
-from napari_smlm_diffusion.proposals.components import Components, find_components
+from napari_smlm_diffusion.proposals.components import find_components
 from napari_smlm_diffusion.proposals.photon_fit import PhotonFit, fit_photons
 
 # On a CPU the networks see about this many camera pixels at a time: an image of theirs at four
@@ -28,25 +29,26 @@ class Candidates:
 
     Attributes
     ----------
-    parts : Components
-        Centres in fine pixels, mass, spread.
     fit : PhotonFit
-        Photons, bound and likelihood step of each.
-    y, x : Tensor
-        (M,) phi's centres in camera pixels.
-    density, variance : Tensor
-        (B, sY, sX); variance is zero without a head.
+        The candidates at phi's centres, and what the frames say of each.
+    spread : Tensor
+        (M, 2) variance of each blob along y and x, fine pixels squared.
     density_sd : Tensor
         (M,) root of the head's variance at each centre.
+    density, variance : Tensor
+        (B, sY, sX); variance is zero without a head.
     """
 
-    parts: Components
     fit: PhotonFit
-    y: Tensor
-    x: Tensor
+    spread: Tensor
+    density_sd: Tensor
     density: Tensor
     variance: Tensor
-    density_sd: Tensor
+
+    @property
+    def emitters(self) -> Emitters[Tensor]:
+        """The candidates, sorted by frame; their multiplicity is phi's mass."""
+        return self.fit.emitters
 
 
 def evaluate(
@@ -110,9 +112,10 @@ def find_candidates(
     """
     density, variance = evaluate_frames(phi, head, frames, read_variance, psf, upsampling)
     parts = find_components(density, kernel_sigma)
-    y, x = ((c + 0.5) / upsampling - 0.5 for c in (parts.y, parts.x))
-    fit = fit_photons(frames, read_variance, psf, parts.frame, torch.stack([y, x], dim=1))
-    row = parts.y.round().long().clamp(0, density.shape[1] - 1)
-    column = parts.x.round().long().clamp(0, density.shape[2] - 1)
+    fit = fit_photons(frames, read_variance, psf, parts.emitters(upsampling))
+    row, column = (
+        centre.round().long().clamp(0, size - 1)
+        for centre, size in zip(parts.position.unbind(1), density.shape[1:], strict=True)
+    )
     sd = variance[parts.frame, row, column].sqrt()
-    return Candidates(parts, fit, y, x, density, variance, sd)
+    return Candidates(fit, parts.spread, sd, density, variance)

@@ -7,13 +7,14 @@ centre and spread, and a component whose mass says two molecules is split along 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from napari_smlm_diffusion.density import kernel_share
+from napari_smlm_diffusion.emitters import Columns, Emitters, concatenate
 
 # Response under which a maximum is taken for noise, in units of an isolated molecule's response.
 SEED_THRESHOLD = 0.05
@@ -24,33 +25,34 @@ _SPLIT_MASS = 1.5
 _MIN_MASS = 0.1
 
 
-@dataclass(frozen=True)
-class Components:
-    """M emitter candidates of a batch of densities.
+@dataclass(frozen=True, eq=False)
+class Components(Columns):
+    """M parts of the mixtures that a batch of densities are, in fine pixels.
 
     Attributes
     ----------
     frame : Tensor
         (M,) index into the batch, sorted.
-    y, x : Tensor
-        (M,) centres in fine pixels.
+    position : Tensor
+        (M, 2) centres, y and x.
     mass : Tensor
         (M,) expected number of molecules.
-    spread_y, spread_x, covariance : Tensor
-        (M,) second central moments in fine pixels squared, the kernel's own included.
+    spread : Tensor
+        (M, 2) variances along y and x, the kernel's own included.
+    covariance : Tensor
+        (M,) of y and x.
     """
 
     frame: Tensor
-    y: Tensor
-    x: Tensor
+    position: Tensor
     mass: Tensor
-    spread_y: Tensor
-    spread_x: Tensor
+    spread: Tensor
     covariance: Tensor
 
-    def select(self, keep: Tensor) -> "Components":
-        """Return the components of a mask or an index."""
-        return Components(**{f: getattr(self, f)[keep] for f in self.__dataclass_fields__})
+    def emitters(self, upsampling: int) -> Emitters[Tensor]:
+        """Return them in camera pixels, their mass as multiplicity."""
+        place = (self.position + 0.5) / upsampling - 0.5
+        return Emitters(self.frame, place, multiplicity=self.mass)
 
 
 def _taps(sigma: float) -> tuple[list[float], list[float]]:
@@ -102,8 +104,8 @@ def _highest_around(image: Tensor) -> Tensor:
 
 def find_seeds(
     density: Tensor, kernel_sigma: float, threshold: float = SEED_THRESHOLD
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (frame, y, x) of the response's local maxima, in fine pixels, integers.
+) -> tuple[Tensor, Tensor]:
+    """Return frame (M,) and fine pixel (M, 2) of the response's local maxima.
 
     Parameters
     ----------
@@ -117,8 +119,8 @@ def find_seeds(
     response = laplacian_of_gaussian(density, kernel_sigma)
     # A Gaussian blob of peak 1, filtered at its own scale, answers with 1/2.
     found = (response == _highest_around(response)) & (response > 0.5 * threshold)
-    frame, y, x = _first_of_ties(found).nonzero(as_tuple=True)
-    return frame, y, x
+    index = _first_of_ties(found).nonzero()
+    return index[:, 0], index[:, 1:]
 
 
 def _first_of_ties(found: Tensor) -> Tensor:
@@ -138,15 +140,15 @@ class _Patches:
         self.reach = reach
         self.offsets = torch.arange(-reach, reach + 1)
 
-    def index(self, frame: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return flat indices (M, W, W) into the padded image and the windows' axes (M, W)."""
-        limit_y, limit_x = self.shape[1] - 1, self.shape[2] - 1
-        row = y.round().long().clamp(0, limit_y)[:, None] + self.offsets
-        column = x.round().long().clamp(0, limit_x)[:, None] + self.offsets
+    def index(self, frame: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """Return flat indices (M, W, W) into the padded image and the windows' axes (M, 2, W)."""
+        last = torch.tensor(self.shape[1:]) - 1
+        middle = position.round().long().clamp(torch.zeros_like(last), last)
+        axes = middle[:, :, None] + self.offsets
         height, width = self.padded.shape[1:]
         flat = frame[:, None, None] * (height * width)
-        flat = flat + (row[:, :, None] + self.reach) * width + column[:, None, :] + self.reach
-        return flat, row, column
+        flat = flat + (axes[:, 0, :, None] + self.reach) * width + axes[:, 1, None, :] + self.reach
+        return flat, axes
 
 
 def _expectation_maximisation(
@@ -157,26 +159,23 @@ def _expectation_maximisation(
     minimum = kernel_sigma**2
     maximum = (2.0 * kernel_sigma) ** 2
     image = patches.padded.clamp_min(0.0).flatten()
-    y, x, mass = parts.y, parts.x, parts.mass
-    vy, vx = parts.spread_y, parts.spread_x
+    position, mass, spread = parts.position, parts.mass, parts.spread
     for _ in range(iterations):
-        flat, row, column = patches.index(parts.frame, y, x)
-        dy, dx = row - y[:, None], column - x[:, None]
+        flat, axes = patches.index(parts.frame, position)
+        off = axes - position[:, :, None]
         # The width is bounded: a component must not swallow its neighbours' density.
-        wy, wx = vy.clamp(minimum, maximum), vx.clamp(minimum, maximum)
-        gy = torch.exp(-(dy**2) / (2 * wy[:, None]))
-        gx = torch.exp(-(dx**2) / (2 * wx[:, None]))
-        weight = gy[:, :, None] * (gx * (mass / (wy * wx).sqrt())[:, None])[:, None, :]
+        width = spread.clamp(minimum, maximum)
+        along_y, along_x = torch.exp(-(off**2) / (2 * width[:, :, None])).unbind(1)
+        weight = along_y[:, :, None] * (along_x * (mass / width.prod(1).sqrt())[:, None])[:, None]
         total = torch.zeros_like(image).index_add_(0, flat.flatten(), weight.flatten())
         held = weight * (image / total.clamp_min(1e-12))[flat]
-        along_y, along_x = held.sum(2), held.sum(1)
-        sums = along_y.sum(1).clamp_min(1e-12)
-        my, mx = (along_y * dy).sum(1) / sums, (along_x * dx).sum(1) / sums
-        vy = (along_y * dy**2).sum(1) / sums - my**2
-        vx = (along_x * dx**2).sum(1) / sums - mx**2
-        cross = torch.einsum("mij,mi,mj->m", held, dy, dx) / sums - my * mx
-        y, x, mass = y + my, x + mx, share * sums
-    return Components(parts.frame, y, x, mass, vy, vx, cross)
+        along = torch.stack([held.sum(2), held.sum(1)], dim=1)
+        sums = along[:, 0].sum(1).clamp_min(1e-12)
+        moved = (along * off).sum(2) / sums[:, None]
+        spread = (along * off**2).sum(2) / sums[:, None] - moved**2
+        cross = torch.einsum("mij,mi,mj->m", held, *off.unbind(1)) / sums - moved.prod(1)
+        position, mass = position + moved, share * sums
+    return Components(parts.frame, position, mass, spread, cross)
 
 
 def _split(parts: Components, kernel_sigma: float) -> Components:
@@ -188,8 +187,8 @@ def _split(parts: Components, kernel_sigma: float) -> Components:
     if not bool(heavy.any()):
         return parts
     some = parts.select(heavy)
-    half_sum = 0.5 * (some.spread_y + some.spread_x)
-    half_difference = 0.5 * (some.spread_y - some.spread_x)
+    half_sum = 0.5 * some.spread.sum(1)
+    half_difference = 0.5 * (some.spread[:, 0] - some.spread[:, 1])
     radius = (half_difference**2 + some.covariance**2).sqrt()
     # The long axis, at half the angle whose cosine and sine are half_difference and covariance over
     # radius. By roots, which round alike in any batch; torch's atan2 does not.
@@ -198,29 +197,19 @@ def _split(parts: Components, kernel_sigma: float) -> Components:
     along_x = torch.copysign((0.5 * (1 - cosine)).clamp_min(0.0).sqrt(), some.covariance)
     single = torch.minimum(half_sum - radius, torch.tensor(1.5 * kernel_sigma**2))
     distance = (half_sum + radius - single).clamp_min((0.4 * kernel_sigma) ** 2).sqrt()
-    step_y, step_x = distance * along_y, distance * along_x
-    narrow = torch.full_like(some.mass, kernel_sigma**2)
+    step = distance[:, None] * torch.stack([along_y, along_x], dim=1)
     halves = [
-        Components(
-            some.frame,
-            some.y + sign * step_y,
-            some.x + sign * step_x,
-            0.5 * some.mass,
-            narrow,
-            narrow,
-            torch.zeros_like(narrow),
+        replace(
+            some,
+            position=some.position + sign * step,
+            mass=0.5 * some.mass,
+            spread=torch.full_like(some.spread, kernel_sigma**2),
+            covariance=torch.zeros_like(some.covariance),
         )
         for sign in (-1.0, 1.0)
     ]
-    return concatenate([parts.select(~heavy), *halves])
-
-
-def concatenate(parts: list[Components]) -> Components:
-    """Join, sorted by frame."""
-    joined = Components(
-        **{f: torch.cat([getattr(p, f) for p in parts]) for f in Components.__dataclass_fields__}
-    )
-    return joined.select(torch.argsort(joined.frame, stable=True))
+    both = concatenate([parts.select(~heavy), *halves])
+    return both.select(torch.argsort(both.frame, stable=True))
 
 
 def find_components(
@@ -246,14 +235,12 @@ def find_components(
     -------
     Components
         Sorted by frame; a mass well above 1 that splitting did not resolve is left as it is, to
-        become a row's multiplicity.
+        become a localization's multiplicity.
     """
-    frame, row, column = find_seeds(density, kernel_sigma, seed_threshold)
+    frame, seed = find_seeds(density, kernel_sigma, seed_threshold)
     patches = _Patches(density, math.ceil(reach * kernel_sigma))
-    narrow = torch.full((len(frame),), kernel_sigma**2)
-    seeds = Components(
-        frame, row.float(), column.float(), torch.ones(len(frame)), narrow, narrow, 0 * narrow
-    )
+    none, narrow = torch.zeros(len(frame)), torch.full((len(frame), 2), kernel_sigma**2)
+    seeds = Components(frame, seed.float(), none + 1, narrow, none)
     parts = _expectation_maximisation(patches, seeds, kernel_sigma, _ITERATIONS)
     parts = parts.select(parts.mass > _MIN_MASS)
     # Up to four molecules a peak. Frames without a heavy component go through the same rounds: how

@@ -18,7 +18,7 @@ from napari_smlm_diffusion.diffusion.schedule import check_steps
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.networks.deepstorm import UPSAMPLING
-from napari_smlm_diffusion.networks.inputs import network_input
+from napari_smlm_diffusion.networks.inputs import network_input, read_variance_of
 from napari_smlm_diffusion.networks.settings import SamplingSettings
 from napari_smlm_diffusion.optics.microscope import Microscope
 
@@ -148,7 +148,7 @@ class Posterior:
             self._psi = model.teacher
         self.network = model.card.phi
         self.sampling = sampling or self._psi.settings.sampling
-        self.row_scale = self._psi.settings.row_scale
+        self.sd_scale = self._psi.settings.sd_scale
         self._microscope = microscope
         self._seed = seed
         self._batches = batches
@@ -158,8 +158,7 @@ class Posterior:
             check_steps(self.sampling.steps)
             levels = self._psi.levels(self.sampling)
         self._levels = levels
-        noise = np.asarray(microscope.camera.effective_read_noise, dtype=np.float32)
-        self._read_variance = torch.from_numpy(np.atleast_2d(noise**2)[None])
+        self._read_variance = read_variance_of(microscope)
 
     def describe(self) -> dict[str, Any]:
         """Return recipe, sampler and noise levels in JSON types."""
@@ -170,7 +169,7 @@ class Posterior:
             "levels": [round(float(level), 4) for level in self._levels],
             "tile": self._psi.settings.tile,
             "overlap": self._psi.settings.overlap,
-            **({} if self.row_scale is None else {"row_scale": self.row_scale.model_dump()}),
+            **({} if self.sd_scale is None else {"sd_scale": self.sd_scale.model_dump()}),
         }
 
     def draw(self, effective: NDArray[np.float32], frame: int, samples: int) -> Iterator[Tensor]:

@@ -1,15 +1,20 @@
-"""The first localizer: phi's density, its components, the calibrated rows."""
+"""The first localizer: phi's density, its components, the calibrated localizations."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_smlm_diffusion.compute.memory import is_out_of_memory, release
-from napari_smlm_diffusion.inference.head import RowEstimates, estimate, features
+from napari_smlm_diffusion.emitters import Emitters
+from napari_smlm_diffusion.inference.head import estimate, features
 from napari_smlm_diffusion.inference.table import make_table
 from napari_smlm_diffusion.localizations import empty, sort
 from napari_smlm_diffusion.models.model import Model
+from napari_smlm_diffusion.networks.inputs import read_variance_of
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.candidates import (
     Candidates,
@@ -29,10 +34,10 @@ class PhiLocalizer:
     Parameters
     ----------
     model : Model
-        Networks, row predictor and card.
+        Networks and card.
     min_probability : float
-        Candidates below it give no row. A row that is true with probability p raises the expected
-        Jaccard index J when p > J / (1 + J), about 0.4 in dense frames.
+        Candidates below it are no localizations. One that is true with probability p raises the
+        expected Jaccard index J when p > J / (1 + J), about 0.4 in dense frames.
     batch : int or None
         Frames evaluated at once; None chooses by the frame's size. Halved where memory is short.
         The answer does not depend on it beyond rounding.
@@ -100,44 +105,34 @@ class PhiLocalizer:
         return density.numpy(), variance.numpy()
 
     def _inputs(self, effective: NDArray[np.float32], microscope: Microscope) -> FrameInputs:
-        noise = np.asarray(microscope.camera.effective_read_noise, dtype=np.float32)
         return (
             self.model.phi,
             self.model.variance,
             torch.from_numpy(np.ascontiguousarray(effective, dtype=np.float32)),
-            torch.from_numpy(np.atleast_2d(noise**2)[None]),
+            read_variance_of(microscope),
             microscope.build_psf(),
             self.model.card.phi.upsampling,
         )
 
-    def estimates(self, found: Candidates, microscope: Microscope) -> RowEstimates:
-        """Return calibrated positions, SDs and probabilities of candidates."""
+    def estimates(self, found: Candidates, microscope: Microscope) -> Emitters[Tensor]:
+        """Return candidates with calibrated positions, SDs and probabilities."""
         network = self.model.card.phi
         with torch.inference_mode():
-            numbers = features(
-                found, microscope.psf_sigma_px, network.kernel_sigma, network.upsampling
-            )
+            numbers = features(found, microscope.psf_sigma_px, network.kernel_sigma)
             return estimate(self.model.rows, found, numbers)
 
     def _table(
         self, found: Candidates, microscope: Microscope, first_frame: int, origin: tuple[int, int]
     ) -> pd.DataFrame:
-        rows = self.estimates(found, microscope)
-        shape = np.array(found.density.shape[1:]) / self.model.card.phi.upsampling
-        inside = (rows.y > -0.5) & (rows.y < shape[0] - 0.5)
-        inside &= (rows.x > -0.5) & (rows.x < shape[1] - 0.5)
-        keep = inside & (rows.probability >= self.min_probability)
+        emitters = self.estimates(found, microscope)
+        upsampling = self.model.card.phi.upsampling
+        keep = emitters.inside([side / upsampling for side in found.density.shape[1:]])
+        keep &= emitters.probability >= self.min_probability
         return make_table(
-            frame=found.parts.frame[keep] + first_frame,
-            y=rows.y[keep],
-            x=rows.x[keep],
-            sd_y=rows.sd_y[keep],
-            sd_x=rows.sd_x[keep],
-            probability=rows.probability[keep],
-            multiplicity=found.parts.mass[keep].round().clamp_min(1.0),
-            density_sd=found.density_sd[keep],
-            fit=found.fit.select(keep),
-            microscope=microscope,
+            replace(found.fit, emitters=emitters).select(keep),
+            found.density_sd[keep],
+            microscope,
+            first_frame,
             origin=origin,
             source="head" if self.model.rows is not None else "crlb",
         )

@@ -6,7 +6,8 @@ stays positive. Read noise enters as in the shifted-Poisson likelihood,
 data + r^2 ~ Poisson(mu + r^2).
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from napari_smlm_diffusion.emitters import Columns, Emitters
 from napari_smlm_diffusion.optics.forward import Windows, score_and_information, stack_parameters
 from napari_smlm_diffusion.optics.psf.base import PSF
 
@@ -25,42 +27,40 @@ NEIGHBOUR_REACH = 4.0
 """A neighbour further away than so many PSF widths is none."""
 # Weak priors that keep the information invertible where two emitters cannot be told apart: phi has
 # seen each of them within about a pixel, and photons and background within a factor of a few.
-_PRIOR_POSITION_PX = 2.0
+_PRIOR_POSITION = (2.0, 2.0, 500.0)  # px, px, nm
 _PRIOR_RELATIVE = 3.0
 _AT_ONCE = 4096
 
 
-@dataclass(frozen=True)
-class PhotonFit:
-    """What the raw frame says of M emitters, in camera pixels and effective photons.
+@dataclass(frozen=True, eq=False)
+class PhotonFit(Columns):
+    """What the raw frame says of M emitters, in camera pixels (z in nm) and effective photons.
+
+    Tensors, or arrays after ``each(Tensor.numpy)``.
 
     Attributes
     ----------
-    photons, background : Tensor
-        (M,) amplitude and background per pixel under the emitter.
-    step_y, step_x : Tensor
-        (M,) where the likelihood would move the position.
-    crlb_y, crlb_x : Tensor
-        (M,) bound on each coordinate, jointly with the photons, the background and the nearest
-        neighbours' positions and photons; at most `_PRIOR_POSITION_PX`.
-    misfit : Tensor
-        (M,) mean squared standardised residual in the emitter's window; 1 when the model fits.
-    neighbour : Tensor
-        (M,) distance to the nearest other emitter of the frame, at most `NEIGHBOUR_REACH` widths.
+    emitters : Emitters
+        With the photons that were fitted.
+    background : (M,)
+        Per pixel under the emitter.
+    step : (M, D)
+        Where the likelihood would move the position.
+    bound : (M, D)
+        Cramer-Rao bound on each coordinate, jointly with the photons, the background and the
+        nearest neighbours' positions and photons; at most `_PRIOR_POSITION`.
+    misfit : (M,)
+        Mean squared standardised residual in the emitter's window; 1 when the model fits.
+    neighbour : (M,)
+        Distance to the nearest other emitter of the frame, at most `NEIGHBOUR_REACH` widths.
     """
 
-    photons: Tensor
-    background: Tensor
-    step_y: Tensor
-    step_x: Tensor
-    crlb_y: Tensor
-    crlb_x: Tensor
-    misfit: Tensor
-    neighbour: Tensor
-
-    def select(self, which: Tensor) -> "PhotonFit":
-        """Return the fit of some of the emitters."""
-        return PhotonFit(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
+    emitters: Emitters[Any]
+    background: Any
+    step: Any
+    bound: Any
+    misfit: Any
+    neighbour: Any
 
 
 def _initial_background(frames: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def _surface_transpose(image: Tensor, knots: tuple[int, int]) -> Tensor:
 
 
 def fit_amplitudes(
-    frames: Tensor, read_variance: Tensor, psf: PSF, frame: Tensor, position: Tensor
+    frames: Tensor, read_variance: Tensor, psf: PSF, emitters: Emitters[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Fit non-negative photons for given positions, and a smooth background.
 
@@ -93,10 +93,8 @@ def fit_amplitudes(
     read_variance : Tensor
         (B or 1, Y or 1, X or 1) squared effective read noise.
     psf : PSF
-    frame : Tensor
-        (M,) index into the batch.
-    position : Tensor
-        (M, D) camera pixels (z in nm).
+    emitters : Emitters
+        Their frame is an index into the batch.
 
     Returns
     -------
@@ -105,7 +103,7 @@ def fit_amplitudes(
     background, expected : Tensor
         (B, Y, X) background and whole expected frame, both without read variance.
     """
-    windows = Windows(frames.shape, frame, position, psf.radius_px)
+    windows = Windows(frames.shape, emitters.frame, emitters.position, psf.radius_px)
     light = psf.image(windows.offset) * windows.inside
     caught = light.sum((1, 2)).clamp_min(1e-3)
 
@@ -125,13 +123,13 @@ def fit_amplitudes(
     return photons, background, expected
 
 
-def _neighbours(frame: Tensor, y: Tensor, x: Tensor, reach: float) -> tuple[Tensor, Tensor]:
+def _neighbours(emitters: Emitters[Tensor], reach: float) -> tuple[Tensor, Tensor]:
     """Return the nearest emitters of the same frame, and how far the nearest is.
 
     (M, n) indices, M where there is none, and (M,) distances, `reach` where there is none.
     """
     # Frames are set far apart along a third axis, so that one tree serves the whole batch.
-    points = np.stack([y.numpy(), x.numpy(), frame.numpy() * 1e5], axis=1)
+    points = np.column_stack([emitters.position[:, :2].numpy(), emitters.frame.numpy() * 1e5])
     distance, index = cKDTree(points).query(
         points, k=_NEIGHBOURS + 1, distance_upper_bound=reach, workers=1
     )
@@ -140,7 +138,7 @@ def _neighbours(frame: Tensor, y: Tensor, x: Tensor, reach: float) -> tuple[Tens
 
 
 def fit_photons(
-    frames: Tensor, read_variance: Tensor, psf: PSF, frame: Tensor, position: Tensor
+    frames: Tensor, read_variance: Tensor, psf: PSF, emitters: Emitters[Tensor]
 ) -> PhotonFit:
     """Fit photons, then score once: each emitter with its neighbours, and the background.
 
@@ -148,12 +146,12 @@ def fit_photons(
     v = mu + r^2 (one step from a root-n-consistent start is efficient: Le Cam 1956), and the bound
     is the diagonal of I^-1 (Smith et al. 2010, eq. 9, for many emitters).
     """
+    frame, position = emitters.frame, emitters.position
     if len(frame) == 0:
-        return PhotonFit(*[torch.zeros(0)] * 8)
-    photons, background, expected = fit_amplitudes(frames, read_variance, psf, frame, position)
-    neighbours, nearest = _neighbours(
-        frame, position[:, 0], position[:, 1], NEIGHBOUR_REACH * psf.sigma_px
-    )
+        none, places = torch.zeros(0), torch.zeros_like(position)
+        return PhotonFit(replace(emitters, photons=none), none, places, places, none, none)
+    photons, background, expected = fit_amplitudes(frames, read_variance, psf, emitters)
+    neighbours, nearest = _neighbours(emitters, NEIGHBOUR_REACH * psf.sigma_px)
     # One emitter more, which is not there: it stands for the neighbours that are missing.
     nobody = torch.cat([position, position.new_zeros(1, position.shape[1])])
     padded = nobody, torch.cat([photons, photons.new_zeros(1)])
@@ -162,8 +160,8 @@ def fit_photons(
         _score(images, psf, chunk, frame, padded, neighbours)
         for chunk in torch.arange(len(frame)).split(_AT_ONCE)
     ]
-    columns = [torch.cat(values) for values in zip(*parts, strict=True)]
-    return PhotonFit(*[*columns, nearest])
+    photons, under, step, bound, misfit = (torch.cat(v) for v in zip(*parts, strict=True))
+    return PhotonFit(replace(emitters, photons=photons), under, step, bound, misfit, nearest)
 
 
 def _score(
@@ -196,7 +194,7 @@ def _score(
     bright = (photons[group] * present).repeat_interleave(axes, dim=1)
     prior = torch.cat(
         [
-            torch.full_like(bright, _PRIOR_POSITION_PX),
+            bright.new_tensor(_PRIOR_POSITION[:axes]).repeat(group.shape[1]).expand_as(bright),
             _PRIOR_RELATIVE * photons[group].clamp_min(1.0),
             _PRIOR_RELATIVE * (under + 1.0)[:, None],
         ],
@@ -205,19 +203,18 @@ def _score(
     unit = prior * torch.cat([bright, present, torch.ones_like(under)[:, None]], dim=1)
     information = information * unit[:, :, None] * unit[:, None, :]
     information = information + torch.eye(unit.shape[1])
-    # Of the covariance only the columns of the emitter's own y and x are needed.
-    own = torch.eye(unit.shape[1])[:, :2].expand(len(chunk), -1, -1)
+    # Of the covariance only the columns of the emitter's own coordinates are needed.
+    own = torch.eye(unit.shape[1])[:, :axes].expand(len(chunk), -1, -1)
     asked = torch.cat([(score * unit)[:, :, None], own], dim=2)
-    step, by_y, by_x = torch.cholesky_solve(asked, torch.linalg.cholesky(information)).unbind(2)
-    step = step * prior
+    solved = torch.cholesky_solve(asked, torch.linalg.cholesky(information))
+    step = solved[:, :, 0] * prior
+    variance_of_own = solved[:, :axes, 1:].diagonal(dim1=1, dim2=2)
     pixels = windows.inside.sum((1, 2)).clamp_min(1.0)
     misfit = (residual**2 / variance * windows.inside).sum((1, 2)) / pixels
     return (
         (photons[chunk] + step[:, axes * group.shape[1]]).clamp_min(1.0),
         (under + step[:, -1]).clamp_min(0.0),
-        step[:, 0],
-        step[:, 1],
-        by_y[:, 0].sqrt() * prior[:, 0],
-        by_x[:, 1].sqrt() * prior[:, 1],
+        step[:, :axes],
+        variance_of_own.sqrt() * prior[:, :axes],
         misfit,
     )

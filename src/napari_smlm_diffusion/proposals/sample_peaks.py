@@ -5,15 +5,14 @@ density explains it too: what has a mass of at least one half is a molecule, eve
 the sampler's grain.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from napari_smlm_diffusion.density import to_camera
+from napari_smlm_diffusion.emitters import Emitters, concatenate
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.proposals.components import find_components
 
@@ -27,29 +26,14 @@ _REACH = 2.5
 _PIXELS_AT_ONCE = 2_000_000
 
 
-class Peaks(NamedTuple):
-    """Molecules of one sample.
-
-    Attributes
-    ----------
-    y, x : (N,) arrays
-        Camera pixels.
-    mass : (N,) array
-        Expected number of molecules, 1 for one.
-    """
-
-    y: NDArray[np.float64]
-    x: NDArray[np.float64]
-    mass: NDArray[np.float64]
-
-
 @torch.inference_mode()
 def peaks_of_samples(
     samples: Tensor | ArrayLike,
     kernel_sigma: float,
     upsampling: int,
     min_mass: float = MIN_MASS,
-) -> Sequence[Peaks]:
+    first: int = 0,
+) -> Emitters[np.ndarray]:
     """Find the molecules of each of K samples; no sample depends on the others.
 
     Parameters
@@ -62,6 +46,13 @@ def peaks_of_samples(
         s.
     min_mass : float
         Least mass of a molecule.
+    first : int
+        Number of the first sample.
+
+    Returns
+    -------
+    Emitters
+        Their frame is the number of the sample, their multiplicity the mass, 1 for one molecule.
 
     Raises
     ------
@@ -72,12 +63,12 @@ def peaks_of_samples(
     if stack.ndim != 3:
         raise InputError(f"samples must be (K, sY, sX) densities, got shape {tuple(stack.shape)}")
     at_once = max(1, _PIXELS_AT_ONCE // max(1, stack[0].numel())) if len(stack) else 1
-    peaks: list[Peaks] = []
+    found: list[Emitters[np.ndarray]] = []
     for batch in stack.split(at_once):
         parts = find_components(batch.float().cpu(), kernel_sigma, _SEED_THRESHOLD, _REACH)
         parts = parts.select(parts.mass >= min_mass)
-        y, x = (to_camera(c.double().numpy(), upsampling) for c in (parts.y, parts.x))
-        mass, frame = parts.mass.double().numpy(), parts.frame.numpy()
-        for k in range(len(batch)):
-            peaks.append(Peaks(y[frame == k], x[frame == k], mass[frame == k]))
-    return peaks
+        parts = replace(parts, position=parts.position.double(), mass=parts.mass.double())
+        peaks = parts.emitters(upsampling).each(Tensor.numpy)
+        found.append(replace(peaks, frame=peaks.frame + first))
+        first += len(batch)
+    return concatenate(found)

@@ -30,9 +30,9 @@ from napari_smlm_diffusion.training.distil import DistilStage, distilled_samplin
 from napari_smlm_diffusion.training.distributed import Processes, Stopped, joined
 from napari_smlm_diffusion.training.energy import EnergyStage
 from napari_smlm_diffusion.training.hardware import training_device
+from napari_smlm_diffusion.training.localization_head import collect_candidates, fit_head
 from napari_smlm_diffusion.training.loop import train
 from napari_smlm_diffusion.training.psi import PsiStage, measure_sigma_data
-from napari_smlm_diffusion.training.rows import collect_rows, fit_rows
 from napari_smlm_diffusion.training.scale import fit_scale
 from napari_smlm_diffusion.training.settings import (
     ALL_STAGES,
@@ -203,7 +203,7 @@ def _save(
     if psi is not None:
         networks["psi"] = psi
         if "distil" in stages:
-            usual = {"sampling": SamplingSettings(), "row_scale": None}
+            usual = {"sampling": SamplingSettings(), "sd_scale": None}
             networks[TEACHER] = psi.model_copy(update=usual)
     new = ModelCard(
         name=settings.name,
@@ -278,14 +278,15 @@ def _fit_rows(settings: TrainingSettings, out: Path) -> Generator[Progress, None
     # Not the seed of the other stages: the rows must see frames phi was not trained on.
     generator = torch.Generator().manual_seed(settings.seed + 1_000_003)
     size = settings.frame_size if "disc" in settings.prior.structures else ROW_FRAME_SIZE
-    rows = yield from collect_rows(
+    candidates = yield from collect_candidates(
         phi, head, settings.prior, settings.network, ROW_FRAMES, size, generator
     )
     torch.manual_seed(settings.seed)
     predictor = LocalizationHead()
-    numbers = yield from fit_rows(predictor, rows, generator)
+    numbers = yield from fit_head(predictor, candidates, generator)
     tensors |= with_prefix(predictor.state_dict(), "rows")
-    result = {"rows": int(rows[-1].shape[0]), "matched": float(rows[-1].mean()), **numbers}
+    matched = candidates[-1]
+    result = {"rows": len(matched), "matched": float(matched.mean()), **numbers}
     _save(settings, out, "rows", tensors, card, result)
 
 
@@ -304,7 +305,7 @@ def _train_psi(
         generator = torch.Generator().manual_seed(settings.seed + 2_000_003)
         frames = draw(settings, _FRAMES_TO_MEASURE, settings.frame_size, generator)
         scale = measure_sigma_data(Psi(phi, head, unet, settings.psi), frames)
-    psi = settings.psi.model_copy(update={"sigma_data": scale, "row_scale": None})
+    psi = settings.psi.model_copy(update={"sigma_data": scale, "sd_scale": None})
     stage = PsiStage(Psi(phi, head, unet, psi))
     result = yield from train(stage, settings, folder, resume, processes)
     result["from_nothing"] = start is None
@@ -326,7 +327,7 @@ def _train_sampler(
     tensors, card = _built_on(settings, out, name)
     if card is None or card.psi is None:
         raise InputError(f"model {settings.name} has no psi; train {_named('psi')} first")
-    psi = card.psi.model_copy(update={"row_scale": None})
+    psi = card.psi.model_copy(update={"sd_scale": None})
     if name == "distil":
         weights = denoiser_weights(tensors)
         # What can be trained on, or distilled again, is the teacher: it stays in the file.

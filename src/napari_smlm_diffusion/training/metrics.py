@@ -12,8 +12,8 @@ from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.candidates import Candidates, find_candidates
 from napari_smlm_diffusion.simulation.prior import Prior
+from napari_smlm_diffusion.training.localization_head import MATCH_RADIUS_PX, match_candidates
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
-from napari_smlm_diffusion.training.rows import MATCH_RADIUS_PX, match_candidates
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage, Stage, VarianceStage
 
@@ -115,19 +115,17 @@ class PhiMetrics:
             candidates = self._find(pairs)
             matched = match_candidates(candidates, pairs, MATCH_RADIUS_PX)
             inside = _inside(pairs)
-            mine = (matched < 0) | inside[candidates.parts.frame, matched.clamp_min(0)]
+            mine = (matched < 0) | inside[candidates.emitters.frame, matched.clamp_min(0)]
             hits += int((mine & (matched >= 0)).sum())
             found, true = found + int(mine.sum()), true + int(inside.sum())
         error = bound = 0.0
         for pairs, limits in self._alone:
             candidates = self._find(pairs)
             matched = match_candidates(candidates, pairs, MATCH_RADIUS_PX)
-            frame, which = candidates.parts.frame, matched.clamp_min(0)
-            limit = torch.from_numpy(limits)[frame, which]
+            which = candidates.emitters.frame, matched.clamp_min(0)
+            limit = torch.from_numpy(limits)[which]
             clear = (matched >= 0) & (limit.square().mean(-1).sqrt() < _DIMMEST_BOUND_PX)
-            off = torch.stack(
-                [candidates.y - pairs.y[frame, which], candidates.x - pairs.x[frame, which]], 1
-            )
+            off = candidates.emitters.position - torch.stack([pairs.y[which], pairs.x[which]], 1)
             error += float(off[clear].square().sum())
             bound += float(limit[clear].square().sum())
         numbers = {"jaccard": hits / max(1, found + true - hits)}

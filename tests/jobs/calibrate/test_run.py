@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from napari_smlm_diffusion.density import density_image, kernel_share
+from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.calibration import CalibrationData, check
 from napari_smlm_diffusion.evaluation.frame_numbers import CalibrationSettings
-from napari_smlm_diffusion.inference.from_samples import rows_from_peaks
+from napari_smlm_diffusion.inference.from_samples import localizations_from_peaks
 from napari_smlm_diffusion.jobs.calibrate.frames import (
     DrawnFrame,
     SimulatedFrame,
@@ -30,7 +31,7 @@ from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
-from napari_smlm_diffusion.proposals.sample_peaks import Peaks, peaks_of_samples
+from napari_smlm_diffusion.proposals.sample_peaks import peaks_of_samples
 from napari_smlm_diffusion.simulation.prior import GENERAL, PAPERS
 
 from ...rendering import expected_image
@@ -46,8 +47,8 @@ def frame_of(emitters, effective=None, photons=3000.0, size=16, index=0):
     empty = np.zeros((size, size), np.float32)
     density = density_image(*emitters.T, (size, size), 4, 1.25).astype(np.float32)
     return SimulatedFrame(
-        index, empty if effective is None else effective, MICROSCOPE, density, emitters,
-        np.full(len(emitters), photons), 1.0,
+        index, empty if effective is None else effective, MICROSCOPE, density,
+        Emitters(np.zeros(len(emitters)), emitters, np.full(len(emitters), photons)), 1.0,
     )  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def test_a_simulated_frame_depends_on_seed_and_number_only():
     first = simulate_frame(GENERAL, NETWORK, 24, seed=3, index=5)
     again = simulate_frame(GENERAL, NETWORK, 24, seed=3, index=5)
     np.testing.assert_array_equal(first.effective, again.effective)
-    np.testing.assert_array_equal(first.emitters, again.emitters)
+    np.testing.assert_array_equal(first.emitters.position, again.emitters.position)
     for seed, index in ((3, 6), (4, 5)):
         other = simulate_frame(GENERAL, NETWORK, 24, seed=seed, index=index)
         assert not np.array_equal(other.effective, first.effective)
@@ -66,24 +67,23 @@ def test_the_truth_of_a_frame_is_what_lies_inside():
         disc = simulate_frame(PAPERS, NETWORK, 20, 0, index)
         count = disc.density.sum() * kernel_share(NETWORK.kernel_sigma)
         assert len(disc.emitters) == pytest.approx(count, abs=1e-3)
-        np.testing.assert_allclose(disc.photons, 200)
+        np.testing.assert_allclose(disc.emitters.photons, 200)
         wide = simulate_frame(GENERAL, NETWORK, 16, 0, index)
-        assert (np.abs(wide.emitters - 7.5) < 8).all()
-        assert wide.emitters.shape == (len(wide.photons), 2)
+        assert (np.abs(wide.emitters.position - 7.5) < 8).all()
 
 
 def test_claims_are_the_spread_of_the_samples_alone(rng):
-    """Student's t adds the error of their mean; twice would make an honest row look too wide."""
+    """Student's t adds the error of their mean; twice would make an honest claim look too wide."""
     y, x = rng.normal(8, 0.2, 12), rng.normal(5, 0.1, 12)
-    rows = rows_from_peaks([Peaks(*np.array([[a], [b], [1.0]])) for a, b in zip(y, x, strict=True)])
-    got = claims(rows)
-    np.testing.assert_allclose(got.sd_y, y.std(ddof=1))
-    np.testing.assert_allclose(got.sd_x, x.std(ddof=1))
+    peaks = Emitters(np.arange(12), np.stack([y, x], 1), multiplicity=np.ones(12))
+    got = claims(localizations_from_peaks(peaks, 12), 12)
+    np.testing.assert_allclose(got.emitters.sd[0], [y.std(ddof=1), x.std(ddof=1)])
+    assert got.samples.tolist() == [12]
 
 
 def test_bounds_are_of_molecules_alone_and_bright():
     frame = frame_of([[3, 3], [12, 4], [12, 12], [12, 13]])
-    frame.photons[1] = 1.0
+    frame.emitters.photons[1] = 1.0
     bounds = isolated_bounds(frame, 3.0)
     known = crlb([[3, 3]], 3000.0, Gaussian(1.1), (16, 16), 1.0, 1.0, background_known=True)
     np.testing.assert_allclose(bounds[0], [known.y[0], known.x[0]])
@@ -153,7 +153,7 @@ def test_only_an_honest_posterior_passes(name, tiny_model):
         drawn = seen + sd * (shift + width * rng.normal(size=(draws, 2, 2)))
         samples = np.stack([frame_of(points).density for points in drawn])
         phi = PhiLocalizer(model).candidates(shown[None], MICROSCOPE)
-        one = DrawnFrame(samples, list(peaks_of_samples(samples, 1.25, 4)), phi)
+        one = DrawnFrame(samples, peaks_of_samples(samples, 1.25, 4), phi)
         data = data.add_frame(frame_numbers(frame, one, NETWORK, data.settings))
     report = check(data)
     judged = {r.name: r.passed for r in report.whole.results}

@@ -1,6 +1,6 @@
 """One frame of a calibration: simulated, sampled, and reduced to its numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -8,16 +8,16 @@ import torch
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.density import kernel_share
+from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.evaluation.frame_numbers import (
     CalibrationSettings,
+    Claims,
     FrameNumbers,
-    Rows,
     reduce_frame,
 )
-from napari_smlm_diffusion.inference.from_samples import SampleRows
-from napari_smlm_diffusion.inference.sampled import fitted_rows, sample_frame
+from napari_smlm_diffusion.inference.sampled import fitted_localizations, sample_frame
 from napari_smlm_diffusion.models.model import Model
-from napari_smlm_diffusion.networks.settings import PhiSettings, RowScale, SamplingSettings
+from napari_smlm_diffusion.networks.settings import PhiSettings, SamplingSettings, SdScale
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.optics.microscope import Microscope
@@ -25,7 +25,7 @@ from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
 from napari_smlm_diffusion.proposals.candidates import Candidates
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
-from napari_smlm_diffusion.proposals.sample_peaks import MIN_MASS, Peaks, peaks_of_samples
+from napari_smlm_diffusion.proposals.sample_peaks import MIN_MASS, peaks_of_samples
 from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.training.pairs import draw_pairs
 
@@ -51,11 +51,9 @@ class SimulatedFrame:
         With which it was recorded, in effective photons; a pixel counts as 100 nm.
     density : (sY, sX) float32 array
         Of the true molecules.
-    emitters : (M, 2) array
-        True molecules inside the frame, y and x in camera pixels. One beyond the border is none:
-        the peak finder does not see it, whether in the truth or in a sample.
-    photons : (M,) array
-        Effective photons of each.
+    emitters : Emitters
+        True molecules inside the frame. One beyond the border is none: the peak finder does not see
+        it, whether in the truth or in a sample.
     background : float
         Mean effective photons per pixel.
     """
@@ -64,8 +62,7 @@ class SimulatedFrame:
     effective: NDArray[np.float32]
     microscope: Microscope
     density: NDArray[np.float32]
-    emitters: Array
-    photons: Array
+    emitters: Emitters[np.ndarray]
     background: float
 
 
@@ -79,7 +76,8 @@ def simulate_frame(
     pairs = draw_pairs(prior, 1, size, network.upsampling, network.kernel_sigma, generator)
     noise = float(pairs.read_variance[0].sqrt())
     place = torch.stack([pairs.y[0], pairs.x[0]], 1).double().numpy()
-    inside = (pairs.photons[0].numpy() > 0) & (np.abs(place - (size - 1) / 2) < size / 2).all(1)
+    photons = pairs.photons[0].double().numpy()
+    inside = (photons > 0) & (np.abs(place - (size - 1) / 2) < size / 2).all(1)
     return SimulatedFrame(
         index=index,
         effective=pairs.effective[0].numpy(),
@@ -89,19 +87,21 @@ def simulate_frame(
             psf=GaussianPsf(sigma_nm=_PIXEL_NM * float(pairs.psf_sigma_px[0])),
         ),
         density=pairs.density[0].numpy(),
-        emitters=place[inside],
-        photons=pairs.photons[0].double().numpy()[inside],
+        emitters=Emitters(np.zeros(len(place), int), place, photons).select(inside),
         background=float(pairs.background[0]),
     )
 
 
 class DrawnFrame(NamedTuple):
-    """What the model says of a frame: samples (L, sY, sX), their molecules, and phi's view."""
+    """What the model says of a frame: samples (L, sY, sX), their molecules, and phi's view.
+
+    The frame of a peak is the number of its sample.
+    """
 
     samples: NDArray[np.float32]
-    peaks: list[Peaks]
+    peaks: Emitters[np.ndarray]
     phi: Candidates
-    scale: RowScale | None = None
+    scale: SdScale | None = None
 
 
 def draw_frame(
@@ -109,13 +109,10 @@ def draw_frame(
 ) -> DrawnFrame:
     """Draw all samples of one frame; these few MB are the most a calibration holds at a time."""
     posterior = Posterior(model, frame.microscope, sampling, seed)
-    parts = []
-    drawn = None
-    for drawn in sample_frame(posterior, frame.effective, frame.index, samples):
-        parts.append(drawn.batch)
-    peaks = [] if drawn is None else drawn.peaks
+    drawn = list(sample_frame(posterior, frame.effective, frame.index, samples))
     phi = PhiLocalizer(model).candidates(frame.effective[None], frame.microscope)
-    return DrawnFrame(np.concatenate(parts), peaks, phi, posterior.row_scale)
+    images = np.concatenate([some.batch for some in drawn])
+    return DrawnFrame(images, drawn[-1].peaks, phi, posterior.sd_scale)
 
 
 def frame_numbers(
@@ -135,23 +132,25 @@ def frame_numbers(
     settings : CalibrationSettings
     """
     scale, sigma = network.upsampling, network.kernel_sigma
-    (true,) = peaks_of_samples(frame.density[None], sigma, scale)
-    phi = drawn.phi
-    found = fitted_rows(drawn.peaks, frame.effective, frame.microscope, drawn.scale)
-    sure = (phi.parts.mass >= MIN_MASS).numpy()
+    true = peaks_of_samples(frame.density[None], sigma, scale)
+    phi = drawn.phi.emitters
+    samples = len(drawn.samples)
+    fit, features = fitted_localizations(
+        drawn.peaks, samples, frame.effective, frame.microscope, drawn.scale
+    )
     return reduce_frame(
         settings,
         frame.index,
         drawn.samples,
         frame.density,
         share=kernel_share(sigma),
-        covariates=estimates(frame, phi, network),
-        points=[_points(p) for p in drawn.peaks],
-        true_points=_points(true),
-        anchors=torch.stack([phi.y, phi.x], 1).double().numpy()[sure],
-        emitters=frame.emitters,
+        covariates=estimates(frame, drawn.phi, network),
+        points=[drawn.peaks.of_frame(k).position for k in range(samples)],
+        true_points=true.position,
+        anchors=phi.select(phi.multiplicity >= MIN_MASS).position.double().numpy(),
+        emitters=frame.emitters.position,
         bounds=isolated_bounds(frame, settings.isolation_px),
-        rows=claims(found.rows, found.features),
+        claims=claims(fit.emitters, samples, features),
     )
 
 
@@ -161,28 +160,22 @@ def estimates(frame: SimulatedFrame, phi: Candidates, network: PhiSettings) -> d
     From the frame alone, as bins must be; beside them the PSF's SD, camera pixels, which is known.
     """
     count = float(phi.density.sum()) * kernel_share(network.kernel_sigma)
-    found = len(phi.y) > 0
+    photons, background = phi.emitters.photons, phi.fit.background
+    found = len(photons) > 0
     return {
         "density": max(0.0, count) / frame.effective.size,
-        "photons": float(phi.fit.photons.median()) if found else np.nan,
-        "background": float(phi.fit.background.median() if found else np.median(frame.effective)),
+        "photons": float(photons.median()) if found else np.nan,
+        "background": float(background.median() if found else np.median(frame.effective)),
         "PSF": frame.microscope.psf_sigma_px,
     }
 
 
-def claims(rows: SampleRows, features: Array | None = None) -> Rows:
-    """Return the localizations of a frame as the diagnostics take them, with all that is known."""
-    # Their SD has the error of a mean of m samples in it; Student's t puts that in itself.
-    alone = 1 / np.sqrt(1 + 1 / np.maximum(rows.matched, 1))
-    return Rows(
-        y=rows.y,
-        x=rows.x,
-        sd_y=rows.sd_y * alone,
-        sd_x=rows.sd_x * alone,
-        samples=rows.matched,
-        probability=rows.probability,
-        features=features,
-    )
+def claims(found: Emitters[np.ndarray], samples: int, features: Array | None = None) -> Claims:
+    """Return localizations from K samples, and what is known of them, for the diagnostics."""
+    matched = np.rint(found.probability * samples)
+    # The SD has the error of a mean of m samples in it; Student's t puts that in itself.
+    alone = 1 / np.sqrt(1 + 1 / np.maximum(matched, 1))
+    return Claims(replace(found, sd=found.sd * alone[:, None]), matched, features)
 
 
 def isolated_bounds(frame: SimulatedFrame, distance_px: float) -> Array:
@@ -191,13 +184,14 @@ def isolated_bounds(frame: SimulatedFrame, distance_px: float) -> Array:
     NaN for the others, and where the bound is above one pixel. The background counts as known, so
     that this is the lowest of all bounds.
     """
-    bounds = np.full_like(frame.emitters, np.nan)
-    gap = np.linalg.norm(frame.emitters[:, None] - frame.emitters[None], axis=2)
+    place = frame.emitters.position
+    bounds = np.full_like(place, np.nan)
+    gap = np.linalg.norm(place[:, None] - place[None], axis=2)
     np.fill_diagonal(gap, np.inf)
     for i in np.flatnonzero(gap.min(axis=1, initial=np.inf) > distance_px):
         bound = crlb(
-            frame.emitters[i : i + 1],
-            frame.photons[i],
+            place[i : i + 1],
+            frame.emitters.photons[i],
             frame.microscope.build_psf(),
             (frame.effective.shape[0], frame.effective.shape[1]),
             frame.background,
@@ -207,7 +201,3 @@ def isolated_bounds(frame: SimulatedFrame, distance_px: float) -> Array:
         bounds[i] = bound.position[0]
     bounds[~(bounds.max(axis=1, initial=0.0) <= _WIDEST_BOUND_PX)] = np.nan
     return bounds
-
-
-def _points(peaks: Peaks) -> Array:
-    return np.stack([peaks.y, peaks.x], axis=1)

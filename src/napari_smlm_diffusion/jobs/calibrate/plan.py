@@ -121,7 +121,7 @@ def prepare(settings: CalibrateSettings, recalibrating: bool = False) -> Calibra
     trained = psi_of(model).settings.sampling
     sampling = asked_sampling(model, sampler=settings.sampler, steps=settings.steps)
     prior, notes = narrowed(Prior(**model.card.prior), settings)
-    if recalibrating and psi_of(model).settings.row_scale is not None:
+    if recalibrating and psi_of(model).settings.sd_scale is not None:
         raise InputError(
             f"model {model.card.name} has a correction already; start from the model that it was "
             "made from",

@@ -28,7 +28,7 @@ from napari_smlm_diffusion.jobs.calibrate.store import CalibrationStore
 from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.models.card import load_card
 from napari_smlm_diffusion.models.library import resolve
-from napari_smlm_diffusion.networks.settings import RowScale
+from napari_smlm_diffusion.networks.settings import SdScale
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.proposals.diffusion_samples import psi_of
 
@@ -141,8 +141,8 @@ def recalibrated(plan: CalibrationPlan, data: CalibrationData, out: Path) -> Rec
     """
     found = recalibrate([f.features for f in data.frames], [f.scores for f in data.frames])
     if found.helps:
-        scale = RowScale(coefficients=found.coefficients, limits=found.limits)
-        psi = psi_of(plan.model).settings.model_copy(update={"row_scale": scale})
+        scale = SdScale(coefficients=found.coefficients, limits=found.limits)
+        psi = psi_of(plan.model).settings.model_copy(update={"sd_scale": scale})
         # What was measured of samples was measured without.
         calibration = plan.model.card.calibration
         measured = {k: v for k, v in calibration.items() if k != "samples"}

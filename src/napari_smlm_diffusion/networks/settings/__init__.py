@@ -7,8 +7,8 @@ from napari_smlm_diffusion.networks.settings.psi import (
     GIVEN,
     Given,
     PsiSettings,
-    RowScale,
     SamplingSettings,
+    SdScale,
 )
 from napari_smlm_diffusion.networks.settings.variance import VarianceSettings
 
@@ -19,7 +19,7 @@ __all__ = [
     "Network",
     "PhiSettings",
     "PsiSettings",
-    "RowScale",
     "SamplingSettings",
+    "SdScale",
     "VarianceSettings",
 ]

@@ -41,7 +41,7 @@ class SamplingSettings(Settings):
     )
 
 
-class RowScale(Settings):
+class SdScale(Settings):
     """Correction of the uncertainties of localizations from samples, see `inference.sd_scale`."""
 
     coefficients: tuple[float, ...] = Field(description="of `inference.sd_scale.FEATURES`")
@@ -58,7 +58,7 @@ class PsiSettings(Network):
     encoder_width: int = Field(64, ge=4, description="channels of the condition's encoder")
     sigma_data: float = Field(1.0, gt=0, description="SD of the target, measured before training")
     sampling: SamplingSettings = SamplingSettings()
-    row_scale: RowScale | None = Field(None, description="None: they are as the samples say")
+    sd_scale: SdScale | None = Field(None, description="None: they are as the samples say")
     tile: int = Field(64, ge=16, multiple_of=8, description="largest side at once, camera pixels")
     overlap: int = Field(16, ge=0, multiple_of=8, description="of neighbouring tiles, camera px")
 

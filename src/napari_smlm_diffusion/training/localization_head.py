@@ -1,4 +1,4 @@
-"""Fit the row predictor: simulate, localize, match with the truth, maximise the likelihood."""
+"""Fit the localization head: simulate, localize, match with the truth, maximise the likelihood."""
 
 from collections.abc import Generator
 
@@ -18,13 +18,13 @@ from napari_smlm_diffusion.proposals.candidates import Candidates, find_candidat
 from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
 
-# "A true emitter lies within this distance and is this row's": the meaning of `probability`.
+# "A true emitter lies within this distance and is this localization's own": `probability`.
 MATCH_RADIUS_PX = 1.25
 _FRAMES_AT_ONCE = 8
 _STEPS = 4000
-_FEWEST_ROWS = 100
-_ROWS_A_STEP = 2048
-# Share of the rows that are not fitted, to see whether the claims hold for others.
+_FEWEST = 100
+_AT_A_STEP = 2048
+# Share of the candidates that are not fitted, to see whether the claims hold for others.
 _HELD_OUT = 0.1
 
 
@@ -32,16 +32,16 @@ def match_candidates(found: Candidates, pairs: Pairs, radius: float) -> Tensor:
     """Return, for each of M candidates, the index of its true emitter in its frame, or -1."""
     frame, emitter = (pairs.photons > 0).nonzero(as_tuple=True)
     truth = torch.stack([pairs.y[frame, emitter], pairs.x[frame, emitter]], 1)
-    centres = torch.stack([found.y, found.x], 1)
+    emitters = found.emitters
     hits = match_frames(
-        found.parts.frame.numpy(), centres.numpy(), frame.numpy(), truth.numpy(), radius
+        emitters.frame.numpy(), emitters.position.numpy(), frame.numpy(), truth.numpy(), radius
     )
-    matched = torch.full((len(found.y),), -1)
+    matched = torch.full((len(emitters),), -1)
     matched[torch.from_numpy(hits.found)] = emitter[torch.from_numpy(hits.truth)]
     return matched
 
 
-def collect_rows(
+def collect_candidates(
     phi: DeepStorm,
     head: VarianceHead | None,
     prior: Prior,
@@ -55,7 +55,7 @@ def collect_rows(
     Returns
     -------
     tuple of Tensor
-        Features (2, M, F), bound (2, M), phi's error (2, M), step (2, M), matched (M,); the errors
+        Features (M, D, F), bound (M, D), phi's error (M, D), step (M, D), matched (M,); the errors
         are phi - truth in camera pixels and 0 where unmatched.
     """
     kept: list[tuple[Tensor, ...]] = []
@@ -79,39 +79,38 @@ def collect_rows(
         )
         matched = match_candidates(found, pairs, MATCH_RADIUS_PX)
         hit = matched >= 0
-        frame = found.parts.frame
-        true_y, true_x = (c[frame, matched.clamp_min(0)] for c in (pairs.y, pairs.x))
-        error = torch.stack([found.y - true_y, found.x - true_x]) * hit
+        emitters = found.emitters
+        which = emitters.frame, matched.clamp_min(0)
+        truth = torch.stack([pairs.y[which], pairs.x[which]], 1)
         kept.append(
             (
-                features(found, sigma, network.kernel_sigma, network.upsampling),
-                torch.stack([found.fit.crlb_y, found.fit.crlb_x]),
-                error,
-                bounded_step(found.fit.step_y, found.fit.step_x),
+                features(found, sigma, network.kernel_sigma),
+                found.fit.bound,
+                (emitters.position - truth) * hit[:, None],
+                bounded_step(found.fit.step),
                 hit.float(),
             )
         )
-        yield Progress(done=i + 1, total=total, message="simulating frames for the row predictor")
-    # Features and the axis pairs join along the candidates, which are their second dimension.
-    return tuple(
-        torch.cat(parts, dim=min(1, parts[0].dim() - 1)) for parts in zip(*kept, strict=True)
-    )
+        yield Progress(
+            done=i + 1, total=total, message="simulating frames for the localization head"
+        )
+    return tuple(torch.cat(parts) for parts in zip(*kept, strict=True))
 
 
-def row_loss(predictor: LocalizationHead, rows: tuple[Tensor, ...]) -> Tensor:
-    """Gaussian likelihood of the errors of matched rows, and cross-entropy of being matched."""
-    numbers, bound, error, step, hit = rows
+def head_loss(predictor: LocalizationHead, candidates: tuple[Tensor, ...]) -> Tensor:
+    """Gaussian likelihood of the errors of matched candidates, cross-entropy of being matched."""
+    numbers, bound, error, step, hit = candidates
     log_ratio, share, logit = predictor(numbers)
     log_sd = bound.log() + log_ratio
     squared = (error + share * step).square()
     nll = log_sd + 0.5 * squared * torch.exp(-2.0 * log_sd)
-    located = (nll * hit).sum() / (2.0 * hit.sum()).clamp_min(1.0)
+    located = (nll * hit[:, None]).sum() / (2.0 * hit.sum()).clamp_min(1.0)
     exists = torch.nn.functional.binary_cross_entropy_with_logits(logit, hit)
     return located + exists
 
 
-def fit_rows(
-    predictor: LocalizationHead, rows: tuple[Tensor, ...], generator: torch.Generator
+def fit_head(
+    predictor: LocalizationHead, candidates: tuple[Tensor, ...], generator: torch.Generator
 ) -> Generator[Progress, None, dict[str, float]]:
     """Fit the predictor in place.
 
@@ -119,31 +118,30 @@ def fit_rows(
     -------
     dict
         ``loss``, the mean over the last tenth of the steps, and ``pull_sd``, the SD of error over
-        claim of the last frames' matched rows, which were not fitted: 1 if honest.
+        claim of the last frames' matched candidates, which were not fitted: 1 if honest.
 
     Raises
     ------
     InputError
-        If there are too few rows to learn from.
+        If there are too few candidates to learn from.
     """
-    count = rows[-1].shape[0]
-    if count < _FEWEST_ROWS:
+    count = len(candidates[-1])
+    if count < _FEWEST:
         raise InputError(
-            f"phi found {count} molecules in the simulated frames, at least {_FEWEST_ROWS} are "
+            f"phi found {count} molecules in the simulated frames, at least {_FEWEST} are "
             "needed to learn what they are worth; train the density (the stage phi) longer"
         )
     count = round((1.0 - _HELD_OUT) * count)
-    others = tuple(r[count:] if r.dim() == 1 else r[:, count:] for r in rows)
-    flat = rows[0][:, :count].flatten(0, 1)
+    others = tuple(column[count:] for column in candidates)
+    flat = candidates[0][:count].flatten(0, 1)
     predictor.mean.copy_(flat.mean(0))
     predictor.scale.copy_(flat.std(0).clamp_min(1e-3))
     optimizer = torch.optim.AdamW(predictor.parameters(), lr=3e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
     recent = 0.0
     for step in range(_STEPS):
-        chosen = torch.randint(count, (_ROWS_A_STEP,), generator=generator)
-        batch = tuple(r[chosen] if r.dim() == 1 else r[:, chosen] for r in rows)
-        loss = row_loss(predictor, batch)
+        chosen = torch.randint(count, (_AT_A_STEP,), generator=generator)
+        loss = head_loss(predictor, tuple(column[chosen] for column in candidates))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(predictor.parameters(), 5.0)
@@ -152,14 +150,14 @@ def fit_rows(
         if step >= 0.9 * _STEPS:
             recent += float(loss.detach()) / (0.1 * _STEPS)
         if step % 100 == 99:
-            yield Progress(done=step + 1, total=_STEPS, message="fitting the row predictor")
+            yield Progress(done=step + 1, total=_STEPS, message="fitting the localization head")
     return {"loss": recent, "pull_sd": _pull_sd(predictor, others)}
 
 
 @torch.no_grad()
-def _pull_sd(predictor: LocalizationHead, rows: tuple[Tensor, ...]) -> float:
-    numbers, bound, error, step, hit = rows
+def _pull_sd(predictor: LocalizationHead, candidates: tuple[Tensor, ...]) -> float:
+    numbers, bound, error, step, hit = candidates
     log_ratio, share, _ = predictor(numbers)
     pull = (error + share * step) / (bound * log_ratio.exp())
-    matched = pull[:, hit > 0]
+    matched = pull[hit > 0]
     return float(matched.square().mean().sqrt())
