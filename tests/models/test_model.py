@@ -79,7 +79,8 @@ def test_a_card_of_format_2_becomes_one_of_today(name):
     assert networks["phi"] == PhiSettings(**raw["network"]) == card.phi
     assert networks["variance"] == VarianceSettings()
     assert networks["rows"] == LocalizationHeadSettings()
-    assert networks["psi"] == PsiSettings(**raw["psi"]) == card.psi
+    scale = raw["psi"].pop("row_scale", None)
+    assert networks["psi"] == PsiSettings(**raw["psi"], sd_scale=scale) == card.psi
     assert ("teacher" in networks) == ("distil" in raw["stages"])
     if teacher := networks.get("teacher"):
         assert (teacher.sampling, teacher.sd_scale) == (SamplingSettings(), None)

@@ -60,7 +60,7 @@ def test_a_stage_without_what_it_builds_on_is_refused(tmp_path, small, finish):
 
 
 def test_a_phi_that_finds_nothing_cannot_be_calibrated(tmp_path, small, quick, finish):
-    with pytest.raises(InputError, match="train the stage phi longer"):
+    with pytest.raises(InputError, match="train the density"):
         finish(job.train_model(small(steps=2), tmp_path))
 
 
