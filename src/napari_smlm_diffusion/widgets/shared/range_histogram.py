@@ -1,12 +1,17 @@
-"""A histogram with two handles that are dragged; drawn by hand, so that it follows the mouse."""
+"""A histogram with two handles that are dragged; they and the kept bars follow the mouse."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QFocusEvent, QKeyEvent, QMouseEvent
+from qtpy.QtWidgets import QWidget
+
+from napari_smlm_diffusion.widgets.shared.plot import Plot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 BINS = 128
 # Values beyond these shares lie in the first and the last bin: one bright row must not flatten all.
@@ -55,7 +60,7 @@ def binned(values: NDArray[np.generic]) -> Binned:
     return Binned(float(low), float(high), np.where(known, place, _NONE).astype(np.uint8))
 
 
-class RangeHistogram(QWidget):
+class RangeHistogram(Plot):
     """Shows how values are distributed, and lets a range of them be dragged.
 
     Parameters
@@ -68,7 +73,7 @@ class RangeHistogram(QWidget):
     range_changed = Signal(object, object)  # lower and upper end, None where there is none
 
     def __init__(self, lower: bool = True, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__("", (280, 130), (160, 90), parent)
         self._handles = (0, 1) if lower else (1,)
         self._axis = (0.0, 1.0)
         self._counts = np.zeros(BINS, np.intp)
@@ -76,37 +81,20 @@ class RangeHistogram(QWidget):
         self._range: list[float | None] = [None, None]
         self._dragged: int | None = None
         self._active = self._handles[-1]
-        self._colours = {name: QColor("gray") for name in ("text", "bar", "kept", "back")}
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
-
-    def sizeHint(self) -> QSize:
-        """Return the size that it likes to have."""
-        return QSize(280, 130)
-
-    def minimumSizeHint(self) -> QSize:
-        """Return the size below which the axis could not be read."""
-        return QSize(160, 90)
-
-    def set_colours(self, *, text: str, bar: str, kept: str, back: str) -> None:
-        """Take the colours of the theme: of text, of all values, of kept ones, of the ground."""
-        self._colours = {
-            "text": QColor(text), "bar": QColor(bar), "kept": QColor(kept), "back": QColor(back)
-        }  # fmt: skip
-        self.update()
 
     def set_values(self, values: Binned) -> None:
         """Show these values, without a range."""
         self._axis = (values.low, values.high)
         self._counts, self._kept = values.counts(), None
         self._range = [None, None]
-        self.update()
+        self.show_plot()
 
     def set_kept(self, counts: NDArray[np.intp]) -> None:
         """Show which part of every bar is kept, (BINS,)."""
         self._kept = counts
-        self.update()
+        self._move_parts()
 
     @property
     def range(self) -> tuple[float | None, float | None]:
@@ -116,48 +104,70 @@ class RangeHistogram(QWidget):
     def set_range(self, low: float | None, high: float | None) -> None:
         """Move the handles without a signal."""
         self._range = [low, high]
-        self.update()
+        self._move_parts()
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Draw bars, shade what is outside the range, and draw handles and axis."""
-        painter = QPainter(self)
-        area, colours = self._area(), self._colours
-        painter.fillRect(area, colours["back"])
-        top = max(1.0, float(self._counts.max()))
-        for counts, colour in ((self._counts, colours["bar"]), (self._kept, colours["kept"])):
-            if counts is None:
-                continue
-            for i in np.flatnonzero(counts):
-                # The edges of neighbours are rounded alike, so that no seams are seen; a bin with
-                # a single row must still be seen.
-                left = round(area.left() + area.width() * i / BINS)
-                right = round(area.left() + area.width() * (i + 1) / BINS)
-                tall = max(1.0, area.height() * float(counts[i]) / top)
-                bar = QRectF(left, area.bottom() - tall, right - left, tall)
-                painter.fillRect(bar, colour)
-        places = [self._place(which) for which in (0, 1)]
-        veil = QColor(colours["back"])
-        veil.setAlpha(170)
-        painter.fillRect(QRectF(area.topLeft(), QPointF(places[0], area.bottom())), veil)
-        painter.fillRect(QRectF(QPointF(places[1], area.top()), area.bottomRight()), veil)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for which in self._handles:
-            wide = 2.5 if which == self._active and self.hasFocus() else 1.5
-            painter.setPen(QPen(colours["text"], wide))
-            x = places[which]
-            painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
-            painter.setBrush(colours["text"])
-            painter.drawRoundedRect(QRectF(x - 3, area.center().y() - 9, 6, 18), 2, 2)
-        painter.setPen(colours["text"])
-        line = QRectF(area.left(), area.bottom() + 2, area.width(), self.height() - area.bottom())
-        low, high = self._axis
-        for at, flag in (
-            (low, Qt.AlignmentFlag.AlignLeft),
-            ((low + high) / 2, Qt.AlignmentFlag.AlignHCenter),
-            (high, Qt.AlignmentFlag.AlignRight),
-        ):
-            painter.drawText(line, flag | Qt.AlignmentFlag.AlignTop, f"{at:.4g}")
-        painter.end()
+    def fill(self, axes: "Axes") -> None:
+        """Draw bars and axis, and below what moves: kept bars, veils, handles."""
+        from matplotlib.markers import MarkerStyle
+
+        (low, high), colours = self._axis, self.colours
+        top = max(1, self._counts.max())
+        axes.set(xlim=self._axis, ylim=(0, top), yticks=[])
+        bars: dict[str, Any] = {"edges": np.linspace(low, high, BINS + 1), "fill": True}
+        moving: dict[str, Any] = {"animated": True, "antialiased": False}
+        axes.stairs(self._tall(self._counts), color=colours.dim, antialiased=False, **bars)
+        self._kept_bars = axes.stairs(np.zeros(BINS), color=colours.chosen, **bars, **moving)
+        veil: dict[str, Any] = {"color": colours.back, "alpha": 0.67, "linewidth": 0}
+        self._veils = [axes.axvspan(end, end, **veil, **moving) for end in self._axis]
+        # Of the three points of a handle, the one in the middle has the grip.
+        grip = {"marker": MarkerStyle("|", capstyle="round"), "markersize": 12}
+        style: dict[str, Any] = {"markeredgewidth": 6, "markevery": [1], "color": colours.text}
+        self._lines = {
+            which: axes.plot(
+                [low] * 3, [0, top / 2, top], clip_on=False, animated=True, **grip, **style
+            )[0]
+            for which in self._handles
+        }
+        self.parts = (self._kept_bars, *self._veils, *self._lines.values())
+        self.write_below(axes, *(f"{at:.4g}" for at in (low, (low + high) / 2, high)))
+
+    def arrange(self) -> None:
+        """Put kept bars, veils and handles where they are now."""
+        if self._kept is not None:
+            self._kept_bars.set_data(self._tall(self._kept))
+        ends = [self._end(which) for which in (0, 1)]
+        for veil, end, rim in zip(self._veils, ends, self._axis, strict=True):
+            veil.set(x=rim, width=end - rim)
+        for which, line in self._lines.items():
+            used = which == self._active and self.hasFocus()
+            line.set(xdata=[ends[which]] * 3, linewidth=2.5 if used else 1.5)
+
+    def _tall(self, counts: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return heights of bars: that of a single row is a pixel, so that it is seen."""
+        pixel = self._counts.max() / self.area().height()
+        return np.where(counts > 0, np.maximum(counts, pixel), 0.0)
+
+    def _end(self, which: int) -> float:
+        """Return where a handle is on the axis; at the rim if that end is open or out of sight."""
+        (low, high), end = self._axis, self._range[which]
+        return self._axis[which] if end is None else min(high, max(low, end))
+
+    def _place(self, which: int) -> float:
+        """Return where a handle is drawn, px."""
+        area, (low, high) = self.area(), self._axis
+        return area.left() + area.width() * (self._end(which) - low) / (high - low)
+
+    def _move_parts(self) -> None:
+        if self.canvas is not None:
+            self.canvas.move_parts()
+
+    def focusInEvent(self, event: QFocusEvent | None) -> None:
+        """Show which handle the arrow keys move."""
+        self._move_parts()
+
+    def focusOutEvent(self, event: QFocusEvent | None) -> None:
+        """Show it no longer."""
+        self._move_parts()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
         """Take the handle that is nearest."""
@@ -198,21 +208,10 @@ class RangeHistogram(QWidget):
         if step is None:
             super().keyPressEvent(event)
         else:
-            self._drag(self._place(self._active) + step * self._area().width() / BINS)
-
-    def _area(self) -> QRectF:
-        # Room at the sides for the handles, and below for the numbers.
-        below = self.fontMetrics().height() + 4
-        return QRectF(4, 2, max(1, self.width() - 8), max(1, self.height() - 2 - below))
-
-    def _place(self, which: int) -> float:
-        """Where a handle is drawn, px; at the rim if that end is open or out of sight."""
-        area, (low, high), end = self._area(), self._axis, self._range[which]
-        share = float(which) if end is None else (end - low) / (high - low)
-        return area.left() + area.width() * min(1.0, max(0.0, share))
+            self._drag(self._place(self._active) + step * self.area().width() / BINS)
 
     def _drag(self, x: float) -> None:
-        area, (low, high) = self._area(), self._axis
+        area, (low, high) = self.area(), self._axis
         share = (x - area.left()) / area.width()
         value: float | None = low + share * (high - low)
         # At the rim there is no limit: rows beyond the axis are kept too.
@@ -231,6 +230,5 @@ class RangeHistogram(QWidget):
 
     def _move(self, low: float | None, high: float | None) -> None:
         if [low, high] != self._range:
-            self._range = [low, high]
-            self.update()
+            self.set_range(low, high)
             self.range_changed.emit(low, high)
