@@ -104,7 +104,7 @@ def drag(qtbot, histogram, start, end):
     """Drag from one share of the axis to another, as a mouse does."""
     from qtpy.QtCore import QPoint, Qt
 
-    area = histogram._area()
+    area = histogram.area()
 
     def at(share):
         return QPoint(round(area.left() + share * area.width()), round(area.center().y()))

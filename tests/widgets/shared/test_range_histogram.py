@@ -22,7 +22,7 @@ def histogram(qtbot):
 def press(qtbot, histogram, share, move=None):
     from qtpy.QtCore import QPoint, Qt
 
-    area = histogram._area()
+    area = histogram.area()
 
     def at(s):
         return QPoint(round(area.left() + s * area.width()), 40)
@@ -85,7 +85,9 @@ def test_set_range_says_nothing(qtbot, histogram):
 
 
 def test_kept_bars_are_painted_brighter(histogram):
-    histogram.set_colours(text="#ffffff", bar="#404040", kept="#2040ff", back="#000000")
+    from napari_smlm_diffusion.widgets.shared.plot import Colours
+
+    histogram.set_colours(Colours("#ffffff", "#000000", "#2040ff", "#404040"))
 
     def blue():
         image = histogram.grab().toImage()

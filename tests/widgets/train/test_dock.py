@@ -454,17 +454,20 @@ def test_every_control_has_a_tooltip_and_no_torch_is_loaded(viewer, widget_in):
 
 
 def test_the_histogram_paints_both_and_survives_empty_ones(qtbot):
+    from napari_smlm_diffusion.widgets.shared.plot import Colours
     from napari_smlm_diffusion.widgets.train.intensity_histogram import IntensityHistogram, Series
 
     widget = IntensityHistogram()
     qtbot.addWidget(widget)
     widget.resize(320, 150)
-    widget.set_colours(text="#00ff00", bars="#ff0000", line="#0000ff", back="#000000")
+    widget.set_colours(Colours("#0000ff", "#000000", "#ff0000", "#00ff00"))
 
     def colours():
         image = widget.grab().toImage()
-        seen = {image.pixelColor(x, y).name() for x in range(320) for y in range(150)}
-        return {"bars": "#ff0000" in seen, "line": "#0000ff" in seen}
+        # Between the numbers and the legend, which have the line's colour.
+        seen = [image.pixelColor(x, y) for x in range(90, 180) for y in range(125)]
+        line = any(colour.blue() > 180 > 60 > colour.red() for colour in seen)
+        return {"bars": "#ff0000" in {colour.name() for colour in seen}, "line": line}
 
     edges = np.arange(5.0)
     bars = Series("movie", np.array([0.9, 0.0999, 0.0, 0.0001]))
@@ -474,7 +477,7 @@ def test_the_histogram_paints_both_and_survives_empty_ones(qtbot):
         assert colours() == {"bars": one is not None, "line": other is not None}
     # On a logarithmic axis one pixel in ten thousand is seen.
     widget.set_series(edges, bars, None)
-    image, area = widget.grab().toImage(), widget._area()
+    image, area = widget.grab().toImage(), widget.area()
     x = int(area.left() + area.width() * 7 / 8)
     assert image.pixelColor(x, int(area.bottom()) - 2).name() == "#ff0000"
     widget.set_series(edges, Series("nothing", np.zeros(4)), None)

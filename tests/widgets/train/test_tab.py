@@ -132,14 +132,14 @@ def test_from_start_to_a_model_that_localize_uses(viewer, fine_tuned, qtbot, own
     assert ends(qtbot, tab.runner, tab.start.click) == "complete"
     assert set(records) >= {"phi", "variance", "rows", "psi"}
     loss, validation = loss_curves(records["phi"])
-    assert loss.steps.tolist() == list(range(1, 10))
-    assert validation.steps.tolist() == [3, 6, 9]
+    assert loss.x.tolist() == list(range(1, 10))
+    assert validation.x.tolist() == [3, 6, 9]
     assert len(records["variance"].losses) == 3  # a third of the steps
     error, jaccard, claimed = metric_curves(records["phi"])
-    assert len(error.values) == len(jaccard.values) == 3
-    assert len(claimed.values) == 0
+    assert len(error.y) == len(jaccard.y) == 3
+    assert len(claimed.y) == 0
     assert "times the Cramér-Rao bound" in records["phi"].words()
-    assert f"{error.values[-1]:.2f}" in records["phi"].words()
+    assert f"{error.y[-1]:.2f}" in records["phi"].words()
     assert "times the true error" in records["variance"].words()
     assert "Validation loss" in records["psi"].words()
     assert {"frame", "truth", "density"} <= seen["phi"]
@@ -372,24 +372,27 @@ def test_what_is_closed_while_training_keeps_the_checkpoint(
 
 
 def test_curves_leave_out_what_a_logarithm_cannot_show(qtbot):
-    from napari_smlm_diffusion.widgets.train.curves import Curve, Curves
+    from napari_smlm_diffusion.widgets.shared.line_plot import Line, LinePlot
+    from napari_smlm_diffusion.widgets.shared.plot import Colours
+    from napari_smlm_diffusion.widgets.train.record_curves import METRICS
 
-    widget = Curves("nothing yet", goal=1.0)
+    widget = LinePlot("nothing yet")
     qtbot.addWidget(widget)
     widget.resize(320, 120)
-    widget.set_colours(text="#00ff00", line="#ff0000", other="#0000ff", back="#000000")
+    widget.set_colours(Colours("#0000ff", "#000000", "#ff0000", "#00ff00"))
     widget.grab()
     values = np.array([5.0, np.nan, 0.0, 1.2, 1.1])
     many = np.linspace(1, 100, 5000)
-    widget.set_curves(
-        Curve("one", np.arange(5.0), values),
-        Curve("many", many, 1 / many, "other"),
-        Curve("none", np.empty(0), np.empty(0)),
+    widget.show_lines(
+        METRICS,
+        Line("one", np.arange(5.0), values, colour="chosen"),
+        Line("many", many, 1 / many, colour="text"),
+        Line("none", np.empty(0), np.empty(0)),
     )
-    assert [curve.name for curve in widget.curves] == ["one", "many"]
-    assert widget.curves[0].values.tolist() == [5.0, 1.2, 1.1]
-    assert len(widget.curves[1].values) <= 600
-    assert widget.curves[1].values[-1] == pytest.approx(0.01, rel=0.01)
+    assert [line.name for line in widget.lines] == ["one", "many"]
+    assert widget.lines[0].y.tolist() == [5.0, 1.2, 1.1]
+    assert len(widget.lines[1].y) <= 600
+    assert widget.lines[1].y[-1] == pytest.approx(0.01, rel=0.01)
     image = widget.grab().toImage()
     seen = {image.pixelColor(x, y).name() for x in range(320) for y in range(120)}
     assert {"#ff0000", "#0000ff"} <= seen

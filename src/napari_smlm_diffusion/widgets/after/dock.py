@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Layer, Points
 from napari.utils.notifications import show_info
-from napari.utils.theme import get_theme
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from napari_smlm_diffusion.errors import InputError
@@ -29,6 +28,7 @@ from napari_smlm_diffusion.widgets.after.lines import lines_of
 from napari_smlm_diffusion.widgets.filter import layers as filter_layers
 from napari_smlm_diffusion.widgets.shared.fields import combo
 from napari_smlm_diffusion.widgets.shared.notices import reported
+from napari_smlm_diffusion.widgets.shared.plot import Colours
 from napari_smlm_diffusion.widgets.shared.threads import JobRunner
 
 
@@ -106,8 +106,7 @@ class AfterLocalization(QWidget):
         self.choice.setCurrentIndex(offered.index(wanted) if wanted is not None else -1)
 
     def _on_theme(self, event: Any = None) -> None:
-        theme = get_theme(self.viewer.theme)
-        self.outcome.plot.set_colours(theme.text.as_hex(), theme.background.as_hex())
+        self.outcome.plot.set_colours(Colours.of(self.viewer.theme))
 
     # The tasks
 

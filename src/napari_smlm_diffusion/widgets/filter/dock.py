@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Layer, Points
-from napari.utils.theme import get_theme
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
@@ -21,6 +20,7 @@ from napari_smlm_diffusion.widgets.shared.column_words import number_columns
 from napari_smlm_diffusion.widgets.shared.field_in_view import field_in_view
 from napari_smlm_diffusion.widgets.shared.fields import combo
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell
+from napari_smlm_diffusion.widgets.shared.plot import Colours
 from napari_smlm_diffusion.widgets.shared.threads import Latest
 
 # After the last move of a handle: what takes longer than a frame of the screen is done then.
@@ -306,14 +306,8 @@ class FilterExport(QWidget):
         self.points.face_colorbar.visible = self.view.bar.isChecked()
 
     def _on_theme(self, event: Any = None) -> None:
-        theme = get_theme(self.viewer.theme)
         for histogram in (self.ranges.histogram, self.regions.histogram):
-            histogram.set_colours(
-                text=theme.text.as_hex(),
-                bar=theme.secondary.as_hex(),
-                kept=theme.current.as_hex(),
-                back=theme.background.as_hex(),
-            )
+            histogram.set_colours(Colours.of(self.viewer.theme))
 
     def _snapshot(self) -> Snapshot | None:
         """Return what there is to export, after what was typed a moment ago."""

@@ -15,7 +15,8 @@ class Canvas(FigureCanvasQTAgg):
     """Has a plot fill its axes whenever it is drawn, and moves parts of it without the rest."""
 
     def __init__(self, plot: "Plot") -> None:
-        super().__init__(Figure(dpi=72))  # so that a point is a pixel
+        # A point is a pixel then.
+        super().__init__(Figure(dpi=72))  # type: ignore[no-untyped-call]
         self._plot = plot
         self._axes = self.figure.add_axes((0.0, 0.0, 1.0, 1.0))
         self._ground: Any = None
@@ -42,7 +43,7 @@ class Canvas(FigureCanvasQTAgg):
             area, wide, tall = plot.area(left), plot.width(), plot.height()
             bottom = 1 - (area.y() + area.height()) / tall
             axes.set_position((area.x() / wide, bottom, area.width() / wide, area.height() / tall))
-        super().draw()
+        super().draw()  # type: ignore[no-untyped-call]
         self._ground = self.copy_from_bbox(self.figure.bbox)
         self._draw_parts()
 
@@ -56,7 +57,7 @@ class Canvas(FigureCanvasQTAgg):
         if self._moved and self._ground is not None:
             self.restore_region(self._ground)
             self._draw_parts()
-        super().paintEvent(event)
+        super().paintEvent(event)  # type: ignore[no-untyped-call]
 
     def _draw_parts(self) -> None:
         self._moved = False

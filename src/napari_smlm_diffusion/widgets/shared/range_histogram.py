@@ -120,7 +120,7 @@ class RangeHistogram(Plot):
         veil: dict[str, Any] = {"color": colours.back, "alpha": 0.67, "linewidth": 0}
         self._veils = [axes.axvspan(end, end, **veil, **moving) for end in self._axis]
         # Of the three points of a handle, the one in the middle has the grip.
-        grip = {"marker": MarkerStyle("|", capstyle="round"), "markersize": 12}
+        grip: dict[str, Any] = {"marker": MarkerStyle("|", capstyle="round"), "markersize": 12}
         style: dict[str, Any] = {"markeredgewidth": 6, "markevery": [1], "color": colours.text}
         self._lines = {
             which: axes.plot(

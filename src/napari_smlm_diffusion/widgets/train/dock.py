@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from napari.utils.theme import get_theme
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
@@ -19,6 +18,7 @@ from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.widgets.shared.movie_dock import MovieDock
 from napari_smlm_diffusion.widgets.shared.movie_layers import current_frame
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell, tell_in
+from napari_smlm_diffusion.widgets.shared.plot import Colours
 from napari_smlm_diffusion.widgets.shared.threads import Latest
 from napari_smlm_diffusion.widgets.train.intensity_histogram import Series
 from napari_smlm_diffusion.widgets.train.layers import Beside, TrainLayers
@@ -103,14 +103,9 @@ class Train(MovieDock):
         self._soon.start()
 
     def _on_theme(self, event: Any = None) -> None:
-        theme = get_theme(self.viewer.theme)
-        self.view.histogram.set_colours(
-            text=theme.text.as_hex(),
-            bars=theme.current.as_hex(),
-            line=theme.text.as_hex(),
-            back=theme.background.as_hex(),
-        )
-        self.training.set_theme(self.viewer.theme)
+        colours = Colours.of(self.viewer.theme)
+        self.view.histogram.set_colours(colours)
+        self.training.watch.set_colours(colours)
 
     # The settings
 

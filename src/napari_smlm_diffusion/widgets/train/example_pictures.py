@@ -9,6 +9,8 @@ from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_smlm_diffusion.widgets.shared.plot import Colours
+
 # Name in the example, words below the picture, and the colours that the layers have too.
 _PARTS = (
     ("frame", "frame", "gray"),
@@ -41,9 +43,9 @@ class ExamplePictures(QWidget):
         """Return the size below which nothing could be told: all in a row."""
         return QSize(220, 96)
 
-    def set_colours(self, *, text: str, back: str) -> None:
+    def set_colours(self, colours: Colours) -> None:
         """Take the colours of the theme."""
-        self._text, self._back = QColor(text), QColor(back)
+        self._text, self._back = QColor(colours.text), QColor(colours.back)
         self.update()
 
     def set_example(self, example: Mapping[str, NDArray[np.float32]]) -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_info
-from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QHBoxLayout,
@@ -31,7 +30,12 @@ from napari_smlm_diffusion.widgets.shared.threads import (
     duration,
     threads_beside_the_window,
 )
-from napari_smlm_diffusion.widgets.train.record_curves import loss_curves, metric_curves
+from napari_smlm_diffusion.widgets.train.record_curves import (
+    LOSS,
+    METRICS,
+    loss_curves,
+    metric_curves,
+)
 from napari_smlm_diffusion.widgets.train.result import TrainingResult, card_of
 from napari_smlm_diffusion.widgets.train.simulation_form import PriorForm
 from napari_smlm_diffusion.widgets.train.tab_forms import TrainingForm, WatchForm
@@ -121,14 +125,6 @@ class Training(QWidget):
         self._gone = True
         self.runner.cancel()
         self.result.let_go()
-
-    def set_theme(self, name: str) -> None:
-        """Take the colours of a theme."""
-        theme = get_theme(name)
-        text, back = theme.text.as_hex(), theme.background.as_hex()
-        for curves in (self.watch.loss, self.watch.metrics):
-            curves.set_colours(text=text, line=theme.current.as_hex(), other=text, back=back)
-        self.watch.pictures.set_colours(text=text, back=back)
 
     # What there is
 
@@ -298,8 +294,8 @@ class Training(QWidget):
 
     def _draw(self) -> None:
         watch, record = self.watch, self.record
-        watch.loss.set_curves(*loss_curves(record))
-        watch.metrics.set_curves(*metric_curves(record))
+        watch.loss.show_lines(LOSS, *loss_curves(record))
+        watch.metrics.show_lines(METRICS, *metric_curves(record))
         watch.metrics.setVisible(record.stage in (None, "phi", "variance"))
         watch.loss.setVisible(record.stage != "rows")
         watch.words.setText(record.words())

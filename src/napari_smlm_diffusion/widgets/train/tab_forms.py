@@ -27,13 +27,16 @@ from napari_smlm_diffusion.jobs.train.stored import LOCALIZATIONS, SAMPLES
 from napari_smlm_diffusion.models import library
 from napari_smlm_diffusion.training.settings import StageName, TrainingSettings
 from napari_smlm_diffusion.widgets.shared.fields import combo
-from napari_smlm_diffusion.widgets.train.curves import Curves
+from napari_smlm_diffusion.widgets.shared.line_plot import LinePlot
+from napari_smlm_diffusion.widgets.shared.plot import Colours
 from napari_smlm_diffusion.widgets.train.example_pictures import ExamplePictures
 
 _MINUTES, _STEPS = "minutes", "steps"
 # More is no limit that a user has set.
 _LONGEST_MIN = 100_000
 _DEVICES = get_args(TrainingSettings.model_fields["device"].annotation)
+# Size and least size of a plot, px, so that two of them leave room for the pictures.
+_LOW = (300, 100), (220, 84)
 # The settings that have a field.
 _FIELDS = (
     "name", "description", "licence", "start_from", "frame_size", "steps", "minutes",
@@ -229,12 +232,12 @@ class WatchForm(QWidget):
         self.bar.setToolTip("Steps of the stage that is being trained.")
         self.bar.setValue(0)
         self.far = _label("Stage, steps, speed and time left.")
-        self.loss = Curves("The loss appears here once the training runs.")
+        self.loss = LinePlot("The loss appears here once the training runs.", *_LOW)
         self.loss.setToolTip(
             "The loss of the frames that it learns from (thin), and of frames that it never sees, "
             "by the\naveraged weights (thick). On a logarithmic axis; lower is better."
         )
-        self.metrics = Curves("What the loss means in numbers follows here.", goal=1.0)
+        self.metrics = LinePlot("What the loss means in numbers follows here.", *_LOW)
         self.metrics.setToolTip(
             "Of the averaged weights, on simulated frames that they never see; 1 is perfect.\n"
             "Density: errors of isolated molecules over the Cramér-Rao bound, and Jaccard.\n"
@@ -255,6 +258,11 @@ class WatchForm(QWidget):
         layout.addWidget(self.metrics, 2)
         layout.addWidget(self.words)
         layout.addWidget(self.pictures, 4)
+
+    def set_colours(self, colours: Colours) -> None:
+        """Take the colours of the theme."""
+        for part in (self.loss, self.metrics, self.pictures):
+            part.set_colours(colours)
 
 
 class ResultForm(QWidget):
