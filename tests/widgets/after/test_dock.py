@@ -72,7 +72,7 @@ def test_drift_then_link_then_resolution(scene):
     assert "FRC resolution" in widget.outcome.said.text()
     (line,) = widget.outcome.plot.lines
     assert line.error is not None
-    widget.outcome.plot.grab()  # paints without a complaint
+    widget.outcome.plot.canvas.draw()  # without a complaint
 
 
 def test_a_picture_has_the_pixels_that_are_asked_for(scene):

@@ -101,6 +101,18 @@ def test_kept_bars_are_painted_brighter(histogram):
     assert 15 < blue() < 30
 
 
+def test_what_follows_the_mouse_does_not_draw_the_rest_anew(histogram, monkeypatch):
+    before = histogram.grab().toImage()
+    monkeypatch.setattr(type(histogram.canvas), "draw", pytest.fail)
+    histogram.set_range(20.0, 60.0)
+    histogram.set_kept(histogram._counts // 2)
+    moved = histogram.grab().toImage()
+    assert moved != before
+    histogram.set_range(None, None)
+    histogram.set_kept(np.zeros_like(histogram._counts))
+    assert histogram.grab().toImage() == before
+
+
 @pytest.mark.parametrize(
     "values", [np.array([]), np.full(5, np.nan), np.full(5, 3.0), np.array([7, 7, 7])]
 )
