@@ -1,13 +1,11 @@
 """The widget "Localize" in a viewer: buttons pressed as a user would, and what becomes of it."""
 
-import gc
 import threading
 
 import numpy as np
 import pytest
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.jobs import adapter
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.proposals import phi
 from napari_smlm_diffusion.results.layers import KEY, frames_layer
@@ -392,51 +390,6 @@ def test_a_cropped_layer_and_a_single_frame_are_movies(viewer):
     pyramid = viewer.add_image([data[0], data[0, ::2, ::2]], multiscale=True)
     with pytest.raises(InputError, match="pyramid"):
         stack_of(pyramid)
-
-
-def test_errors_are_converted_where_they_arise():
-    """What the runner rests on: no RuntimeError leaves a job."""
-    from napari_smlm_diffusion.widgets.shared.threads import _guarded
-
-    def job():
-        yield Progress(0, 1)
-        raise RuntimeError("shape mismatch")
-
-    steps = _guarded(job)
-    next(steps)
-    with pytest.raises(adapter.SmlmError, match="shape mismatch"):
-        next(steps)
-
-
-def test_garbage_is_collected_in_the_thread_of_the_window(qtbot):
-    """Else a removed layer's Qt widgets are destroyed in the worker, which Qt forbids."""
-    from napari_smlm_diffusion.widgets.shared.threads import JobRunner
-
-    threads, runner = set(), JobRunner()
-
-    class Widget:
-        def __del__(self):
-            threads.add(threading.current_thread())
-
-    def leave():
-        for _ in range(50):
-            widget = Widget()
-            widget.cycle = widget
-
-    def job():
-        for step in range(30):
-            kept = [[step] for _ in range(20_000)]  # enough to call for the collector many times
-            del kept[::2]
-            yield Progress(step, 30)
-
-    runner.progressed.connect(lambda _: leave())
-    with qtbot.waitSignal(runner.ended, timeout=PATIENCE):
-        leave()
-        runner.start(job)
-        assert not gc.isenabled()
-    qtbot.waitUntil(gc.isenabled, timeout=PATIENCE)
-    gc.collect()
-    assert threads == {threading.main_thread()}
 
 
 def test_what_is_said_of_a_movie_in_one_widget_is_known_in_the_next(viewer, widget_in, movie_file):

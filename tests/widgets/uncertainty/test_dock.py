@@ -143,26 +143,6 @@ def test_samples_of_the_current_frame_refine_while_they_arrive(
     assert "K = 16 samples of frame 2" in widget.run_form.far.text()
 
 
-def test_batches_change_no_digit_and_agree_with_the_command_line(tiny_psi_model):
-    from napari_smlm_diffusion.frames import FrameStack
-    from napari_smlm_diffusion.jobs.localize.plan import prepare
-    from napari_smlm_diffusion.jobs.localize.run import localize
-    from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-    from napari_smlm_diffusion.jobs.uncertainty.live_samples import sample
-
-    stack = FrameStack.from_array(movie(), pixel_size_nm=PIXEL, camera_hint=CAMERA)
-    settings = LocalizeSettings(
-        psf_sigma_nm=100.0, model=str(tiny_psi_model), samples=9, steps=2, seed=3, frames="1:2",
-        roi="2:18,3:19",
-    )  # fmt: skip
-    steps = list(sample(stack, settings))
-    done, live = [step.done for step in steps], steps[1].info["live"]
-    (found,) = (p.info["found"] for p in localize(prepare(stack, settings)) if "found" in p.info)
-    assert done == [0, 0, 3, 5, 7, 9, 9]
-    np.testing.assert_array_equal(live.sums["density_samples"], found.density_samples)
-    np.testing.assert_array_equal(live.sums["variance_samples"], found.variance_samples)
-
-
 def test_a_range_lies_at_its_frames_and_adds_sums_for_a_filter(viewer, widget_in, qtbot):
     from napari_smlm_diffusion.widgets.filter.layers import is_fine_image, maps_of
 
