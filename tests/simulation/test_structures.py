@@ -4,10 +4,19 @@ from scipy.spatial import cKDTree
 from scipy.stats import kstest
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.simulation.structures import Disc, Filaments, Tubes, UniformField
+from napari_smlm_diffusion.simulation.structures import (
+    Clusters,
+    Disc,
+    Filaments,
+    Nanorulers,
+    Tubes,
+    UniformField,
+)
 
 SHAPE = (40, 60)
-STRUCTURES = [UniformField(margin_px=2), Disc(), Filaments(margin_px=2), Tubes(margin_px=2)]
+FIELD = np.array(SHAPE)
+IN_FRAME = [kind(margin_px=2) for kind in (UniformField, Filaments, Tubes, Clusters, Nanorulers)]
+STRUCTURES = [*IN_FRAME, Disc()]
 
 
 @pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.kind)
@@ -54,14 +63,34 @@ def test_filaments_are_lines(rng):
     assert nearest(wide) > 5 * nearest(thin)
 
 
-def test_filaments_are_arcs_no_tighter_than_asked(rng):
-    for _ in range(10):
-        y, x = Filaments(count=1, width_px=0, bend_radius_px=15).positions(200, SHAPE, rng).T
-        # A circle is linear in its coefficients: y^2 + x^2 = a y + b x + c.
-        design = np.stack([y, x, np.ones_like(y)], axis=1)
-        (a, b, c), residual, *_ = np.linalg.lstsq(design, y**2 + x**2)
-        assert residual[0] < 1e-9 * np.sum((y**2 + x**2) ** 2)
-        assert np.sqrt(c + (a**2 + b**2) / 4) >= 15 - 1e-6
+def test_filaments_are_bent_as_asked():
+    radius, curvature = 50.0, []
+    for seed in range(300):
+        straight, bent = (
+            Filaments(count=1, width_px=0, bend_radius_px=r).lay_out(
+                50, FIELD, np.random.default_rng(seed)
+            )(50)
+            for r in (1e12, radius)
+        )
+        along, across = np.linalg.svd(straight - straight.mean(0), full_matrices=False)[2]
+        place, moved = (straight - straight.mean(0)) @ along, (bent - straight) @ across
+        square, *_ = fit = np.polyfit(place, moved, 2)
+        np.testing.assert_allclose(np.polyval(fit, place), moved, atol=1e-6)
+        curvature.append(2 * square)
+    # The SD of a normal variable is known to 1 / sqrt(2 n).
+    assert np.std(curvature) * radius == pytest.approx(1, abs=4 / np.sqrt(600))
+
+
+def test_a_range_is_drawn_for_each_part(rng):
+    widths = Filaments(count=(2, 3), width_px=(0.0, 5.0), bend_radius_px=1e9)
+    spread = set()
+    for _ in range(20):
+        with_widths = widths.lay_out(400, 1e4 * FIELD, rng)(400)
+        # Thousands of pixels apart: each filament stands alone, most of it within its width.
+        spread.add(round(nearest(with_widths), 3))
+    assert len(spread) > 15
+    with pytest.raises(InputError, match="low end of a range"):
+        Filaments(count=(3, 2))
 
 
 def test_tubes_of_a_bundle_lie_side_by_side():
@@ -86,3 +115,23 @@ def test_a_structure_that_misses_the_frame_says_so(rng):
     tubes = Tubes(bundles=1, tubes=2, spacing_px=1000, spread_rad=0, bend_radius_px=1e9)
     with pytest.raises(InputError, match="Tubes: hardly any of it lies in frames"):
         tubes.positions(10, SHAPE, rng)
+
+
+def test_a_ruler_has_three_marks_in_a_row_at_equal_distances(rng):
+    marks = Nanorulers(distance_px=(0.3, 3.0)).lay_out(30, FIELD, rng)(60)
+    np.testing.assert_array_equal(marks[:30], marks[30:])  # each once before any is used again
+    first, second, third = np.moveaxis(marks[:30].reshape(10, 3, 2), 1, 0)
+    np.testing.assert_allclose(second, (first + third) / 2, atol=1e-9)
+    steps = np.linalg.norm(second - first, axis=1)
+    assert 0.3 <= steps[0] <= 3.0
+    np.testing.assert_allclose(steps, steps[0])
+
+
+def test_clusters_stay_where_they_are_while_their_molecules_change(rng):
+    field, dots = 1000 * FIELD, Clusters(molecules=4, radius_px=(0.5, 0.5))
+    # 20 molecules at a time: 5 clusters, however many molecules there are in all.
+    draw = dots.lay_out(20, field, rng)
+    trees = [cKDTree(draw(500)) for _ in range(2)]
+    assert max(tree.query(other.data)[0].max() for tree, other in (trees, trees[::-1])) < 3
+    near = trees[0].query_ball_point(trees[0].data, 10, return_length=True)
+    assert np.sum(1 / near) == pytest.approx(5)

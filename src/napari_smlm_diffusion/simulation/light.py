@@ -1,15 +1,33 @@
 """How bright molecules are, and the background they are seen against. All in photons per frame."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.settings import Settings
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 _MOST = 1e7
+
+
+def lognormal(
+    mean: ArrayLike, cv: ArrayLike, rng: np.random.Generator, n: int | None = None
+) -> NDArray[np.float64]:
+    """Draw photons of this mean and coefficient of variation, one for each if `n` is not given."""
+    variance = np.log1p(np.square(cv))
+    return rng.lognormal(np.log(mean) - variance / 2, np.sqrt(variance), n)
+
+
+def smooth(waves: "Tensor", shape: tuple[int, int]) -> "Tensor":
+    """Return smooth (B, Y, X) fields through (B, 3, 3) numbers; nothing is as narrow as a spot."""
+    from torch.nn.functional import interpolate
+
+    return interpolate(waves[:, None], size=shape, mode="bicubic", align_corners=True)[:, 0]
 
 
 class ConstantPhotons(Settings):
@@ -34,8 +52,7 @@ class LognormalPhotons(Settings):
 
     def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Draw the photons of `n` molecules."""
-        variance = np.log1p(self.cv**2)
-        return rng.lognormal(np.log(self.mean) - variance / 2, np.sqrt(variance), n)
+        return lognormal(self.mean, self.cv, rng, n)
 
 
 class ExponentialPhotons(Settings):
@@ -92,7 +109,7 @@ class FlatBackground(Settings):
 
 
 class GradientBackground(Settings):
-    """A smooth field that stays: a slope and a few slow waves, as from uneven illumination."""
+    """A smooth field that stays, as from uneven illumination."""
 
     kind: Literal["gradient"] = "gradient"
     level: float = Field(default=10.0, ge=0, le=_MOST, description="mean photons per pixel")
@@ -104,12 +121,9 @@ class GradientBackground(Settings):
         self, frames: int, shape: tuple[int, int], rng: np.random.Generator
     ) -> NDArray[np.float64]:
         """Return the (T, Y, X) expected background, photons per pixel; read only."""
-        y, x = (np.arange(size) / size for size in shape)
-        field = np.zeros(shape)
-        for _ in range(4):
-            # Less than one period across the frame: nothing as narrow as a spot.
-            ky, kx, phase = rng.uniform(-np.pi, np.pi, 3)
-            field += np.sin(ky * y[:, None] + kx * x + phase)
+        import torch
+
+        field = smooth(torch.from_numpy(rng.standard_normal((1, 3, 3))), shape)[0].numpy()
         field -= field.mean()
         field /= max(np.abs(field).max(), 1e-9)
         return np.broadcast_to(self.level * (1 + self.contrast * field), (frames, *shape))

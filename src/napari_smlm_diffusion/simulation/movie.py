@@ -1,7 +1,7 @@
 """A simulated movie: the frames a camera would record, and every molecule that is in them.
 
-Molecules are placed (`emitters`), shine (`light`, `blinking`), are blurred (`optics.psf`) and
-recorded (`optics.camera`). The truth is a table of localizations like any other.
+Molecules are placed (`structures`), shine (`light`, `blinking`) and are recorded (`exposure`).
+The truth is a table of localizations like any other.
 """
 
 from dataclasses import dataclass
@@ -133,15 +133,14 @@ def simulate(settings: MovieSettings, rng: np.random.Generator | None = None) ->
     """
     rng = np.random.default_rng(settings.seed) if rng is None else rng
     # Here and not above: the settings are read where there is no torch.
-    import torch
-
-    from napari_smlm_diffusion.optics.forward import expected
+    from napari_smlm_diffusion.simulation.exposure import counts
 
     shape, psf = settings.shape, settings.build_psf()
     active = settings.blinking.draw(
         settings.frames, settings.mean_count, settings.count_per_frame is not None, rng
     )
-    positions = settings.structure.positions(active.molecules, shape, rng)
+    visible = round(settings.mean_count)
+    positions = settings.structure.positions(active.molecules, shape, rng, visible)
     brightness = settings.photons.draw(active.molecules, rng)
     background = settings.background.images(settings.frames, shape, rng)
 
@@ -150,9 +149,8 @@ def simulate(settings: MovieSettings, rng: np.random.Generator | None = None) ->
     frames = np.empty((settings.frames, *shape), dtype=np.uint16)
     borders = np.searchsorted(active.frame, np.arange(settings.frames + 1))
     for t, (first, last) in enumerate(pairwise(borders)):
-        place = torch.from_numpy(positions[active.molecule[first:last]])
-        mean = expected(place, torch.from_numpy(photons[first:last]), psf, shape).numpy()
-        frames[t] = settings.camera.expose(mean + background[t], rng)
+        place = positions[active.molecule[first:last]]
+        frames[t] = counts(place, photons[first:last], psf, background[t], settings.camera, rng)
 
     row, column = np.rint(y).astype(int), np.rint(x).astype(int)
     seen = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])

@@ -50,7 +50,8 @@ def observe(settings: ObservedSettings, drift_nm: ArrayLike | None = None) -> pd
     """
     rng = np.random.default_rng(settings.seed)
     active = settings.blinking.draw(settings.frames, settings.rows_per_frame, False, rng)
-    place = settings.structure.positions(active.molecules, settings.shape, rng)
+    visible = round(settings.rows_per_frame)
+    place = settings.structure.positions(active.molecules, settings.shape, rng, visible)
     full = settings.photons * np.exp(settings.photons_spread * rng.standard_normal(len(place)))
     photons = full[active.molecule] * active.fraction
     claim = np.maximum(settings.psf_sigma_nm / np.sqrt(photons), 1.0)

@@ -26,6 +26,11 @@ class Batch:
     x: Tensor
     photons: Tensor
 
+    @property
+    def position(self) -> Tensor:
+        """(B, M, 2) their y and x."""
+        return torch.stack([self.y, self.x], dim=-1)
+
     def to(self, device: torch.device) -> Self:
         """Return the batch on a device."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))

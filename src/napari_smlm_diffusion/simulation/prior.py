@@ -8,7 +8,7 @@ from napari_smlm_diffusion.errors import InputError, Remark
 from napari_smlm_diffusion.settings import Settings
 
 Range = tuple[float, float]
-Structure = Literal["uniform", "filaments", "tubes", "clusters", "nanorulers", "disc"]
+StructureName = Literal["uniform", "filaments", "tubes", "clusters", "nanorulers", "disc"]
 
 # What can be simulated: float32 counts single photons up to 1.6e7, and a range must be finite.
 _LIMITS: dict[str, Range] = {
@@ -58,7 +58,7 @@ class Prior(Settings):
         title="In structures",
         description="on filaments and in clusters",
     )
-    structures: tuple[Structure, ...] = Field(
+    structures: tuple[StructureName, ...] = Field(
         ("uniform", "filaments", "clusters"), title="Structures"
     )
     disc_radius_px: float = Field(
@@ -87,7 +87,7 @@ class Prior(Settings):
             if getattr(self, name)[0] == 0:
                 refuse(name, "the low end must be above 0")
         if not self.structures:
-            refuse("structures", f"is empty, allowed are {', '.join(get_args(Structure))}")
+            refuse("structures", f"is empty, allowed are {', '.join(get_args(StructureName))}")
         if wrong:
             raise InputError(*wrong)
         return self

@@ -1,20 +1,50 @@
-"""What is in a training frame, drawn as numbers: molecules, light, noise; no pixel yet.
+"""What is in frames of a prior, drawn as numbers: molecules, light, noise; no pixel yet.
 
 Few and small numbers, frame by frame: that is work for a CPU, or for several. The pixels are
-computed from them all at once, on the device that trains (see `training.pairs`).
+computed from them all at once, on the device that trains (see `exposure`).
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Generator, Tensor
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+from torch import Tensor
 
+from napari_smlm_diffusion.simulation.light import lognormal
 from napari_smlm_diffusion.simulation.padded import NOWHERE, Batch
 from napari_smlm_diffusion.simulation.prior import Prior, Range
-from napari_smlm_diffusion.training.structures import positions, uniform
+from napari_smlm_diffusion.simulation.structures import (
+    Clusters,
+    Disc,
+    Filaments,
+    Nanorulers,
+    Positions,
+    Tubes,
+    UniformField,
+)
 
+Place = Callable[[float], tuple[ArrayLike, ArrayLike]]
+"""Gives y and x of a frame's molecules, in pixels, for its PSF's SD."""
+
+# Each frame draws its own numbers, widths and distances from these.
+_STRUCTURES = {
+    "uniform": UniformField(),
+    "filaments": Filaments(count=(1, 5), width_px=(0.1, 1.0), bend_radius_px=50.0),
+    "tubes": Tubes(
+        bundles=(1, 2),
+        tubes=(2, 4),
+        spacing_px=(0.5, 2.5),
+        spread_rad=0.0,
+        diameter_px=(0.1, 0.5),
+        bend_radius_px=50.0,
+    ),
+    "clusters": Clusters(molecules=8.0, radius_px=(0.3, 3.0)),
+    "nanorulers": Nanorulers(distance_px=(0.3, 3.0)),
+}
 # Emitters are drawn this many PSF widths beyond the border: their tails reach into the frame.
 _MARGIN_SIGMAS = 3.0
 # The dimmest background and read noise on the logarithmic scale; below, nothing changes any more.
@@ -24,6 +54,10 @@ _BEYOND = {"psf_sigma_px": 1.05, "photons": 1.4, "background": 1.2, "read_noise"
 _FEWEST_IN_STRUCTURE = 8
 # Share of sparse frames, and the density (per px^2) under which their density is drawn.
 _SPARSE_SHARE, _SPARSE_DENSITY = 0.25, 0.01
+# Structures are rarely alone: this share of their emitters lie anywhere.
+_STRAY_SHARE = 0.1
+# A neighbourhood, in which density is counted.
+_NEAR_PX = 1.5
 
 
 @dataclass(frozen=True)
@@ -37,7 +71,7 @@ class Scenes(Batch):
     background, gradient : Tensor
         (B,) mean effective photons per pixel, and their relative variation.
     waves : Tensor
-        (B, 1, 3, 3) its shape.
+        (B, 3, 3) its shape, see `light.smooth`.
     read_noise : Tensor
         (B,) effective electrons rms.
     """
@@ -49,91 +83,78 @@ class Scenes(Batch):
     read_noise: Tensor
 
 
+def draw_scenes(
+    prior: Prior, batch: int, size: int, rng: np.random.Generator, place: Place | None = None
+) -> Scenes:
+    """Draw what is in a batch of square frames; see `exposure.draw_frames`."""
+    sigma = rng.uniform(*_beyond(prior, "psf_sigma_px"), batch)
+    mean_photons = _log_uniform(_beyond(prior, "photons"), batch, rng)
+    cv = rng.uniform(*prior.photon_cv, batch)
+    if place is None:
+        places = [_field(prior, size, _MARGIN_SIGMAS * s, rng) for s in sigma]
+    else:
+        places = [np.stack([np.asarray(c) for c in place(s)], axis=1) for s in sigma.tolist()]
+    counts = np.array([len(found) for found in places])
+    present = np.arange(max(1, counts.max())) < counts[:, None]
+
+    def padded(values: NDArray[np.float64], nobody: float) -> Tensor:
+        filled = np.full(present.shape, nobody, np.float32)
+        filled[present] = values
+        return torch.from_numpy(filled)
+
+    y, x = np.concatenate(places).T
+    photons = lognormal(np.repeat(mean_photons, counts), np.repeat(cv, counts), rng)
+    drawn = {
+        "psf_sigma_px": sigma,
+        "background": _log_uniform(_beyond(prior, "background"), batch, rng),
+        "gradient": rng.uniform(*prior.background_gradient, batch),
+        "waves": rng.standard_normal((batch, 3, 3)),
+        "read_noise": _log_uniform(_beyond(prior, "read_noise"), batch, rng),
+    }
+    return Scenes(
+        y=padded(y, NOWHERE),
+        x=padded(x, NOWHERE),
+        photons=padded(photons, 0.0),
+        **{name: torch.from_numpy(values.astype(np.float32)) for name, values in drawn.items()},
+    )
+
+
 def _beyond(prior: Prior, name: str) -> Range:
     low, high = getattr(prior, name)
     factor = _BEYOND[name] if low < high else 1.0
     return low / factor, high * factor
 
 
-def _log_uniform(bounds: Range, n: int, g: Generator) -> Tensor:
-    low, high = (math.log(max(b, _LOG_FLOOR)) for b in bounds)
-    drawn = torch.exp(uniform((low, high), n, g))
-    return torch.where(drawn <= _LOG_FLOOR, 0.0, drawn).clamp(*bounds)
+def _log_uniform(bounds: Range, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    low, high = np.log(np.maximum(bounds, _LOG_FLOOR))
+    drawn = np.exp(rng.uniform(low, high, n))
+    return np.where(drawn <= _LOG_FLOOR, 0.0, drawn).clip(*bounds)
 
 
-def draw_scenes(
-    prior: Prior,
-    batch: int,
-    size: int,
-    g: Generator,
-    place: Callable[[float], tuple[Tensor, Tensor]] | None = None,
-) -> Scenes:
-    """Draw what is in a batch of square frames; see `pairs.draw_pairs`."""
-    sigma = uniform(_beyond(prior, "psf_sigma_px"), batch, g)
-    mean_photons = _log_uniform(_beyond(prior, "photons"), batch, g)
-    cv = uniform(prior.photon_cv, batch, g)
-    background = _log_uniform(_beyond(prior, "background"), batch, g)
-    read_noise = _log_uniform(_beyond(prior, "read_noise"), batch, g)
-
-    if place is None:
-        places = [_field(prior, size, _MARGIN_SIGMAS * float(s), g) for s in sigma]
-    else:
-        places = [place(float(s)) for s in sigma]
-    most = max(1, *(len(y) for y, _ in places))
-    present = torch.zeros(batch, most)
-    y, x = torch.full((2, batch, most), NOWHERE)
-    for i, (fy, fx) in enumerate(places):
-        present[i, : len(fy)], y[i, : len(fy)], x[i, : len(fx)] = 1.0, fy, fx
-
-    # Lognormal photons with the frame's mean and coefficient of variation.
-    spread = torch.log1p(cv**2).sqrt()[:, None]
-    normal = torch.randn(batch, most, generator=g)
-    return Scenes(
-        y=y,
-        x=x,
-        photons=present * mean_photons[:, None] * torch.exp(spread * normal - 0.5 * spread**2),
-        psf_sigma_px=sigma,
-        background=background,
-        gradient=uniform(prior.background_gradient, batch, g),
-        waves=torch.randn(batch, 1, 3, 3, generator=g),
-        read_noise=read_noise,
-    )
-
-
-def _thin(y: Tensor, x: Tensor, cap: float, g: Generator) -> Tensor:
-    """Keep each emitter with the probability that brings its neighbourhood under `cap` per px^2."""
-    radius = 1.5
-    near = (torch.cdist(torch.stack([y, x], 1), torch.stack([y, x], 1)) < radius).sum(1)
-    allowed = cap * math.pi * radius**2 + 1.0
-    return torch.rand(len(y), generator=g) < allowed / near
-
-
-def _field(prior: Prior, size: int, margin: float, g: Generator) -> tuple[Tensor, Tensor]:
+def _field(prior: Prior, size: int, margin: float, rng: np.random.Generator) -> Positions:
     """Draw one frame's emitters, in pixels of a frame of `size` with a margin around it."""
-    structure = prior.structures[int(torch.randint(len(prior.structures), (1,), generator=g))]
-    if structure == "disc":
-        fewest, most = prior.disc_count
-        n = int(torch.randint(fewest, most + 1, (1,), generator=g))
-        angle = 2 * math.pi * torch.rand(n, generator=g)
-        radius = prior.disc_radius_px * torch.rand(n, generator=g).sqrt()
-        centre = (size - 1) / 2
-        return centre + radius * angle.sin(), centre + radius * angle.cos()
-    span = size + 2 * margin
+    name = prior.structures[rng.integers(len(prior.structures))]
+    if name == "disc":
+        n = int(rng.integers(*prior.disc_count, endpoint=True))
+        return Disc(radius_px=prior.disc_radius_px).positions(n, (size, size), rng)
+    field = np.full(2, size + 2 * margin)
     # Uniform in the square root: sparse frames are easy and need fewer examples than dense ones.
     low, high = prior.density_per_px2
-    if float(torch.rand(1, generator=g)) < _SPARSE_SHARE:
+    if rng.random() < _SPARSE_SHARE:
         high = max(low, min(high, _SPARSE_DENSITY))
-    density = float(uniform((low**0.5, high**0.5), 1, g)) ** 2
-    n = int(torch.poisson(torch.tensor([density * span**2]), generator=g))
+    n = int(rng.poisson(rng.uniform(low**0.5, high**0.5) ** 2 * field.prod()))
     if n < _FEWEST_IN_STRUCTURE:
-        structure = "uniform"  # a lone spot is one molecule, not a cluster of three
-    y, x = positions(structure, n, span, g)
-    if structure != "uniform" and n:
-        # Structures are rarely alone: a few emitters lie anywhere.
-        stray = torch.rand(n, generator=g) < 0.1
-        y = torch.where(stray, span * torch.rand(n, generator=g), y)
-        x = torch.where(stray, span * torch.rand(n, generator=g), x)
-        keep = _thin(y, x, prior.local_density_per_px2, g)
-        y, x = y[keep], x[keep]
-    inside = (y >= 0) & (y <= span) & (x >= 0) & (x <= span)
-    return y[inside] - margin - 0.5, x[inside] - margin - 0.5
+        name = "uniform"  # a lone spot is one molecule, not a cluster of three
+    found = _STRUCTURES[name].lay_out(n, field, rng)(n)
+    if name != "uniform":
+        stray = rng.random(n) < _STRAY_SHARE
+        found[stray] = field * rng.random((int(stray.sum()), 2))
+        found = _thin(found, prior.local_density_per_px2, rng)
+    return found[np.all((found >= 0) & (found <= field), axis=1)] - margin - 0.5
+
+
+def _thin(found: Positions, cap: float, rng: np.random.Generator) -> Positions:
+    """Keep each emitter with the probability that brings its neighbourhood under `cap` per px^2."""
+    near = cKDTree(found).query_ball_point(found, _NEAR_PX, return_length=True)
+    allowed = cap * math.pi * _NEAR_PX**2 + 1.0
+    return found[rng.random(len(found)) < allowed / near]

@@ -1,21 +1,52 @@
-"""Where molecules are: uniform fields, discs, crossing filaments, bundles of tubes, pairs.
+"""Where molecules are: uniform fields, discs, filaments, tubes, clusters, nanorulers, pairs.
 
-A structure is drawn afresh for each movie, and all its molecules lie on it. Lengths are in camera
-pixels. Molecules may lie up to ``margin_px`` beyond the frame: their tails fall into it.
+A structure is drawn afresh for each movie and each training frame, and all its molecules lie on
+it. What may be given as a range, ``(low, high)``, each of its parts draws for itself. Lengths are
+in camera pixels. Molecules may lie beyond the frame: their tails fall into it.
 """
 
 from collections.abc import Callable
+from itertools import cycle, islice
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field, PositiveFloat
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.settings import Settings
 
 # Positions are (n, 2) arrays of y and x, camera pixels.
 Positions: TypeAlias = NDArray[np.float64]
+Array: TypeAlias = NDArray[np.float64]
+# Draws so many positions on one structure.
+Layout: TypeAlias = Callable[[int], Positions]
+
+# How far a filament or tube reaches to either side of its middle, in sides of the field.
+_REACH = 0.6
+_MARKS = 3
+
+
+def _in_order(value: float | tuple[float, float]) -> float | tuple[float, float]:
+    if isinstance(value, tuple) and value[0] > value[1]:
+        raise InputError(f"the low end of a range must be at most its high end, got {value}")
+    return value
+
+
+_Whole = Annotated[int, Field(ge=1, le=10_000)]
+_Length = Annotated[float, Field(ge=0, le=1000)]
+Count: TypeAlias = Annotated[_Whole | tuple[_Whole, _Whole], AfterValidator(_in_order)]
+Length: TypeAlias = Annotated[_Length | tuple[_Length, _Length], AfterValidator(_in_order)]
+
+
+def _counts(count: Count, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    low, high = count if isinstance(count, tuple) else (count, count)
+    return rng.integers(low, high, size=n, endpoint=True)
+
+
+def _lengths(length: Length, n: int, rng: np.random.Generator) -> Array:
+    low, high = length if isinstance(length, tuple) else (length, length)
+    return rng.uniform(low, high, n)
 
 
 class _InFrame(Settings):
@@ -29,39 +60,31 @@ class _InFrame(Settings):
         """Area over which the molecules are spread, square pixels."""
         return (shape[0] + 2 * self.margin_px) * (shape[1] + 2 * self.margin_px)
 
-    def _on_arcs(
-        self,
-        n: int,
-        arcs: NDArray[np.float64],
-        across: Callable[[int], NDArray[np.float64]],
-        shape: tuple[int, int],
-        rng: np.random.Generator,
-    ) -> Positions:
-        """Place `n` molecules evenly along `arcs`, at `across(m)` beside them, within the margin.
+    def lay_out(self, n: int, field: Array, rng: np.random.Generator) -> Layout:
+        """Draw the structure in a `field` of (height, width) pixels, for `n` molecules at a time.
 
-        An arc is a row of y, x, direction, curvature, and its own distance to that line.
+        Its positions count from the field's corner, and some of them may lie beyond it.
         """
-        low, high = -0.5 - self.margin_px, np.asarray(shape) - 0.5 + self.margin_px
-        length = np.hypot(*(high - low))
+        raise NotImplementedError
+
+    def positions(
+        self, n: int, shape: tuple[int, int], rng: np.random.Generator, visible: int | None = None
+    ) -> Positions:
+        """Place `n` molecules in a frame and its margin, of which `visible` are seen at a time.
+
+        Raises
+        ------
+        InputError
+            If hardly any of the structure lies there.
+        """
+        field = np.asarray(shape) + 2 * self.margin_px
+        draw = self.lay_out(n if visible is None else visible, field, rng)
         found = np.empty((0, 2))
         for _ in range(1000):
-            if len(found) >= n:
-                return found[:n]
-            m = 2 * (n - len(found)) + 64
-            y, x, direction, curvature, beside = arcs[rng.integers(len(arcs), size=m)].T
-            along = rng.uniform(-length, length, m)
-            # A circular arc: the chord of length t sinc(turn / 2) points half the turn away.
-            turn = curvature * along
-            chord = along * np.sinc(turn / (2 * np.pi))
-            beside = beside + across(m)
-            new = np.stack(
-                [
-                    y + chord * np.sin(direction + turn / 2) + beside * np.cos(direction + turn),
-                    x + chord * np.cos(direction + turn / 2) - beside * np.sin(direction + turn),
-                ],
-                axis=1,
-            )
-            inside = np.all((new >= low) & (new < high), axis=1)
+            if len(found) == n:
+                return found - (self.margin_px + 0.5)
+            new = draw(n - len(found))
+            inside = np.all((new >= 0) & (new < field), axis=1)
             found = np.concatenate([found, new[inside]])
         raise InputError(
             f"{type(self).__name__}: hardly any of it lies in frames of {shape} pixels (y, x); "
@@ -74,10 +97,9 @@ class UniformField(_InFrame):
 
     kind: Literal["field"] = "field"
 
-    def positions(self, n: int, shape: tuple[int, int], rng: np.random.Generator) -> Positions:
-        """Place `n` molecules."""
-        low = -0.5 - self.margin_px
-        return low + rng.random((n, 2)) * (np.asarray(shape) + 2 * self.margin_px)
+    def lay_out(self, n: int, field: Array, rng: np.random.Generator) -> Layout:
+        """See `_InFrame.lay_out`."""
+        return lambda m: field * rng.random((m, 2))
 
 
 class Disc(Settings):
@@ -90,62 +112,144 @@ class Disc(Settings):
         """Area of the disc, square pixels."""
         return np.pi * self.radius_px**2
 
-    def positions(self, n: int, shape: tuple[int, int], rng: np.random.Generator) -> Positions:
+    def positions(
+        self, n: int, shape: tuple[int, int], rng: np.random.Generator, visible: int | None = None
+    ) -> Positions:
         """Place `n` molecules."""
         radius = self.radius_px * np.sqrt(rng.random(n))
         angle = rng.uniform(0, 2 * np.pi, n)
-        centre = (np.asarray(shape) - 1) / 2
-        return centre + radius[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+        return (np.asarray(shape) - 1) / 2 + _polar(radius, angle)
 
 
-class Filaments(_InFrame):
+class _Lines(_InFrame):
+    """A structure of gently bent lines, each a parabola about a place in the field."""
+
+    bend_radius_px: float = Field(
+        default=100.0, gt=0, description="typical radius of curvature: 1 / SD of curvature, pixels"
+    )
+
+    def _draw_lines(self, n: int, field: Array, rng: np.random.Generator) -> Array:
+        """Draw middles (y, x), directions and curvatures of `n` lines, (n, 4)."""
+        middle = field * rng.random((n, 2))
+        direction = rng.uniform(0, 2 * np.pi, n)
+        curvature = rng.standard_normal(n) / self.bend_radius_px
+        return np.column_stack([middle, direction, curvature])
+
+
+def _on_lines(lines: Array, beside: Array, field: Array, rng: np.random.Generator) -> Positions:
+    """Draw one position for each of (m, 4) lines, somewhere along it and so far `beside` it."""
+    _, _, direction, curvature = lines.T
+    along = _REACH * field.max() * rng.uniform(-1, 1, len(lines))
+    beside = beside + curvature * along**2 / 2
+    return lines[:, :2] + _polar(along, direction) + _polar(beside, direction + np.pi / 2)
+
+
+def _polar(radius: Array, angle: Array) -> Positions:
+    """Return (n, 2) y and x of places at a distance in a direction."""
+    return np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=-1)
+
+
+class Filaments(_Lines):
     """Thin curved filaments in random directions that cross each other."""
 
     kind: Literal["filaments"] = "filaments"
-    count: int = Field(default=6, ge=1, le=10_000, description="number of filaments")
-    width_px: float = Field(
-        default=0.1, ge=0, le=100, description="standard deviation across a filament, pixels"
-    )
-    bend_radius_px: float = Field(
-        default=60.0, gt=0, description="smallest radius of curvature, pixels"
+    count: Count = Field(default=6, description="number of filaments")
+    width_px: Length = Field(
+        default=0.1, description="standard deviation across a filament, pixels"
     )
 
-    def positions(self, n: int, shape: tuple[int, int], rng: np.random.Generator) -> Positions:
-        """Place `n` molecules on filaments that are drawn here."""
-        arcs = _draw_arcs(self.count, shape, self.bend_radius_px, rng)
-        return self._on_arcs(n, arcs, lambda m: self.width_px * rng.standard_normal(m), shape, rng)
+    def lay_out(self, n: int, field: Array, rng: np.random.Generator) -> Layout:
+        """See `_InFrame.lay_out`."""
+        (count,) = _counts(self.count, 1, rng)
+        lines = self._draw_lines(count, field, rng)
+        width = _lengths(self.width_px, count, rng)
+
+        def draw(m: int) -> Positions:
+            which = rng.integers(count, size=m)
+            return _on_lines(lines[which], width[which] * rng.standard_normal(m), field, rng)
+
+        return draw
 
 
-class Tubes(_InFrame):
+class Tubes(_Lines):
     """Bundles of nearly parallel curved tubes, labelled on their surface, like microtubules."""
 
     kind: Literal["tubes"] = "tubes"
-    bundles: int = Field(default=2, ge=1, le=1000, description="number of bundles")
-    tubes: int = Field(default=3, ge=1, le=1000, description="tubes in a bundle")
-    spacing_px: float = Field(
-        default=1.0, ge=0, le=1000, description="distance between neighbours in a bundle, pixels"
+    bundles: Count = Field(default=2, description="number of bundles")
+    tubes: Count = Field(default=3, description="tubes in a bundle")
+    spacing_px: Length = Field(
+        default=1.0, description="distance between neighbours in a bundle, pixels"
     )
     spread_rad: float = Field(
         default=0.03, ge=0, le=1, description="standard deviation of the tubes' directions, radian"
     )
-    diameter_px: float = Field(default=0.4, ge=0, le=100, description="diameter of a tube, pixels")
-    bend_radius_px: float = Field(
-        default=60.0, gt=0, description="smallest radius of curvature, pixels"
+    diameter_px: Length = Field(default=0.4, description="diameter of a tube, pixels")
+
+    def lay_out(self, n: int, field: Array, rng: np.random.Generator) -> Layout:
+        """See `_InFrame.lay_out`."""
+        (bundles,) = _counts(self.bundles, 1, rng)
+        lines = self._draw_lines(bundles, field, rng)
+        tubes = _counts(self.tubes, bundles, rng)
+        spacing = _lengths(self.spacing_px, bundles, rng)
+        diameter = _lengths(self.diameter_px, bundles, rng)
+        tilt = self.spread_rad * rng.standard_normal((bundles, tubes.max()))
+
+        def draw(m: int) -> Positions:
+            bundle = rng.integers(bundles, size=m)
+            tube = rng.integers(tubes[bundle])
+            line = lines[bundle]
+            line[:, 2] += tilt[bundle, tube]
+            beside = spacing[bundle] * (tube - (tubes[bundle] - 1) / 2)
+            # The surface of a cylinder, seen from the side.
+            beside += diameter[bundle] / 2 * np.cos(rng.uniform(0, 2 * np.pi, m))
+            return _on_lines(line, beside, field, rng)
+
+        return draw
+
+
+class Clusters(_InFrame):
+    """Round Gaussian clusters anywhere, like receptors in a membrane."""
+
+    kind: Literal["clusters"] = "clusters"
+    molecules: float = Field(
+        default=8.0, gt=0, le=10_000, description="visible molecules in a cluster, on average"
+    )
+    radius_px: Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_in_order)] = Field(
+        default=(0.3, 3.0),
+        description="standard deviation of a cluster, pixels: uniform in its logarithm",
     )
 
-    def positions(self, n: int, shape: tuple[int, int], rng: np.random.Generator) -> Positions:
-        """Place `n` molecules on tubes that are drawn here."""
-        arcs = _draw_arcs(self.bundles, shape, self.bend_radius_px, rng)
-        arcs = np.repeat(arcs, self.tubes, axis=0)
-        arcs[:, 2] += self.spread_rad * rng.standard_normal(len(arcs))
-        beside = self.spacing_px * (np.arange(self.tubes) - (self.tubes - 1) / 2)
-        arcs[:, 4] = np.tile(beside, self.bundles)
+    def lay_out(self, n: int, field: Array, rng: np.random.Generator) -> Layout:
+        """See `_InFrame.lay_out`."""
+        count = max(1, round(n / self.molecules))
+        middle = field * rng.random((count, 2))
+        low, high = np.log(self.radius_px)
+        radius = np.exp(rng.uniform(low, high, count))
 
-        def across(m: int) -> NDArray[np.float64]:
-            # The surface of a cylinder, seen from the side.
-            return 0.5 * self.diameter_px * np.cos(rng.uniform(0, 2 * np.pi, m))
+        def draw(m: int) -> Positions:
+            which = rng.integers(count, size=m)
+            return middle[which] + radius[which, None] * rng.standard_normal((m, 2))
 
-        return self._on_arcs(n, arcs, across, shape, rng)
+        return draw
+
+
+class Nanorulers(_InFrame):
+    """Rulers anywhere, all alike: three marks in a row, with one visible molecule on each."""
+
+    kind: Literal["nanorulers"] = "nanorulers"
+    distance_px: Length = Field(
+        default=(0.3, 3.0), description="distance between neighbouring marks, pixels"
+    )
+
+    def lay_out(self, n: int, field: Array, rng: np.random.Generator) -> Layout:
+        """See `_InFrame.lay_out`."""
+        rulers = max(1, -(-n // _MARKS))
+        (distance,) = _lengths(self.distance_px, 1, rng)
+        middle = field * rng.random((rulers, 1, 2))
+        angle = rng.uniform(0, 2 * np.pi, (rulers, 1))
+        marks = (middle + _polar(distance * (np.arange(_MARKS) - 1), angle)).reshape(-1, 2)
+        turn = cycle(range(len(marks)))
+        return lambda m: marks[list(islice(turn, m))]
 
 
 class Pairs(Settings):
@@ -163,26 +267,18 @@ class Pairs(Settings):
         """Area of the disc that holds the widest pair, square pixels."""
         return np.pi * (max(self.closest_px, self.furthest_px) / 2 + 0.5) ** 2
 
-    def positions(self, n: int, shape: tuple[int, int], rng: np.random.Generator) -> Positions:
+    def positions(
+        self, n: int, shape: tuple[int, int], rng: np.random.Generator, visible: int | None = None
+    ) -> Positions:
         """Place `n` molecules, two by two; an odd one is the first of a pair."""
         pairs = (n + 1) // 2
         distance = np.linspace(self.closest_px, self.furthest_px, pairs)
         middle = (np.asarray(shape) - 1) / 2 + rng.uniform(-0.5, 0.5, (pairs, 2))
-        angle = rng.uniform(0, 2 * np.pi, pairs)
-        half = 0.5 * distance[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+        half = _polar(distance / 2, rng.uniform(0, 2 * np.pi, pairs))
         return np.stack([middle - half, middle + half], axis=1).reshape(-1, 2)[:n]
 
 
 Structure: TypeAlias = Annotated[
-    UniformField | Disc | Filaments | Tubes | Pairs, Field(discriminator="kind")
+    UniformField | Disc | Filaments | Tubes | Clusters | Nanorulers | Pairs,
+    Field(discriminator="kind"),
 ]
-
-
-def _draw_arcs(
-    n: int, shape: tuple[int, int], bend_radius_px: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Draw `n` arcs through the frame, in the order of `_InFrame._on_arcs`, (n, 5)."""
-    centre = -0.5 + rng.random((n, 2)) * np.asarray(shape)
-    direction = rng.uniform(0, 2 * np.pi, n)
-    curvature = rng.uniform(-1, 1, n) / bend_radius_px
-    return np.column_stack([centre, direction, curvature, np.zeros(n)])

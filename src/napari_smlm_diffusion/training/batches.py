@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.simulation.exposure import effective
 from napari_smlm_diffusion.simulation.padded import join
 from napari_smlm_diffusion.simulation.scenes import Scenes, draw_scenes
 from napari_smlm_diffusion.training.distributed import Processes
-from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs, render
+from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs, with_density
 from napari_smlm_diffusion.training.settings import TrainingSettings
 
 # Parts of a batch at most: as many processes can share it. More would cost a small batch time.
@@ -51,9 +52,7 @@ def step_scenes(settings: TrainingSettings, processes: Processes, step: int) -> 
     each = settings.batch // _parts(settings)
     return join(
         [
-            draw_scenes(
-                settings.prior, each, settings.frame_size, torch.Generator().manual_seed(seed)
-            )
+            draw_scenes(settings.prior, each, settings.frame_size, np.random.default_rng(seed))
             for seed in _seeds(settings, processes, step, 0)
         ]
     )
@@ -69,7 +68,8 @@ def step_frames(
     for i, seed in enumerate(_seeds(settings, processes, step, 2)):
         source = torch.Generator(device).manual_seed(seed)
         share = scenes[i * each : (i + 1) * each]
-        parts.append(render(share, settings.frame_size, net.upsampling, net.kernel_sigma, source))
+        frames = effective(share, settings.frame_size, source)
+        parts.append(with_density(frames, net.upsampling, net.kernel_sigma))
     return join(parts)
 
 

@@ -1,0 +1,112 @@
+"""From molecules to frames: what is expected of them by `optics.forward`, then the camera's noise.
+
+A movie is exposed in counts, by its camera. Frames of a prior are exposed in effective photons,
+whose variance is mean + read noise^2 on every sensor (see `optics.camera`), on any device.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from napari_smlm_diffusion.optics import forward
+from napari_smlm_diffusion.optics.camera import Camera
+from napari_smlm_diffusion.optics.psf.base import PSF
+from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
+from napari_smlm_diffusion.simulation.light import smooth
+from napari_smlm_diffusion.simulation.padded import Batch
+from napari_smlm_diffusion.simulation.prior import Prior
+from napari_smlm_diffusion.simulation.scenes import Place, Scenes, draw_scenes
+
+# No place is darker than this share of the mean background.
+_DARKEST = 0.05
+
+
+@dataclass(frozen=True)
+class Frames(Batch):
+    """B simulated frames with their truth.
+
+    Attributes
+    ----------
+    effective : Tensor
+        (B, Y, X) effective photons.
+    read_variance : Tensor
+        (B, 1, 1) squared effective read noise.
+    psf_sigma_px : Tensor
+        (B,) SD of the PSF.
+    background : Tensor
+        (B,) mean effective photons per pixel.
+    """
+
+    effective: Tensor
+    read_variance: Tensor
+    psf_sigma_px: Tensor
+    background: Tensor
+
+
+def counts(
+    position: NDArray[np.float64],
+    photons: NDArray[np.float64],
+    psf: PSF,
+    background: NDArray[np.float64],
+    camera: Camera,
+    rng: np.random.Generator,
+) -> NDArray[np.uint16]:
+    """Expose one frame, (Y, X) ADU.
+
+    Parameters
+    ----------
+    position, photons : (M, D) and (M,) arrays
+        Camera pixels and photons at the sensor.
+    psf : PSF
+    background : (Y, X) array
+        Photons per pixel.
+    camera : Camera
+    rng : numpy.random.Generator
+        Of the camera's noise.
+    """
+    shape = background.shape[0], background.shape[1]
+    light = forward.expected(torch.from_numpy(position), torch.from_numpy(photons), psf, shape)
+    return camera.expose(light.numpy() + background, rng)
+
+
+def effective(scenes: Scenes, size: int, g: Generator) -> Frames:
+    """Expose square frames of side `size`, on the device of the scenes and of the generator."""
+    level, read_noise = scenes.background[:, None, None], scenes.read_noise[:, None, None]
+    uneven = scenes.gradient[:, None, None] * smooth(scenes.waves, (size, size))
+    background = level * (1.0 + uneven).clamp_min(_DARKEST)
+    psf = Gaussian(scenes.psf_sigma_px[:, None])
+    mean = forward.expected(scenes.position, scenes.photons, psf, (size, size), background)
+    noise = torch.randn(mean.shape, generator=g, device=mean.device) * read_noise
+    return Frames(
+        y=scenes.y,
+        x=scenes.x,
+        photons=scenes.photons,
+        effective=torch.poisson(mean, generator=g) + noise,
+        read_variance=read_noise**2,
+        psf_sigma_px=scenes.psf_sigma_px,
+        background=scenes.background,
+    )
+
+
+def draw_frames(
+    prior: Prior, batch: int, size: int, g: Generator, place: Place | None = None
+) -> Frames:
+    """Simulate a batch of square frames from the prior, on the CPU.
+
+    Parameters
+    ----------
+    prior : Prior
+        Ranges to draw from; each frame draws its own PSF, photons, background, noise and structure.
+    batch, size : int
+        Number of frames and their side in camera pixels.
+    g : torch.Generator
+        Source of all randomness.
+    place : callable, optional
+        Gives y and x of a frame's emitters, in pixels, for its PSF's SD; else they are drawn from
+        the prior's structures.
+    """
+    rng = np.random.default_rng(int(torch.randint(2**63 - 1, (1,), generator=g)))
+    return effective(draw_scenes(prior, batch, size, rng, place), size, g)
