@@ -8,8 +8,8 @@ A float that is not known is NaN, except for the position itself. Optional colum
 there for all rows of a table or absent.
 """
 
-from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -61,6 +61,14 @@ def empty(optional: Iterable[str] = ()) -> pd.DataFrame:
     return pd.DataFrame(
         {c.name: pd.Series(dtype=c.dtype) for c in COLUMNS if c.required or c.name in wanted}
     )
+
+
+def table_of(values: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a table of columns, arrays or one value for all, with NaN in those not given."""
+    like = empty(name for name in values if name in _names(False))
+    columns = {name: values.get(str(name), np.nan) for name in like}
+    table = pd.DataFrame(columns, index=range(len(values["frame"])))
+    return validate(table.astype(like.dtypes))
 
 
 def validate(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-from dataclasses import fields
+import dataclasses
 from typing import get_args
 
 import numpy as np
@@ -10,7 +10,7 @@ from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.simulation.exposure import counts, draw_frames, effective
 from napari_smlm_diffusion.simulation.prior import GENERAL, PAPERS, Prior, StructureName
-from napari_smlm_diffusion.simulation.scenes import Scenes, draw_scenes
+from napari_smlm_diffusion.simulation.scenes import draw_scenes
 
 from ..rendering import expected_image
 
@@ -44,7 +44,7 @@ def test_the_pixels_are_made_on_the_device_of_the_scenes():
     # On the meta device nothing is computed, but a tensor that was made elsewhere is refused.
     scenes = draw_scenes(GENERAL, 3, 16, np.random.default_rng(0))
     frames = effective(scenes.to(torch.device("meta")), 16, None)
-    assert all(getattr(frames, f.name).is_meta for f in fields(frames))
+    assert all(getattr(frames, f.name).is_meta for f in dataclasses.fields(frames))
     assert frames.effective.shape == (3, 16, 16)
 
 
@@ -77,13 +77,14 @@ def test_counts_and_effective_photons_are_of_one_camera(name, rng):
         disc_count=(4, 4),
     )
     one = draw_scenes(prior, 1, 12, rng)
-    many = Scenes(**{k: v.expand(times, *v.shape[1:]) for k, v in vars(one).items()})
+    many = one.each(lambda values: values.expand(times, *values.shape[1:]))
     drawn = effective(many, 12, torch.Generator().manual_seed(12)).effective.double().numpy()
-    position, photons = one.position[0].double().numpy(), one.photons[0].double().numpy()
     each = camera.photons_per_effective
+    molecules = one.emitters.each(lambda values: values.double().numpy())
+    molecules = dataclasses.replace(molecules, photons=each * molecules.photons)
     background = np.full((12, 12), each * float(one.background[0]))
     psf = Gaussian(float(one.psf_sigma_px[0]))
-    adu = [counts(position, each * photons, psf, background, camera, rng) for _ in range(times)]
+    adu = [counts(molecules, psf, background, camera, rng) for _ in range(times)]
     movie = camera.effective(adu).astype(float)
 
     def apart(first, second):

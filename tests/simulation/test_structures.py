@@ -89,7 +89,7 @@ def test_a_range_is_drawn_for_each_part(rng):
         # Thousands of pixels apart: each filament stands alone, most of it within its width.
         spread.add(round(nearest(with_widths), 3))
     assert len(spread) > 15
-    with pytest.raises(InputError, match="low end of a range"):
+    with pytest.raises(InputError, match=r"count must have its low end first, got \(3, 2\)"):
         Filaments(count=(3, 2))
 
 

@@ -5,12 +5,14 @@ whose variance is mean + read noise^2 on every sensor (see `optics.camera`), on 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.optics import forward
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.psf.base import PSF
@@ -24,7 +26,7 @@ from napari_smlm_diffusion.simulation.scenes import Place, Scenes, draw_scenes
 _DARKEST = 0.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frames(Batch):
     """B simulated frames with their truth.
 
@@ -47,8 +49,7 @@ class Frames(Batch):
 
 
 def counts(
-    position: NDArray[np.float64],
-    photons: NDArray[np.float64],
+    emitters: Emitters[NDArray[Any]],
     psf: PSF,
     background: NDArray[np.float64],
     camera: Camera,
@@ -58,8 +59,8 @@ def counts(
 
     Parameters
     ----------
-    position, photons : (M, D) and (M,) arrays
-        Camera pixels and photons at the sensor.
+    emitters : Emitters
+        Of the frame, with their photons at the sensor.
     psf : PSF
     background : (Y, X) array
         Photons per pixel.
@@ -68,7 +69,8 @@ def counts(
         Of the camera's noise.
     """
     shape = background.shape[0], background.shape[1]
-    light = forward.expected(torch.from_numpy(position), torch.from_numpy(photons), psf, shape)
+    position, photons = torch.from_numpy(emitters.position), torch.from_numpy(emitters.photons)
+    light = forward.expected(position, photons, psf, shape)
     return camera.expose(light.numpy() + background, rng)
 
 

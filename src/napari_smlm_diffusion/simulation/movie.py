@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from napari_smlm_diffusion import localizations
+from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import CameraSetting, HasPsf, Microscope
@@ -144,31 +145,32 @@ def simulate(settings: MovieSettings, rng: np.random.Generator | None = None) ->
     brightness = settings.photons.draw(active.molecules, rng)
     background = settings.background.images(settings.frames, shape, rng)
 
-    y, x = positions[active.molecule].T
-    photons = brightness[active.molecule] * active.fraction
+    emitters = Emitters(
+        frame=active.frame,
+        position=positions[active.molecule],
+        photons=brightness[active.molecule] * active.fraction,
+    )
     frames = np.empty((settings.frames, *shape), dtype=np.uint16)
     borders = np.searchsorted(active.frame, np.arange(settings.frames + 1))
     for t, (first, last) in enumerate(pairwise(borders)):
-        place = positions[active.molecule[first:last]]
-        frames[t] = counts(place, photons[first:last], psf, background[t], settings.camera, rng)
+        here = emitters.select(slice(first, last))
+        frames[t] = counts(here, psf, background[t], settings.camera, rng)
 
-    row, column = np.rint(y).astype(int), np.rint(x).astype(int)
-    seen = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])
-    frame, row, column = active.frame[seen], row[seen], column[seen]
-    values = {
-        "frame": frame,
-        "x_nm": x[seen] * settings.pixel_size_nm,
-        "y_nm": y[seen] * settings.pixel_size_nm,
-        "sigma_nm": settings.psf_sigma_nm,
-        "photons": photons[seen],
-        "background": background[frame, row, column],
-        "probability": 1.0,
-        "multiplicity": 1,
-        "uncertainty_source": "truth",
-        "id": active.molecule[seen],
-    }
-    unknown = localizations.empty(["id"])
-    truth = pd.DataFrame(
-        {name: values.get(name, np.nan) for name in map(str, unknown)}, index=range(len(frame))
-    ).astype(unknown.dtypes)
-    return Movie(frames, localizations.validate(truth), settings)
+    inside = emitters.inside(shape)
+    seen = emitters.select(inside)
+    row, column = np.rint(seen.position).astype(int).T
+    truth = localizations.table_of(
+        {
+            "frame": seen.frame,
+            "x_nm": seen.x * settings.pixel_size_nm,
+            "y_nm": seen.y * settings.pixel_size_nm,
+            "sigma_nm": settings.psf_sigma_nm,
+            "photons": seen.photons,
+            "background": background[seen.frame, row, column],
+            "probability": 1.0,
+            "multiplicity": 1,
+            "uncertainty_source": "truth",
+            "id": active.molecule[inside],
+        }
+    )
+    return Movie(frames, truth, settings)

@@ -64,22 +64,19 @@ def observe(settings: ObservedSettings, drift_nm: ArrayLike | None = None) -> pd
         moved = np.asarray(drift_nm, np.float64)
     error = settings.error_scale * claim[:, None] * rng.standard_normal((len(frame), 2))
     xy = place[molecule][:, ::-1] * settings.pixel_size_nm + moved[frame] + error
-    values = {
-        "frame": frame,
-        "x_nm": xy[:, 0],
-        "y_nm": xy[:, 1],
-        "sigma_nm": settings.psf_sigma_nm,
-        "photons": photons,
-        "uncertainty_x_nm": claim,
-        "uncertainty_y_nm": claim,
-        "uncertainty_xy_nm": claim,
-        "probability": 1.0,
-        "multiplicity": 1,
-        "uncertainty_source": "simulated",
-        "id": molecule,
-    }
-    like = localizations.empty(["id"])
-    table = pd.DataFrame(
-        {name: values.get(name, np.nan) for name in map(str, like)}, index=range(len(frame))
+    return localizations.table_of(
+        {
+            "frame": frame,
+            "x_nm": xy[:, 0],
+            "y_nm": xy[:, 1],
+            "sigma_nm": settings.psf_sigma_nm,
+            "photons": photons,
+            "uncertainty_x_nm": claim,
+            "uncertainty_y_nm": claim,
+            "uncertainty_xy_nm": claim,
+            "probability": 1.0,
+            "multiplicity": 1,
+            "uncertainty_source": "simulated",
+            "id": molecule,
+        }
     )
-    return localizations.validate(table.astype(like.dtypes))

@@ -1,6 +1,6 @@
 """Batches of frames: tensors whose first axis is the frame."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Self, TypeVar
 
@@ -8,12 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from napari_smlm_diffusion.emitters import Columns, Emitters
+
 NOWHERE = -100.0
 """Where an emitter is that there is not, in pixels."""
 
 
-@dataclass(frozen=True)
-class Batch:
+@dataclass(frozen=True, eq=False)
+class Batch(Columns):
     """B frames; whatever else they have, they have emitters.
 
     Attributes
@@ -31,20 +33,19 @@ class Batch:
         """(B, M, 2) their y and x."""
         return torch.stack([self.y, self.x], dim=-1)
 
+    @property
+    def emitters(self) -> Emitters[Tensor]:
+        """Those that there are, in order of frames."""
+        present = self.photons > 0
+        return Emitters(present.nonzero()[:, 0], self.position[present], self.photons[present])
+
     def to(self, device: torch.device) -> Self:
         """Return the batch on a device."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Self:
         """Return the batch in page-locked memory."""
-        return self._each(lambda tensor: tensor.pin_memory())
-
-    def _each(self, function: Callable[[Tensor], Tensor]) -> Self:
-        return type(self)(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
-
-    def __getitem__(self, frames: slice) -> Self:
-        """Return some of the frames."""
-        return self._each(lambda tensor: tensor[frames])
+        return self.each(lambda tensor: tensor.pin_memory())
 
 
 AnyBatch = TypeVar("AnyBatch", bound=Batch)

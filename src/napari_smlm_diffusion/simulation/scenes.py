@@ -60,7 +60,7 @@ _STRAY_SHARE = 0.1
 _NEAR_PX = 1.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scenes(Batch):
     """What B frames are of.
 

@@ -29,7 +29,7 @@ _MARKS = 3
 
 def _in_order(value: float | tuple[float, float]) -> float | tuple[float, float]:
     if isinstance(value, tuple) and value[0] > value[1]:
-        raise InputError(f"the low end of a range must be at most its high end, got {value}")
+        raise ValueError("must have its low end first")
     return value
 
 

@@ -67,7 +67,7 @@ def step_frames(
     parts = []
     for i, seed in enumerate(_seeds(settings, processes, step, 2)):
         source = torch.Generator(device).manual_seed(seed)
-        share = scenes[i * each : (i + 1) * each]
+        share = scenes.select(slice(i * each, (i + 1) * each))
         frames = effective(share, settings.frame_size, source)
         parts.append(with_density(frames, net.upsampling, net.kernel_sigma))
     return join(parts)

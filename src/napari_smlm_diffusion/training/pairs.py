@@ -10,7 +10,7 @@ from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.simulation.scenes import Place
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pairs(Frames):
     """A batch of B simulated frames with their truth.
 

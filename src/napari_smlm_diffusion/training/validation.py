@@ -43,7 +43,8 @@ class Validation:
         self.stage, self.device = stage, device
         frames = draw(settings, _FRAMES, settings.frame_size, Generator().manual_seed(_SEED))
         self._batches = [
-            frames[i : i + settings.batch].to(device) for i in range(0, _FRAMES, settings.batch)
+            frames.select(slice(i, i + settings.batch)).to(device)
+            for i in range(0, _FRAMES, settings.batch)
         ]
         self._metrics = metrics_of(stage, settings, self._batches)
         self._seconds = 0.0
@@ -93,6 +94,6 @@ class Validation:
             network.load_state_dict(current)
 
     def _example(self) -> Mapping[str, Any]:
-        seen = self._batches[0][self._seen : self._seen + 1]
+        seen = self._batches[0].select(slice(self._seen, self._seen + 1))
         images = {"frame": seen.effective, "truth": seen.density, **self.stage.show(seen)}
         return {k: v[0].float().cpu().numpy() for k, v in images.items()}

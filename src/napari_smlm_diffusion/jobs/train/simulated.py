@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from napari_smlm_diffusion.emitters import Emitters, concatenate
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.jobs.adapter import as_job
@@ -57,8 +58,8 @@ class Simulated:
     ----------
     counts : (N, Y, X) array, ADU
         Of the movie's type; uint16 without one.
-    frame, y, x, photons : (M,) arrays
-        The molecules within the field: frame from 0, camera pixels, effective photons.
+    emitters : Emitters
+        Those within the field.
     offset : float
         Of the camera, ADU.
     note : str
@@ -67,10 +68,7 @@ class Simulated:
     """
 
     counts: NDArray[Any]
-    frame: NDArray[np.intp]
-    y: NDArray[np.float64]
-    x: NDArray[np.float64]
-    photons: NDArray[np.float64]
+    emitters: Emitters[NDArray[Any]]
     offset: float
     note: str
     request: Request
@@ -94,32 +92,30 @@ def simulate_beside(request: Request) -> Generator[Progress, None, Simulated]:
     yield Progress(0, 0, "Loading the simulator…")
     import torch
 
-    from napari_smlm_diffusion.training.pairs import draw_pairs
+    from napari_smlm_diffusion.simulation.exposure import draw_frames
 
     generator = torch.Generator().manual_seed(request.seed)
     # The simulator draws squares; the middle of one is the field.
     side = max(shape)
-    y0, x0 = ((side - n) // 2 for n in shape)
+    corner = [(side - n) // 2 for n in shape]
+    field = tuple(slice(first, first + n) for first, n in zip(corner, shape, strict=True))
     counts = np.empty((request.frames, *shape), dtype)
     found = []
     for n in range(request.frames):
-        # The density is not looked at, and draws no random numbers: its scale is the cheapest.
-        pairs = draw_pairs(request.prior, 1, side, 1, 1.0, generator)
-        effective = pairs.effective[0, y0 : y0 + shape[0], x0 : x0 + shape[1]]
-        counts[n] = counts_of(camera, effective.numpy().astype(np.float64), dtype)
-        y, x, photons = (v[0].numpy().astype(np.float64) for v in (pairs.y, pairs.x, pairs.photons))
-        y, x = y - y0, x - x0
-        inside = (photons > 0) & (abs(2 * y + 1 - shape[0]) < shape[0])
-        inside &= abs(2 * x + 1 - shape[1]) < shape[1]
-        found.append(np.stack([np.full(len(y), n), y, x, photons])[:, inside])
+        drawn = draw_frames(request.prior, 1, side, generator)
+        effective = drawn.effective[0].double().numpy()[field]
+        counts[n] = counts_of(camera, effective, dtype)
+        molecules = drawn.emitters
+        here: Emitters[NDArray[Any]] = Emitters(
+            frame=np.full(len(molecules), n),
+            position=molecules.position.double().numpy() - corner,
+            photons=molecules.photons.double().numpy(),
+        )
+        found.append(here.select(here.inside(shape)))
         yield Progress(n + 1, request.frames, "Simulating")
-    frame, y, x, photons = np.concatenate(found, axis=1)
     return Simulated(
         counts=counts,
-        frame=frame.astype(np.intp),
-        y=y,
-        x=x,
-        photons=photons,
+        emitters=concatenate(found),
         offset=float(np.mean(camera.offset)),
         note=note,
         request=request,

@@ -275,7 +275,7 @@ class Train(MovieDock):
             drawn = Series(f"simulated, {frames} {each} (seed {seed})", comparison.simulated)
         self.view.histogram.set_series(comparison.edges, real, drawn)
         if shown is not None and not self.runner.running:
-            molecules = f"{len(shown.frame):,} simulated molecules."
+            molecules = f"{len(shown.emitters):,} simulated molecules."
             said = (comparison.words, molecules, shown.note)
             self.view.said.setText(" ".join(text for text in said if text))
 

@@ -98,9 +98,10 @@ class TrainLayers:
         shape = [1] * (ndim - 2)
         shape[beside.time] = count
         images = found.counts.reshape(*shape, *found.counts.shape[1:])
-        points = np.zeros((len(found.frame), ndim))
-        points[:, beside.time], points[:, -2], points[:, -1] = found.frame, found.y, found.x
-        features = pd.DataFrame({"frame": found.frame, "photons": found.photons})
+        emitters = found.emitters
+        points = np.zeros((len(emitters), ndim))
+        points[:, beside.time], points[:, -2:] = emitters.frame, emitters.position
+        features = pd.DataFrame({"frame": emitters.frame, "photons": emitters.photons})
         # Not "frames": these are no movie to train for.
         about = {
             "kind": "simulated",
