@@ -196,7 +196,7 @@ def test_the_microscope_is_what_the_localizer_is_told():
         ({"pixel_size_nm": -1}, "pixel_size_nm must be greater than 0, got -1"),
         ({"psf_sigma_nm": float("nan")}, "sigma_nm must be .*got nan"),
         ({"shape": (0, 5)}, "shape.0 must be greater than or equal to 1, got 0"),
-        ({"structure": {"kind": "disc", "radius_px": 0}}, "structure.disc.radius_px must be .* got 0"),
+        ({"structure": {"kind": "disc", "radius_px": 0}}, "disc.radius_px must be .* got 0"),
         ({"structure": {"kind": "spiral"}}, "structure .*'spiral'.*'disc'"),
         ({"photons": {"kind": "constant", "sd": 1}}, "sd is unknown; the names are kind, mean"),
         ({"blinking": {"kind": "blinking", "duty": 1}}, "duty must be less than 1, got 1"),
