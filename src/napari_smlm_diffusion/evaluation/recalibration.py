@@ -15,10 +15,10 @@ from scipy.optimize import minimize
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.bootstrap import bootstrap
-from napari_smlm_diffusion.evaluation.gate import SIGMAS
 from napari_smlm_diffusion.evaluation.report import Estimate
 
 _FEWEST_SCORES = 200
+_SIGMAS = 2.576  # two-sided 99 %
 # Coefficients of this size are expected at most: it keeps those apart that the rows cannot tell.
 _PRIOR_SD = 1.0
 
@@ -52,7 +52,7 @@ class Recalibration:
     @property
     def helps(self) -> bool:
         """Whether frames held out gain beyond chance."""
-        return self.gain.value > SIGMAS * self.gain.error
+        return self.gain.value > _SIGMAS * self.gain.error
 
     def text(self) -> str:
         """Say it in a sentence."""
