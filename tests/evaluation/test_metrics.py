@@ -9,9 +9,9 @@ import pytest
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation import judgement
+from napari_smlm_diffusion.evaluation.judgement import Rule, apply_rule, judge
 from napari_smlm_diffusion.evaluation.metrics import evaluate
 from napari_smlm_diffusion.evaluation.report import Estimate
-from napari_smlm_diffusion.evaluation.judgement import Rule, apply_rule, judge
 
 
 def simulated(rng, *, frames=100, per_frame=15, claim=1.0, shift=0.0, recall=0.8, extra=2, sd=None):
