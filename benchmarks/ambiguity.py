@@ -1,4 +1,4 @@
-"""One molecule or two: what the samples say, against the model evidence and against counting.
+"""One molecule or two: what samples say, against the model evidence and against counting.
 
     python benchmarks/ambiguity.py [--model general] [--frames 12] [--samples 64] [--out DIR]
 
@@ -14,7 +14,6 @@ discs around rows of phi the share of samples with two or more molecules, and ho
 `--out` draws both. Errors are one standard error; over frames.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,10 +22,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ambiguity_counting import count_near, count_over_simulation, print_counting
+from ambiguity_counting import count_near, count_over_simulation, tabulate_counting
 from ambiguity_evidence import Scene, evidence_of_two, odds_of_two, scene_of
 from ambiguity_plot import Example, draw
 from numpy.typing import NDArray
+from report import Report, mean, parse, parser
+from settings import SEEDS
 
 from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.models.library import resolve
@@ -38,7 +39,6 @@ from napari_smlm_diffusion.simulation.prior import Prior
 DISTANCES = (0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0)
 # Around the middle: wide enough for the widest pair wherever the samples put it.
 NEAR_PX = 4.0
-SEED = 88_000_001
 Image = NDArray[np.float64]
 
 
@@ -72,7 +72,7 @@ def ask(
     posterior = Posterior(model, scene.microscope)
     network = model.card.phi
     odds = odds_of_two(scene) if evidence else np.nan
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(SEEDS["ambiguity"])
     middle = (scene.size - 1) / 2
     fine = (np.arange(4 * scene.size) + 0.5) / 4 - 0.5 - middle
     near = np.hypot(fine[:, None], fine) <= NEAR_PX
@@ -109,92 +109,59 @@ def ask(
             )
 
 
-def mean_error(values: Image) -> str:
-    """Mean and its standard error over frames."""
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return "-"
-    error = values.std(ddof=1) / values.size**0.5 if values.size > 1 else np.nan
-    return f"{values.mean():.3f} +- {error:.3f}"
-
-
-def print_answers(answers: list[Answer], samples: int) -> None:
-    """Print P(two) by distance, then by what the evidence says."""
-    table = {
-        name: np.array([getattr(a, name) for a in answers])
-        for name in (
-            "distance",
-            "samples",
-            "integral",
-            "more",
-            "none",
-            "evidence",
-            "evidence_error",
-        )
-    }
-    difference = table["samples"] - table["evidence"]
+def tabulate(answers: list[Answer], samples: int, report: Report) -> None:
+    """P(two) by distance, then by what the evidence says."""
+    names = ("distance", "samples", "integral", "more", "none", "evidence", "evidence_error")
+    every = {name: np.array([getattr(a, name) for a in answers]) for name in names}
+    difference = every["samples"] - every["evidence"]
     # What K samples of a perfect posterior scatter by.
-    noise = np.sqrt(table["evidence"] * (1 - table["evidence"]) / samples)
-    columns = ("samples", "integral", "evidence")
+    noise = np.sqrt(every["evidence"] * (1 - every["evidence"]) / samples)
+    said = {"P(two or more), samples": 2, "by their integral": 2, "model evidence": 2}
+    apart = {"samples - evidence": 3, "rms": 3, "rms of perfect samples": 3}
+    columns = {"frames": 0} | said | apart | {"three or more": 2, "none": 2}
 
-    def row(label: str, inside: NDArray[np.bool_]) -> None:
-        means = " | ".join(mean_error(table[name][inside]) for name in columns)
-        rms = np.sqrt(np.nanmean(difference[inside] ** 2))
-        least = np.sqrt(np.nanmean(noise[inside] ** 2))
-        print(
-            f"| {label} | {inside.sum()} | {means} | {mean_error(difference[inside])} "
-            f"| {rms:.3f} ({least:.3f}) | {table['more'][inside].mean():.3f} "
-            f"| {table['none'][inside].mean():.3f} |"
-        )
+    def cells(inside: NDArray[np.bool_]) -> list[object]:
+        means = [mean(every[name][inside]) for name in ("samples", "integral", "evidence")]
+        rms = [np.sqrt(np.nanmean(some[inside] ** 2)) for some in (difference, noise)]
+        more = [every[name][inside].mean() for name in ("more", "none")]
+        return [int(inside.sum()), *means, mean(difference[inside]), *rms, *more]
 
-    head = (
-        "frames | P(two): samples | by their integral | evidence | samples - evidence "
-        "| rms (of perfect samples) | three or more | none |\n|---|---|---|---|---|---|---|---|---|"
-    )
-    print(f"| distance, px | {head}")
-    for distance in sorted(set(table["distance"])):
-        row(f"{distance:g}" if distance else "one molecule", table["distance"] == distance)
-    if np.isnan(table["evidence"]).all():
+    table = report.table("ambiguity", {"distance, px": None} | columns)
+    for distance in sorted(set(every["distance"])):
+        name = f"{distance:g}" if distance else "one molecule"
+        table.row(name, *cells(every["distance"] == distance))
+    if np.isnan(every["evidence"]).all():
         return
-    print(f"\n| evidence for two | {head}")
-    edges = (0.0, 0.05, 0.35, 0.65, 0.95, 1.0)
-    for low, high in pairwise(edges):
-        inside = (table["evidence"] >= low) & (table["evidence"] < high + (high == 1))
+    table = report.table("by evidence", {"evidence for two": None} | columns)
+    for low, high in pairwise((0.0, 0.05, 0.35, 0.65, 0.95, 1.0)):
+        inside = (every["evidence"] >= low) & (every["evidence"] < high + (high == 1))
         if inside.any():
-            row(f"{low:g}-{high:g}", inside)
-    print(
-        f"largest standard error of an evidence's probability: {table['evidence_error'].max():.3f}"
-    )
+            table.row(f"{low:g} to {high:g}", *cells(inside))
+    largest = every["evidence_error"].max()
+    report.say(f"Largest standard error of an evidence's probability: {largest:.3f}.")
 
 
 def main() -> None:
-    """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="general")
-    parser.add_argument("--frames", type=int, default=12, help="for each distance")
-    parser.add_argument("--distances", type=float, nargs="+", default=DISTANCES, help="camera px")
-    parser.add_argument("--samples", type=int, default=64)
-    parser.add_argument("--photons", type=float, default=500.0, help="of each (general model)")
-    parser.add_argument("--simulated", type=int, default=150, help="frames to count over; 0: none")
-    parser.add_argument("--no-evidence", action="store_true")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, help="folder of ambiguity.png")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    """Ask about pairs, then count."""
+    options = parser(__doc__)
+    options.add_argument("--model", default="general")
+    options.add_argument("--frames", type=int, default=12, help="for each distance")
+    options.add_argument("--distances", type=float, nargs="+", default=DISTANCES, help="camera px")
+    options.add_argument("--samples", type=int, default=64)
+    options.add_argument("--photons", type=float, default=500.0, help="of each (general model)")
+    options.add_argument("--simulated", type=int, default=150, help="frames to count over")
+    options.add_argument("--no-evidence", action="store_true")
+    options.add_argument("--out", type=Path, help="folder of ambiguity.png")
+    small = {"model": "papers", "frames": 1, "distances": [2.0], "samples": 8, "simulated": 2}
+    args = parse(options, small)
     model = load_model(resolve(args.model))
     scene = scene_of(Prior(**model.card.prior), args.photons)
-    print(
-        f"{model.card.name}: PSF SD {scene.sigma_px:g} px, {scene.photons:g} photons each, "
-        f"background {scene.background:g}, read noise {scene.read_noise:g}, "
-        f"frames of {scene.size} px, K = {args.samples}\n"
-    )
     evidence = not args.no_evidence
     answers = list(ask(scene, model, args.distances, args.frames, args.samples, evidence))
-    print_answers(answers, args.samples)
-    reliability = None
-    if args.simulated:
+    with Report(args) as report:
+        tabulate(answers, args.samples, report)
         kept = count_over_simulation(model, scene.size, args.simulated, args.samples)
-        reliability = print_counting(kept)
+        reliability = tabulate_counting(kept, report)
     if args.out is not None:
         draw(args.out / "ambiguity.png", answers, reliability)
 

@@ -9,6 +9,8 @@ import sys
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from report import Report
+from settings import SEEDS, pairs_of
 
 from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.evaluation.bootstrap import bootstrap
@@ -24,11 +26,9 @@ from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.proposals.sample_peaks import peaks_of_samples
 from napari_smlm_diffusion.simulation.prior import Prior
-from napari_smlm_diffusion.training.pairs import draw_pairs
 
 # Counting discs, about the width of a spot, and the distance of their middles.
 DISC_PX, APART_PX, DISCS_A_FRAME = 1.5, 4.0, 12
-SEED = 88_100_001
 Image = NDArray[np.float64]
 
 
@@ -51,14 +51,14 @@ def count_over_simulation(
     fault of the peak finder is none of the posterior's.
     """
     prior, network = Prior(**model.card.prior), model.card.phi
-    generator = torch.Generator().manual_seed(SEED)
-    rng = np.random.default_rng(SEED)
+    generator = torch.Generator().manual_seed(SEEDS["counting"])
+    rng = np.random.default_rng(SEEDS["counting"])
     low, high = prior.psf_sigma_px
     kept: dict[str, list[Image]] = {"claim": [], "true": [], "alike": []}
     for index in range(frames):
         sigma = low + (high - low) * float(torch.rand(1, generator=generator))
         here = prior.model_copy(update={"psf_sigma_px": (sigma, sigma)})
-        pairs = draw_pairs(here, 1, size, network.upsampling, network.kernel_sigma, generator)
+        pairs = pairs_of(here, 1, generator, size)
         microscope = Microscope(
             camera=Camera(offset=0.0, gain=1.0, read_noise=float(pairs.read_variance) ** 0.5),
             pixel_size_nm=100.0,
@@ -94,8 +94,8 @@ def count_over_simulation(
     return kept
 
 
-def print_counting(kept: dict[str, list[Image]]) -> dict[str, Image]:
-    """Print reliability by bins of the claim; return number, claim, truth and error of each."""
+def tabulate_counting(kept: dict[str, list[Image]], report: Report) -> dict[str, Image]:
+    """Reliability by bins of the claim; return number, claim, truth and error of each."""
     rng = np.random.default_rng(0)
     results = {
         name: bootstrap(
@@ -107,20 +107,18 @@ def print_counting(kept: dict[str, list[Image]]) -> dict[str, Image]:
     }
     claims = np.concatenate(kept["claim"])
     place = np.minimum((claims * BINS).astype(int), BINS - 1)
-    print("\n| P(two or more) | discs | mean claim | true | true, counted as in a sample |")
-    print("|---|---|---|---|---|")
+    columns = {"P(two or more)": None, "discs": 0, "mean claim": 3, "true": 3}
+    table = report.table("counting", columns | {"true, counted as in a sample": 3})
     for k in range(BINS):
         if (place == k).any():
-            claim = results["true"][f"claim {k}"].value
-            print(
-                f"| {k / BINS:.1f}-{(k + 1) / BINS:.1f} | {(place == k).sum()} | {claim:.3f} "
-                f"| {results['true'][f'true {k}']} | {results['alike'][f'true {k}']} |"
-            )
+            true = [results[name][f"true {k}"] for name in ("true", "alike")]
+            name = f"{k / BINS:.1f} to {(k + 1) / BINS:.1f}"
+            table.row(name, int((place == k).sum()), results["true"][f"claim {k}"].value, *true)
     for name, label in (("true", "true molecules"), ("alike", "counted as in a sample")):
         r = results[name]
-        print(
-            f"expected calibration error, {label}: {r['error']}; of a perfect probability "
-            f"{r['perfect'].value:.3f}, above it {r['excess']}"
+        report.say(
+            f"Expected calibration error, {label}, {len(claims)} discs: {r['error']}; of a perfect "
+            f"probability {r['perfect'].value:.3f}, above it {r['excess']}."
         )
     alike = results["alike"]
     return {

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from settings import SEEDS, pairs_of
 
 from napari_smlm_diffusion.optics import forward
 from napari_smlm_diffusion.optics.camera import Camera
@@ -16,11 +17,9 @@ from napari_smlm_diffusion.reference.molecules import LogUniform
 from napari_smlm_diffusion.reference.observation import Observation
 from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.simulation.structures import Disc, UniformField
-from napari_smlm_diffusion.training.pairs import draw_pairs
 
 # The evidence sees this part of the frame: a spot and its surroundings.
 SEEN = 20
-SEED = 88_200_001
 Image = NDArray[np.float64]
 
 
@@ -69,10 +68,10 @@ def scene_of(prior: Prior, photons: float) -> Scene:
 def odds_of_two(scene: Scene, frames: int = 6000) -> float:
     """Prior odds of two molecules against one in a frame, by drawing frames as the training did."""
     here = scene.prior.model_copy(update={"psf_sigma_px": (scene.sigma_px, scene.sigma_px)})
-    generator = torch.Generator().manual_seed(SEED)
+    generator = torch.Generator().manual_seed(SEEDS["evidence"])
     one = two = 0
     for _ in range(frames // 60):
-        pairs = draw_pairs(here, 60, scene.size, 1, 1.25, generator)
+        pairs = pairs_of(here, 60, generator, scene.size)
         inside = pairs.photons > 0
         for c in (pairs.y, pairs.x):
             inside &= (c > -0.5) & (c < scene.size - 0.5)

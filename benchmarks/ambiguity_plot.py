@@ -32,7 +32,7 @@ class Example:
     x: Image
 
 
-def draw(path: Path, answers: Sequence[Any], reliability: Mapping[str, Image] | None) -> None:
+def draw(path: Path, answers: Sequence[Any], reliability: Mapping[str, Image]) -> None:
     """Draw three frames with their samples above the probability of two."""
     figure = Figure(figsize=(9, 8.4), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=(1.75, 1))
@@ -42,10 +42,7 @@ def draw(path: Path, answers: Sequence[Any], reliability: Mapping[str, Image] | 
         draw_example(row, answer)
     left, right = bottom.subplots(1, 2, width_ratios=(1.35, 1))
     draw_distances(left, answers)
-    if reliability is None:
-        right.axis("off")
-    else:
-        draw_reliability(right, reliability)
+    draw_reliability(right, reliability)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
 

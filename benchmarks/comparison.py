@@ -30,10 +30,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from ambiguity import mean_error
-from dense import pair
+from dense import pairs_apart
 from numpy.typing import NDArray
-from papers_figures import MICROSCOPE, SIZE
+from report import Report, mean, parse, parser
 from rivals import (
     density_of,
     draw_members,
@@ -45,6 +44,7 @@ from rivals import (
     with_noise,
 )
 from scores import energy_score
+from settings import FINE, KERNEL, MICROSCOPE, SEEDS, SIZE, pairs_of
 
 from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.evaluation.bootstrap import Sums, bootstrap
@@ -57,10 +57,13 @@ from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.proposals.sample_peaks import MIN_MASS, peaks_of_samples
 from napari_smlm_diffusion.simulation.prior import PAPERS
-from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
+from napari_smlm_diffusion.training.pairs import Pairs
 
-SEED, THRESHOLD, RADIUS_PX, TWO, RESOLUTION = 95_000_001, 0.05, 2.0, 1.5, 0.01
+SEED = SEEDS["comparison"]
+THRESHOLD, RADIUS_PX, TWO, RESOLUTION = 0.05, 2.0, 1.5, 0.01
 DISTANCES = (1.0, 1.5, 2.0)
+# Draws with two molecules that a correlation needs.
+FEWEST = 20
 TERMS = ("claimed2", "error2")
 Images = NDArray[np.float32]
 
@@ -131,7 +134,7 @@ def look(model: Model, pairs: Pairs, i: int) -> Seen:
     """Choose by what phi says of a frame."""
     found = PhiLocalizer(model).candidates(pairs.effective[i : i + 1].numpy(), MICROSCOPE)
     sure = found.emitters.select(found.emitters.multiplicity >= MIN_MASS).position.numpy()
-    fine = (np.arange(4 * SIZE) + 0.5) / 4 - 0.5
+    fine = (np.arange(FINE * SIZE) + 0.5) / FINE - 0.5
     discs = []
     for y, x in sure:
         inside = (np.hypot(fine[:, None] - y, fine - x) <= RADIUS_PX).astype(float)
@@ -181,84 +184,79 @@ def statistics(s: Sums) -> dict[str, Any]:
     }
 
 
-def table(model: Model, args: argparse.Namespace) -> None:
-    """Print the first table."""
-    generator = torch.Generator().manual_seed(SEED)
-    pairs = draw_pairs(PAPERS, args.frames, SIZE, 4, 1.25, generator)
+def table(model: Model, args: argparse.Namespace, report: Report) -> None:
+    """All methods on the same frames."""
+    pairs = pairs_of(PAPERS, args.frames, SEED)
     every = methods(model, pairs, args.samples, args.draws, args.minutes, args.out)
     seen = [look(model, pairs, i) for i in range(args.frames)]
     share = kernel_share(model.card.phi.kernel_sigma)
-    print(
-        "| method | ratio | 90 % | RMSE | rms SD | energy score | blob: SD / error "
-        "| halves: SD / error | two? Brier | evaluations | CPU s |\n|" + "---|" * 11
-    )
+    pixels = {"SD / error": 3, "90 % holds": 3, "RMSE": 3, "rms SD": 3, "energy score": 2}
+    discs = {"disc: SD / error": 2, "its halves: SD / error": 2, "two or more? Brier": 3}
+    cost = {"evaluations": 0, "CPU s": 2}
+    rows = report.table("comparison", {"method": None} | pixels | discs | cost)
     for name, (evaluations, before, answer) in every.items():
         rng = np.random.default_rng(0)
-        rows, spent = [], 0.0
+        found, spent = [], 0.0
         for i in range(args.frames):
             began = time.process_time()
             samples = answer(i)
             spent += time.process_time() - began
-            rows.append(numbers_of(pairs.density[i].numpy(), samples, seen[i], share, rng))
-        sums = {k: np.array([row[k] for row in rows], float) for k in rows[0]}
-        cells = " | ".join(map(str, bootstrap(sums, statistics, rng).values()))
-        seconds = before + spent / args.frames
-        print(f"| {name} | {cells} | {evaluations or '-'} | {seconds:.2g} |", flush=True)
+            found.append(numbers_of(pairs.density[i].numpy(), samples, seen[i], share, rng))
+        sums = {k: np.array([one[k] for one in found], float) for k in found[0]}
+        numbers = bootstrap(sums, statistics, rng)
+        for sharp in ("RMSE", "SD"):  # of all methods on the same frames
+            numbers[sharp] = numbers[sharp].value
+        rows.row(name, *numbers.values(), evaluations or None, before + spent / args.frames)
 
 
-def along(points: NDArray[np.float64], axis: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Places of two molecules along the line between them, the lower first; (2,)."""
-    return np.sort(points @ axis)
-
-
-def pair_table(model: Model, args: argparse.Namespace) -> None:
-    """Print the second table."""
+def pair_table(model: Model, args: argparse.Namespace, report: Report) -> None:
+    """Pairs at one distance: how many, and how their places go together."""
     posterior = Posterior(model, MICROSCOPE, seed=SEED)
     generator = torch.Generator().manual_seed(SEED + 1)
-    print(
-        "\n| distance, px | P(two) samples | P(two) chains | frames with both "
-        "| correlation samples | correlation chains | difference | mixed |\n|" + "---|" * 8
-    )
+    correlations = {"samples": 2, "reversible jump": 2, "difference, frame by frame": 3}
+    more = {"P(two), samples": 2, "P(two), reversible jump": 2, "frames with both": 0, "mixed": 2}
+    rows = report.table("pairs", {"distance, px": 1} | correlations | more)
     for distance in DISTANCES:
-        one = (PAPERS, args.pairs, SIZE, 4, 1.25, generator)
-        pairs = draw_pairs(*one, place=lambda _, d=distance: pair(d, generator))
+        pairs = pairs_apart(distance, args.pairs, generator)
         chains = jumps(pairs.effective.double().numpy(), args.draws)
         share, correlation = np.empty((2, args.pairs)), np.full((2, args.pairs), np.nan)
         for i in range(args.pairs):
             true = np.stack([pairs.y[i].double(), pairs.x[i].double()], 1)[:2]
             axis = (true[1] - true[0]) / np.linalg.norm(true[1] - true[0])
             images = torch.cat(list(posterior.draw(pairs.effective[i].numpy(), i, args.draws)))
-            peaks = peaks_of_samples(images, 1.25, 4)
+            peaks = peaks_of_samples(images, KERNEL, FINE)
             found = [peaks.of_frame(k).position for k in range(args.draws)]
             walked = [np.stack(p, 1) for p in places(chains, i, args.draws)]
             for who, draws in enumerate((found, walked)):
-                two = [along(p, axis) for p in draws if len(p) == 2]
+                # Along the line between them, the lower first.
+                two = [np.sort(p @ axis) for p in draws if len(p) == 2]
                 share[who, i] = len(two) / len(draws)
-                if len(two) >= 20:
+                if len(two) >= FEWEST:
                     correlation[who, i] = np.corrcoef(np.array(two).T)[0, 1]
         both = correlation[:, np.isfinite(correlation).all(0)]
-        cells = [*map(mean_error, share), str(both.shape[1]), *map(mean_error, both)]
-        cells += [mean_error(both[0] - both[1]), f"{np.mean(chains.r_hat() < 1.05):.2f}"]
-        print(f"| {distance:g} | " + " | ".join(cells) + " |", flush=True)
+        mixed = np.mean(chains.r_hat() < 1.05)
+        found = (*map(mean, both), mean(both[0] - both[1]), *map(mean, share), both.shape[1])
+        rows.row(distance, *found, mixed)
 
 
 def main() -> None:
-    """Print both tables."""
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("--model", default="papers", help="a model of the papers' setting")
-    parser.add_argument("--frames", type=int, default=60)
-    parser.add_argument("--pairs", type=int, default=12, help="frames of each distance")
-    parser.add_argument("--samples", type=int, default=39)
-    parser.add_argument("--draws", type=int, default=200, help="of each chain, and samples a pair")
-    parser.add_argument("--minutes", type=float, default=12.0)
-    parser.add_argument("--out", type=Path, default=Path("comparison"))
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+    """Measure both."""
+    options = parser(__doc__)
+    options.add_argument("--model", default="papers", help="a model of the papers' setting")
+    options.add_argument("--frames", type=int, default=60)
+    options.add_argument("--pairs", type=int, default=12, help="frames of each distance")
+    options.add_argument("--samples", type=int, default=39)
+    options.add_argument("--draws", type=int, default=200, help="of each chain, and samples a pair")
+    options.add_argument("--minutes", type=float, default=12.0)
+    options.add_argument("--out", type=Path, default=Path("comparison"))
+    small = {"frames": 2, "pairs": 2, "samples": 4, "draws": 25, "minutes": 0.1}
+    options.set_defaults(threads=1)
+    args = parse(options, small)
     args.out.mkdir(parents=True, exist_ok=True)
     model = load_model(resolve(args.model))
-    table(model, args)
-    pair_table(model, args)
+    with Report(args) as report:
+        table(model, args, report)
+        pair_table(model, args, report)
 
 
 if __name__ == "__main__":

@@ -15,15 +15,16 @@ The residual is the rms of found minus true drift per axis and frame, each freed
 mean over the repeats, and the worst. The pull is that error over the SD that is claimed.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+from report import Report, parse, parser
 from scipy.fft import irfft2, rfft2
 from scipy.interpolate import CubicSpline
+from scipy.ndimage import gaussian_filter
 
 from napari_smlm_diffusion.postprocessing import intersections
 from napari_smlm_diffusion.postprocessing.drift import Drift, find_drift
@@ -108,8 +109,6 @@ def redundant(dataset: Dataset, frames: int) -> NDArray[np.float64]:
 
 def _centre(met: NDArray[np.float64]) -> NDArray[np.float64]:
     """Shift (x, y) of the peak from the middle, pixels: a parabola through the smoothed peak."""
-    from scipy.ndimage import gaussian_filter
-
     smooth = gaussian_filter(met, 1.5)
     y, x = np.unravel_index(int(smooth[1:-1, 1:-1].argmax()), np.array(smooth.shape) - 2)
     y, x = y + 1, x + 1
@@ -133,46 +132,45 @@ def comet(dataset: Dataset, frames: int) -> NDArray[np.float64]:
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=4)
-    parser.add_argument("--comet", action="store_true", help="COMET too, for few rows")
-    parser.add_argument("--most-rows-of-comet", type=int, default=20_000)
-    options = parser.parse_args()
+    """Correct each scene with each method."""
+    options = parser(__doc__)
+    options.add_argument("--repeats", type=int, default=4)
+    options.add_argument("--scenes", type=int, default=len(SCENES), help="of those, the first")
+    options.add_argument("--comet", action="store_true", help="COMET too, for few rows")
+    options.add_argument("--most-rows-of-comet", type=int, default=20_000)
+    args = parse(options, quick={"repeats": 1, "scenes": 1})
     methods: dict[str, Callable[..., object]] = {
         "intersections": ours, "AIM": published, "RCC": redundant
     }  # fmt: skip
-    if options.comet:
+    if args.comet:
         methods["COMET"] = comet
-    print("| frames | rows | method | residual, nm | worst, nm | pull SD | seconds |")
-    print("|---|---|---|---|---|---|---|")
-    for frames, rate in SCENES:
-        for name, method in methods.items():
-            residuals, pulls, seconds = [], [], []
-            for seed in range(options.repeats):
-                true = true_drift(frames, 100 + seed)
-                settings = ObservedSettings(
-                    frames=frames, rows_per_frame=rate, shape=SHAPE, seed=seed
-                )
-                table = observe(settings, true)
-                if name == "COMET" and len(table) > options.most_rows_of_comet:
-                    break
-                dataset = Dataset(table=table, pixel_size_nm=100.0, frame_shape=(frames, *SHAPE))
-                began = time.perf_counter()
-                found = method(dataset, frames)
-                seconds.append(time.perf_counter() - began)
-                xy = found.xy_nm if isinstance(found, Drift) else np.asarray(found)
-                error = (xy - xy.mean(axis=0)) - (true - true.mean(axis=0))
-                residuals.append(float(np.sqrt(np.mean(error**2))))
-                if isinstance(found, Drift):
-                    pulls.append(float(np.std(error / found.sd_nm)))
-            if residuals:
-                pull = f"{np.mean(pulls):.2f}" if pulls else ""
-                print(
-                    f"| {frames:,} | {len(table):,} | {name} | {np.mean(residuals):.1f} "
-                    f"| {max(residuals):.1f} | {pull} | {np.mean(seconds):.1f} |",
-                    flush=True,
-                )
+    with Report(args) as report:
+        columns = {"frames": 0, "localizations": 0, "method": None, "residual, nm": 1}
+        table = report.table("drift", columns | {"worst, nm": 1, "pull SD": 2, "seconds": 1})
+        for frames, rate in SCENES[: args.scenes]:
+            for name, method in methods.items():
+                residuals, pulls, seconds = [], [], []
+                for seed in range(args.repeats):
+                    true = true_drift(frames, 100 + seed)
+                    settings = ObservedSettings(
+                        frames=frames, rows_per_frame=rate, shape=SHAPE, seed=seed
+                    )
+                    rows = observe(settings, true)
+                    if name == "COMET" and len(rows) > args.most_rows_of_comet:
+                        break
+                    dataset = Dataset(table=rows, pixel_size_nm=100.0, frame_shape=(frames, *SHAPE))
+                    began = time.perf_counter()
+                    found = method(dataset, frames)
+                    seconds.append(time.perf_counter() - began)
+                    xy = found.xy_nm if isinstance(found, Drift) else np.asarray(found)
+                    error = (xy - xy.mean(axis=0)) - (true - true.mean(axis=0))
+                    residuals.append(float(np.sqrt(np.mean(error**2))))
+                    if isinstance(found, Drift):
+                        pulls.append(float(np.std(error / found.sd_nm)))
+                if residuals:
+                    pull = np.mean(pulls) if pulls else None
+                    numbers = (np.mean(residuals), max(residuals), pull, np.mean(seconds))
+                    table.row(frames, len(rows), name, *numbers)
 
 
 if __name__ == "__main__":

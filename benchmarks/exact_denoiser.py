@@ -9,9 +9,8 @@ it, with the denoiser computed exactly over a grid of places. Prints the SD of t
 true one for each sampler, number of steps and SD of the place.
 """
 
-import argparse
-
 import torch
+from report import Report, parse, parser
 from schedules import spaced
 from torch import Tensor
 
@@ -24,6 +23,7 @@ MODES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 # Levels: power of time, first; even in log sigma is the power 1 (`schedules.spaced`).
 EVEN, BENT = ("1", 80.0), ("1.4", 20.0)
 LAST = 0.1
+PLACES = (0.32, 1.2)
 RUNS = (
     ("ddim", 8, EVEN),
     ("ddim", 32, EVEN),
@@ -86,34 +86,36 @@ def mode_ratio(levels: Tensor, sd: float) -> float:
     return float(end) / sd
 
 
-def modes() -> None:
-    """Print the table of Gaussian modes."""
-    print("| steps | levels | " + " | ".join(f"{sd:g}" for sd in MODES) + " |")
-    print("|" + "---|" * (2 + len(MODES)))
+def modes(report: Report) -> None:
+    """SD of Gaussian modes."""
+    columns = {"mode's SD, in units of the residual": None} | {f"{sd:g}": 2 for sd in MODES}
+    table = report.table("modes", columns)
     for first in (80.0, 20.0):
         for power in ("1", "1.4", "2"):
             for steps in (4, 8, 100):
                 levels = levels_of(steps, (power, first))
-                cells = " | ".join(f"{mode_ratio(levels, sd):.2f}" for sd in MODES)
-                print(f"| {steps} | power {power}, from {first:g} | {cells} |")
-    print()
+                name = f"{steps} levels, {said(power, first)}"
+                table.row(name, *(mode_ratio(levels, sd) for sd in MODES))
+
+
+def said(power: str, first: float) -> str:
+    """Describe a schedule."""
+    return f"{'even' if power == '1' else f'power {power}'}, from {first:g}"
 
 
 def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--draws", type=int, default=160)
-    draws = parser.parse_args().draws
-    modes()
-    print(
-        "| sampler | steps | levels | SD / true SD, place known to 0.32 fine px | to 1.2 fine px |"
-    )
-    print("|---|---|---|---|---|")
-    for name, steps, schedule in RUNS:
-        levels = levels_of(steps, schedule)
-        ratios = [sd_ratio(name, levels, sd, draws) for sd in (0.32, 1.2)]
-        said = f"power {schedule[0]}, from {schedule[1]:g}"
-        print(f"| {name} | {steps} | {said} | {ratios[0]:.3f} | {ratios[1]:.3f} |", flush=True)
+    """Measure both."""
+    options = parser(__doc__)
+    options.add_argument("--draws", type=int, default=160)
+    args = parse(options, quick={"draws": 4})
+    with Report(args) as report:
+        modes(report)
+        widths = {f"place known to {sd:g} fine px": 3 for sd in PLACES}
+        table = report.table("denoiser", {"sampler": None, "steps": 0, "levels": None} | widths)
+        for name, steps, schedule in RUNS:
+            levels = levels_of(steps, schedule)
+            ratios = [sd_ratio(name, levels, sd, args.draws) for sd in PLACES]
+            table.row(name, steps, said(*schedule), *ratios)
 
 
 if __name__ == "__main__":

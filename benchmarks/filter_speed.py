@@ -9,12 +9,12 @@ rows are judged and the picture follows: the histogram, or the rows under the de
 picture without what is remembered from one step to the next.
 """
 
-import argparse
 import statistics
 import time
 
 import numpy as np
 import pandas as pd
+from report import Report, Table, parse, parser
 
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.results.criteria import Range, Region, SdMap
@@ -43,9 +43,10 @@ def table_of(rows: int, size: int) -> pd.DataFrame:
     return localizations.validate(table)
 
 
-def row(rows: int, size: int, step: float, threads: int, repeats: int) -> None:
-    """Print one row of the table."""
-    table = table_of(rows, size)
+def move(
+    out: Table, molecules: pd.DataFrame, size: int, step: float, threads: int, repeats: int
+) -> None:
+    """Move a handle to and fro by this part of its range."""
     grid = FineGrid(
         shape=(size * UPSAMPLING, size * UPSAMPLING), pixel_size_nm=PIXEL_NM, upsampling=UPSAMPLING
     )
@@ -54,8 +55,8 @@ def row(rows: int, size: int, step: float, threads: int, repeats: int) -> None:
         Range(column="photons", minimum=10.0),
         Range(column="probability", minimum=5.0, maximum=90.0),
     )
-    live = LiveFilter(table, maps)
-    histogram, kernel = LivePicture(table, grid), LivePicture(table, grid, SIGMA, threads)
+    live = LiveFilter(molecules, maps)
+    histogram, kernel = LivePicture(molecules, grid), LivePicture(molecules, grid, SIGMA, threads)
     tops = [50.0 + (turn % 2) * 100.0 * step for turn in range(repeats + 2)]
     filters = [
         Filter(
@@ -75,8 +76,8 @@ def row(rows: int, size: int, step: float, threads: int, repeats: int) -> None:
         kernel.show(kept)
         _ = kernel.image
         smoothed = time.perf_counter()
-        anew = LivePicture(table, grid)
-        anew.show(moved.apply(table, maps).kept)
+        anew = LivePicture(molecules, grid)
+        anew.show(moved.apply(molecules, maps).kept)
         kernel_picture(anew.counts, SIGMA, threads)
         ended = time.perf_counter()
         if turn >= 2:  # the first turns meet columns and pixels that are not remembered yet
@@ -85,29 +86,27 @@ def row(rows: int, size: int, step: float, threads: int, repeats: int) -> None:
                 times[name].append(1e3 * part)
     mask, counts, smooth, scratch = (statistics.median(t) for t in times.values())
     whole = sorted(m + k for m, k in zip(times["mask"], times["kernel"], strict=True))
-    print(
-        f"| {rows:,} | {size} x {size} | {step:.0%} | {mask:.1f} | {counts:.1f} "
-        f"| {mask + counts:.1f} | {mask + smooth:.1f} | {whole[int(0.95 * len(whole))]:.1f} "
-        f"| {scratch:.0f} | {(mask + smooth) / scratch:.2f} |"
-    )
+    slow = whole[int(0.95 * len(whole))]
+    numbers = (mask, counts, mask + counts, mask + smooth, slow, scratch)
+    out.row(len(molecules), f"{size} x {size}", f"{step:.0%}", *numbers)
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2, help="for the kernel picture")
-    parser.add_argument("--repeats", type=int, default=30)
-    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
-    args = parser.parse_args()
-    print(
-        "| rows | camera pixels | handle moves | mask, ms | histogram, ms | mask + histogram, ms "
-        "| mask + kernel, ms | its slowest 5 %, ms | kernel from scratch, ms | ratio |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    for rows in args.rows:
-        for size in (256, 512):
-            for step in (0.01, 0.1, 0.4):
-                row(rows, size, step, args.threads, args.repeats)
+    """Measure tables, frames and moves of several sizes."""
+    options = parser(__doc__)
+    options.add_argument("--repeats", type=int, default=30)
+    options.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
+    args = parse(options, quick={"repeats": 2, "rows": [1000]})
+    with Report(args) as report:
+        known = {"localizations": 0, "camera pixels": None, "handle moves": None}
+        parts = {"mask, ms": 1, "histogram, ms": 1, "mask + histogram, ms": 1}
+        kernel = {"mask + kernel, ms": 1, "its slowest 5 %, ms": 1, "kernel from scratch, ms": 0}
+        table = report.table("filter_speed", known | parts | kernel)
+        for rows in args.rows:
+            for size in (256, 512):
+                molecules = table_of(rows, size)
+                for step in (0.01, 0.1, 0.4):
+                    move(table, molecules, size, step, args.threads, args.repeats)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ either once the molecule is bright. "place" is the centroid of that window along
 medians; "SD / error" is over all pixels of the frames, rms.
 """
 
-import argparse
-
 import numpy as np
 import torch
 from frame_store import model_of
 from numpy.typing import NDArray
+from report import Report, parse, parser
+from settings import SEEDS
 
 from napari_smlm_diffusion.density import to_fine
 from napari_smlm_diffusion.evaluation.spread import SPREAD_TERMS, sampled_spread
@@ -23,7 +23,7 @@ from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.simulation.prior import Prior
 
-SEED, SIZE, RADIUS, APART, MARGIN = 96_000_001, 48, 7, 6.0, 4.0
+SIZE, RADIUS, APART, MARGIN = 48, 7, 6.0, 4.0
 
 
 def prior_of(photons: float) -> Prior:
@@ -58,16 +58,17 @@ def moments(
     return total, (window.sum(1) * columns).sum(1) / total
 
 
-def row(model: Model, photons: float, frames: int, samples: int) -> str:
+def numbers_of(model: Model, photons: float, frames: int, samples: int) -> list[object]:
     """Numbers of one brightness."""
     spread, sums, places = np.zeros(len(SPREAD_TERMS)), [], []
     for index in range(frames):
-        frame = simulate_frame(prior_of(photons), model.card.phi, SIZE, SEED, index)
+        seed = SEEDS["isolated samples"]
+        frame = simulate_frame(prior_of(photons), model.card.phi, SIZE, seed, index)
         drawn = Posterior(model, frame.microscope).draw(frame.effective, index, samples)
         images = torch.cat(list(drawn)).numpy()
         everywhere = np.ones(frame.density.shape, dtype=bool)
         spread += sampled_spread(frame.density, images, everywhere)
-        for place in isolated(frame.emitters):
+        for place in isolated(frame.emitters.position):
             y, x = to_fine(place, model.card.phi.upsampling).round().astype(int)
             (true_sum,), (true_x,) = moments(frame.density[None], y, x)
             total, centroid = moments(images, y, x)
@@ -77,26 +78,25 @@ def row(model: Model, photons: float, frames: int, samples: int) -> str:
     sd, off = np.median(places, axis=0)
     # The median of |error| of a Gaussian is 0.674 SD.
     _, claimed2, error2, _ = spread
-    numbers = (mean, scatter, sd, off / 0.674, (claimed2 / error2) ** 0.5)
-    return f"| {photons:g} | {len(sums)} | " + " | ".join(f"{n:.2f}" for n in numbers) + " |"
+    return [len(sums), mean, scatter, sd, off / 0.674, (claimed2 / error2) ** 0.5]
 
 
 def main() -> None:
-    """Print the table."""
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("--models", nargs="*", default=["general"])
-    parser.add_argument("--photons", type=float, nargs="*", default=[300.0, 1000.0, 4000.0])
-    parser.add_argument("--frames", type=int, default=8)
-    parser.add_argument("--samples", type=int, default=24)
-    args = parser.parse_args()
-    print(
-        "| model | photons | molecules | sum / true | its SD | SD of place | rms error of place "
-        "| SD / error |\n" + "|---" * 8 + "|"
-    )
-    for name in args.models:
-        for photons in args.photons:
-            print(f"| {name} {row(model_of(name), photons, args.frames, args.samples)}", flush=True)
+    """Measure each brightness."""
+    options = parser(__doc__)
+    options.add_argument("--models", nargs="*", default=["general"])
+    options.add_argument("--photons", type=float, nargs="*", default=[300.0, 1000.0, 4000.0])
+    options.add_argument("--frames", type=int, default=8)
+    options.add_argument("--samples", type=int, default=24)
+    args = parse(options, quick={"photons": [1000.0], "frames": 1, "samples": 3})
+    with Report(args) as report:
+        columns = {"model": None, "photons": 0, "molecules": 0, "sum / true": 2, "its SD": 2}
+        more = {"SD of place": 2, "rms error of place": 2, "SD / error": 2}
+        table = report.table("isolated_samples", columns | more)
+        for name in args.models:
+            for photons in args.photons:
+                numbers = numbers_of(model_of(name), photons, args.frames, args.samples)
+                table.row(name, photons, *numbers)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
-from accuracy import TOLERANCE_NM, mean_bound_nm, papers_movie
+from report import Report, parse, parser
+from settings import SEEDS, TOLERANCE_NM, bound_nm, papers_movie, per_axis
 
 from napari_smlm_diffusion.evaluation.metrics import evaluate
 from napari_smlm_diffusion.evaluation.report import Evaluation
@@ -33,7 +33,6 @@ from napari_smlm_diffusion.simulation.prior import PAPERS, Prior
 from napari_smlm_diffusion.training.job import model_file, train_model
 from napari_smlm_diffusion.training.settings import TrainingSettings
 
-ISOLATED, SEED = 2000, 71_000_001
 EMCCD = Camera(offset=100.0, gain=0.05, em_gain=300.0, qe=0.9, read_noise=20.0)
 BACKGROUND, PHOTONS, DENSITY_PX2, SIGMA_PX, PIXEL_NM = 80.0, 3000.0, 0.02, 2.1, 100.0
 SHARES = {"phi": 0.6, "variance": 0.2}
@@ -57,22 +56,26 @@ def trained(settings: TrainingSettings, out: Path, minutes: float, stages: tuple
     return model_file(settings, out)
 
 
-def nothing(out: Path, minutes: float) -> None:
-    """Print phi's error after training from random weights."""
+def judged(file: Path, movie: Movie) -> Evaluation:
+    """Localize a movie with a model and compare with its truth."""
+    photons = movie.settings.camera.effective(movie.frames)
+    found = PhiLocalizer(load_model(file)).localize(photons, movie.settings.microscope).table
+    return evaluate(found, movie.truth, TOLERANCE_NM, np.random.default_rng(0))
+
+
+def nothing(args: argparse.Namespace, report: Report) -> None:
+    """Error of phi after training from random weights."""
     settings = TrainingSettings(
         name="nothing", prior=PAPERS, start_from=None, frame_size=20, batch=32, steps=10**6
     )
-    model = load_model(trained(settings, out, minutes, ("phi",)))
-    movie = papers_movie(1, ISOLATED, seed=101)
-    photons = movie.settings.camera.effective(movie.frames)
-    found = PhiLocalizer(model).localize(photons, movie.settings.microscope).table
-    result = evaluate(found, movie.truth, TOLERANCE_NM, np.random.default_rng(0))
-    bound, lateral = mean_bound_nm(movie) * 2**0.5, result.rmse_lateral_nm
-    print(
-        f"phi from nothing in {minutes:g} minutes, {model.card.stages['phi']['steps']} steps: "
-        f"RMSE / CRLB {lateral.value / bound:.3f} +- {lateral.error / bound:.3f} of "
-        f"{ISOLATED} isolated molecules, Jaccard {result.jaccard}"
-    )
+    file = trained(settings, args.out, args.minutes, ("phi",))
+    movie = papers_movie(1, args.frames, seed=101)
+    result = judged(file, movie)
+    bound = bound_nm(movie.truth[["y_nm", "x_nm"]] / movie.settings.pixel_size_nm)
+    columns = {"minutes": None, "steps": 0, "isolated molecules": 0, "RMSE / CRLB": 3, "Jaccard": 3}
+    steps = load_model(file).card.stages["phi"]["steps"]
+    found = (args.frames, per_axis(result, bound), result.jaccard)
+    report.table("nothing", columns).row(args.minutes, steps, *found)
 
 
 def shifted_movie(frames: int) -> Movie:
@@ -88,7 +91,7 @@ def shifted_movie(frames: int) -> Movie:
             photons=LognormalPhotons(mean=PHOTONS, cv=0.4),
             background=FlatBackground(level=BACKGROUND),
         ),
-        np.random.default_rng(SEED),
+        np.random.default_rng(SEEDS["learning"]),
     )
 
 
@@ -105,50 +108,50 @@ def shifted_prior() -> Prior:
     )
 
 
-def shifted(out: Path, minutes: float, specific: float, frames: int) -> None:
-    """Print general, fine-tuned and specific on the same frames."""
+def shifted(args: argparse.Namespace, report: Report) -> None:
+    """Compare general, fine-tuned and specific on the same frames."""
     common = {"prior": shifted_prior(), "frame_size": 48, "batch": 8, "steps": 10**6}
     stages = ("phi", "variance", "rows")
     # Half the frames a step are twice the steps, which is what ten minutes lack.
     tuned = TrainingSettings(name="tuned", start_from="general", **{**common, "batch": 4})
     there = TrainingSettings(name="specific", start_from=None, **common)
+    specific = args.specific_minutes
     files = {
-        "general": resolve("general"),
-        "fine-tuned": trained(tuned, out, minutes, stages),
-        "specific": trained(there, out, specific, stages),
+        "`general`": resolve("general"),
+        f"fine-tuned from it for {args.minutes:g} minutes": trained(
+            tuned, args.out, args.minutes, stages
+        ),
+        f"trained there from nothing for {specific:g} minutes": trained(
+            there, args.out, specific, stages
+        ),
     }
-    movie = shifted_movie(frames)
-    photons = movie.settings.camera.effective(movie.frames)
-    results: dict[str, Evaluation] = {}
-    print("| model | Jaccard | RMSE per axis, nm | pull SD |\n|---|---|---|---|")
-    for name, file in files.items():
-        found = PhiLocalizer(load_model(file)).localize(photons, movie.settings.microscope).table
-        result = evaluate(found, movie.truth, TOLERANCE_NM, np.random.default_rng(0))
-        results[name] = result
-        rmse = result.rmse_lateral_nm.value / 2**0.5
-        print(f"| {name} | {result.jaccard} | {rmse:.1f} | {result.honesty.pull_sd} |", flush=True)
-    jaccards = [results[name].jaccard.value for name in files]
-    pulls = [abs(np.log(results[name].honesty.pull_sd.value)) for name in files]
-    for words, (first, between, last) in (("Jaccard", jaccards), ("pull SD", pulls)):
-        print(f"recovered of the gap in {words}: {(between - first) / (last - first):.0%}")
+    movie = shifted_movie(args.frames)
+    table = report.table(
+        "shifted", {"model": None, "Jaccard": 3, "RMSE per axis, nm": 1, "pull SD": 3}
+    )
+    results = [judged(file, movie) for file in files.values()]
+    for name, result in zip(files, results, strict=True):
+        table.row(name, result.jaccard, per_axis(result).value, result.honesty.pull_sd)
+    first, between, last = (result.jaccard.value for result in results)
+    report.say(f"Recovered of the gap in Jaccard: {(between - first) / (last - first):.0%}.")
 
 
 def main() -> None:
-    """Run one of the two."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("nothing", "shifted"))
-    parser.add_argument("--minutes", type=float)
-    parser.add_argument("--specific-minutes", type=float, default=120.0)
-    parser.add_argument("--frames", type=int, default=200)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("learning"))
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    """Measure one of the two."""
+    options = parser(__doc__)
+    options.add_argument("what", choices=("nothing", "shifted"))
+    options.add_argument("--minutes", type=float)
+    options.add_argument("--specific-minutes", type=float, default=120.0)
+    options.add_argument("--frames", type=int)
+    options.add_argument("--out", type=Path, default=Path("learning"))
+    args = parse(options, quick={"minutes": 0.1, "specific_minutes": 0.1, "frames": 4})
+    work, minutes, frames = {"nothing": (nothing, 20.0, 2000), "shifted": (shifted, 10.0, 200)}[
+        args.what
+    ]
+    args.minutes, args.frames = args.minutes or minutes, args.frames or frames
     args.out.mkdir(parents=True, exist_ok=True)
-    if args.what == "nothing":
-        nothing(args.out, args.minutes or 20.0)
-    else:
-        shifted(args.out, args.minutes or 10.0, args.specific_minutes, args.frames)
+    with Report(args) as report:
+        work(args, report)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ frames belong to. Strays, beyond five SDs, are counted and left out, and counted
 standard error, by bootstrap over molecules.
 """
 
-import argparse
-
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
+from report import Report, parse, parser
 
 from napari_smlm_diffusion.cli.progress import drive
+from napari_smlm_diffusion.evaluation.bootstrap import bootstrap
 from napari_smlm_diffusion.evaluation.matching import match_frames
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
@@ -45,29 +44,30 @@ def pulls(rows: pd.DataFrame, place: pd.DataFrame) -> NDArray[np.float64]:
     return (rows[["x_nm", "y_nm"]].to_numpy() - place.to_numpy()) / claim
 
 
-def row(name: str, pull: NDArray[np.float64], molecule: NDArray[np.int64]) -> None:
-    """Print one row of the table."""
+def spread(pull: NDArray[np.float64], molecule: NDArray[np.int64]) -> list[object]:
+    """Number, pull SD, share of strays, pull SD with strays."""
     inside = (np.abs(pull) < STRAY).all(axis=1)
-    _, group = np.unique(molecule, return_inverse=True)
-    rng, draws = np.random.default_rng(0), []
-    for _ in range(200):
-        weight = rng.poisson(1.0, group.max() + 1)[group]
-        square = (pull**2).mean(axis=1)
-        draws.append([np.sqrt(np.average(square, weights=weight * some)) for some in (inside, 1)])
-    error = np.std(draws, axis=0)
-    sd = [np.sqrt((pull[some] ** 2).mean()) for some in (inside, slice(None))]
-    cells = [f"{value:.3f} +- {e:.3f}" for value, e in zip(sd, error, strict=True)]
-    print(f"| {name} | {len(pull)} | {cells[0]} | {1 - inside.mean():.2%} | {cells[1]} |")
+    square = (pull**2).mean(axis=1)
+    terms = {"n": inside, "all": np.ones(len(pull)), "near": square * inside, "square": square}
+    # What each molecule adds.
+    sums = pd.DataFrame(terms).astype(float).groupby(molecule).sum()
+    found = bootstrap(
+        {name: sums[name].to_numpy() for name in sums},
+        lambda s: {
+            "near": np.sqrt(s["near"] / s["n"]),
+            "all": np.sqrt(s["square"] / s["all"]),
+        },
+        np.random.default_rng(0),
+    )
+    return [len(pull), found["near"], 100 * (1 - inside.mean()), found["all"]]
 
 
 def main() -> None:
-    """Simulate, localize, link, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="general")
-    parser.add_argument("--frames", type=int, default=400)
-    parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    """Simulate, localize, link."""
+    options = parser(__doc__)
+    options.add_argument("--model", default="general")
+    options.add_argument("--frames", type=int, default=400)
+    args = parse(options, quick={"frames": 20})
     settings = MovieSettings(
         frames=args.frames,
         shape=(64, 64),
@@ -84,19 +84,20 @@ def main() -> None:
     found = PhiLocalizer(load_model(resolve(args.model))).localize(photons, settings.microscope)
     rows = found.table
     linked = drive(link(Dataset(table=rows, pixel_size_nm=settings.pixel_size_nm)), "rows")
-    print(linked.text())
-
     ids = true_molecule(rows, movie.truth, linked.track)
     places = movie.truth.groupby("id")[["x_nm", "y_nm"]].first()
-    print("\n| rows | number | pull SD | strays | with strays |\n|---|---|---|---|---|")
-    single = rows[np.isin(linked.track, ids.index)]
-    of = ids.loc[linked.track[np.isin(linked.track, ids.index)]].to_numpy()
-    row("as found", pulls(single, places.loc[of]), of)
-    table = linked.dataset.table
-    for name, least in (("linked", 1), ("linked, of four or more", 4)):
-        some = table.loc[ids.index][table.loc[ids.index, "detections"] >= least]
-        of = ids.loc[some.index].to_numpy()
-        row(name, pulls(some, places.loc[of]), of)
+    with Report(args) as report:
+        columns = {"localizations": None, "number": 0, "pull SD": 3, "strays beyond 5 SD, %": 2}
+        table = report.table("linking", columns | {"pull SD with strays": 3})
+        matched = np.isin(linked.track, ids.index)
+        of = ids.loc[linked.track[matched]].to_numpy()
+        table.row("as found", *spread(pulls(rows[matched], places.loc[of]), of))
+        joined = linked.dataset.table.loc[ids.index]
+        for name, least in (("linked", 1), ("linked, of four or more", 4)):
+            some = joined[joined["detections"] >= least]
+            of = ids.loc[some.index].to_numpy()
+            table.row(name, *spread(pulls(some, places.loc[of]), of))
+        report.say(linked.text())
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ with others. Molecules stand out of the noise in all of them (a matched filter s
 standard deviations or more): of what cannot be seen nothing is said.
 """
 
-import argparse
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any
 
 import numpy as np
+from report import Report, parse, parser
 from tqdm import tqdm
 
 from napari_smlm_diffusion.models.card import load_card
@@ -91,31 +91,33 @@ def answer(prior: Prior, size: int, seed: int, index: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="general")
-    parser.add_argument("--movies", type=int, default=200)
-    parser.add_argument("--size", type=int, default=128, help="of the frames, camera pixels")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--processes", type=int, default=2)
-    args = parser.parse_args()
+    """Check all movies."""
+    options = parser(__doc__)
+    options.add_argument("--model", default="general")
+    options.add_argument("--movies", type=int, default=200)
+    options.add_argument("--size", type=int, default=128, help="of the frames, camera pixels")
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--processes", type=int, default=2)
+    args = parse(options, quick={"movies": 4, "size": 64})
     prior = Prior(**load_card(resolve(args.model)).prior)
     with ProcessPoolExecutor(args.processes) as pool:
         one = partial(answer, prior, args.size, args.seed)
         answers = list(tqdm(pool.map(one, range(args.movies)), total=args.movies))
-    print("| quantity beyond the range | movies | right | reported |\n|---|---|---|---|")
+    columns = {"quantity beyond the range": None, "movies": 0, "right": 0, "reported": None}
     right = 0
-    for moved in (None, *NAMES):
-        these = [a for a in answers if a["moved"] == moved]
-        if moved is None:
-            good = sum(not a["reported"] for a in these)
-        else:
-            good = sum(NAMES[moved] in a["reported"] for a in these)
-        right += good
-        counts = Counter(name for a in these for name in a["reported"])
-        said = ", ".join(f"{name} {n}" for name, n in counts.most_common()) or "nothing"
-        print(f"| {NAMES.get(moved, 'none')} | {len(these)} | {good} | {said} |")
-    print(f"\nright in {right} of {len(answers)} movies: {right / len(answers):.1%}")
+    with Report(args) as report:
+        table = report.table("movie_check", columns)
+        for moved in (None, *NAMES):
+            these = [a for a in answers if a["moved"] == moved]
+            if moved is None:
+                good = sum(not a["reported"] for a in these)
+            else:
+                good = sum(NAMES[moved] in a["reported"] for a in these)
+            right += good
+            counts = Counter(name for a in these for name in a["reported"])
+            said = ", ".join(f"{name} {n}" for name, n in counts.most_common()) or "nothing"
+            table.row(NAMES.get(moved, "none"), len(these), good, said)
+        report.say(f"Right in {right} of {len(answers)} movies: {right / len(answers):.0%}.")
 
 
 if __name__ == "__main__":

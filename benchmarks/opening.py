@@ -10,7 +10,6 @@ the user's; CPU time does not depend on what else the machine does. Memory is th
 process above its libraries.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from report import Report, parse, parser
 
 FRAME = (256, 256)
 
@@ -143,26 +143,27 @@ def measure(code: str, path: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, help="where to write; it needs room for one movie")
-    parser.add_argument("--frames", type=int, default=20_000)
-    parser.add_argument("--movies", nargs="+", choices=MOVIES, default=list(MOVIES))
-    parser.add_argument("--viewer", action="store_true", help="in napari's window too")
-    parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
-    for name in options.movies:
-        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            path = MOVIES[name](Path(folder), options.frames)
-            runs = []
-            for _ in range(options.repeats):
-                found = measure(OPEN, path)
-                runs.append(found | (measure(VIEW, path) if options.viewer else {}))
-        # The middle of the repeats.
-        middle = {key: sorted(run[key] for run in runs)[len(runs) // 2] for key in runs[0]}
-        if name == options.movies[0]:
-            print("| movie |", " | ".join(middle), "|\n|---|" + "---|" * len(middle))
-        print(f"| {name} |", " | ".join(f"{v:.2f}" for v in middle.values()), "|", flush=True)
+    """Open each kind of movie."""
+    options = parser(__doc__)
+    options.add_argument("--folder", type=Path, help="where to write; it needs room for one movie")
+    options.add_argument("--frames", type=int, default=20_000)
+    options.add_argument("--movies", nargs="+", choices=MOVIES, default=list(MOVIES))
+    options.add_argument("--viewer", action="store_true", help="in napari's window too")
+    options.add_argument("--repeats", type=int, default=3)
+    args = parse(options, quick={"frames": 200, "repeats": 1})
+    table = None
+    with Report(args) as report:
+        for name in args.movies:
+            with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+                path = MOVIES[name](Path(folder), args.frames)
+                found = []
+                for _ in range(args.repeats):
+                    one = measure(OPEN, path)
+                    found.append(one | (measure(VIEW, path) if args.viewer else {}))
+            # The middle of the repeats.
+            middle = {key: sorted(one[key] for one in found)[len(found) // 2] for key in found[0]}
+            table = table or report.table("opening", {"movie": None} | dict.fromkeys(middle, 2))
+            table.row(name, *middle.values())
 
 
 if __name__ == "__main__":

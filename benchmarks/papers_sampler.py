@@ -1,21 +1,21 @@
 """The published sampler from both of its starts, beside the shipped one, on the same frames.
 
-The fourth part of `papers_figures.py`. Compared are the pixels where phi's density is above 0.05:
-chosen by the frame, and the same for every sampler. "Elsewhere" is the rest of the frame, which
-phi knows to be empty and a sampler may fill with grain.
+The fourth part of `papers_figures.py`.
 """
 
 import sys
-from dataclasses import dataclass, field
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from settings import MICROSCOPE
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.bootstrap import Sums, bootstrap
 from napari_smlm_diffusion.evaluation.density_ranks import pixel_ranks
 from napari_smlm_diffusion.evaluation.ranks import rank_statistics, rank_sums
+from napari_smlm_diffusion.evaluation.report import Estimate
 from napari_smlm_diffusion.evaluation.spread import (
     SPREAD_TERMS,
     sampled_spread,
@@ -23,7 +23,6 @@ from napari_smlm_diffusion.evaluation.spread import (
 )
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.networks.settings import SamplingSettings
-from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.training.pairs import Pairs
@@ -31,33 +30,30 @@ from napari_smlm_diffusion.training.pairs import Pairs
 THRESHOLD, RESOLUTION, PIXELS = 0.05, 0.01, 64
 PUBLISHED = SamplingSettings(sampler="ancestral", steps=100, start="noise")
 Image = NDArray[np.floating[Any]]
-Rows = dict[str, tuple[list[str], int]]
-Maps = dict[str, dict[str, Image]]
 
 
-@dataclass
 class Gathered:
     """Per frame: terms of the spread inside and outside the mask, and ranks."""
 
-    inside: list[Image] = field(default_factory=list)
-    outside: list[Image] = field(default_factory=list)
-    ranks: list[Image] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._sums: dict[str, list[float]] = defaultdict(list)
+        self._ranks: list[Image] = []
 
     def add(self, truth: Image, samples: Image, mask: NDArray[np.bool_], index: int) -> None:
         """Reduce the (K, sY, sX) samples of one frame."""
-        self.inside.append(sampled_spread(truth, samples, mask))
-        self.outside.append(sampled_spread(truth, samples, ~mask))
+        for where, pixels in (("", mask), ("away ", ~mask)):
+            terms = sampled_spread(truth, samples, pixels)
+            for name, value in zip(SPREAD_TERMS, terms, strict=True):
+                self._sums[where + name].append(value)
         rng = np.random.default_rng(index)
-        self.ranks.append(pixel_ranks(truth, samples, mask, PIXELS, rng, RESOLUTION))
+        self._ranks.append(pixel_ranks(truth, samples, mask, PIXELS, rng, RESOLUTION))
 
-    def numbers(self) -> list[str]:
+    def numbers(self) -> list[Estimate]:
         """RMSE of the mean, ratio, coverage and RMSE elsewhere, with errors."""
-        sums = dict(zip(SPREAD_TERMS, np.array(self.inside).T, strict=True))
-        away = dict(zip(SPREAD_TERMS, np.array(self.outside).T, strict=True))
-        sums |= {f"away {name}": values for name, values in away.items()}
-        ranks = {f"rank {name}": values for name, values in rank_sums(self.ranks).items()}
+        sums = {name: np.array(values) for name, values in self._sums.items()}
+        ranks = {f"rank {name}": values for name, values in rank_sums(self._ranks).items()}
         result = bootstrap(sums | ranks, _statistics, np.random.default_rng(0))
-        return [str(result[name]) for name in ("rmse", "ratio", "coverage", "away")]
+        return [result[name] for name in ("rmse", "ratio", "coverage", "away")]
 
 
 def _statistics(s: Sums) -> dict[str, Any]:
@@ -70,11 +66,9 @@ def _statistics(s: Sums) -> dict[str, Any]:
 
 
 def compare_samplers(
-    model: Model, published: Model, microscope: Microscope, pairs: Pairs, samples: int
-) -> tuple[Rows, Maps]:
-    """Return the printed numbers and evaluations of each sampler, and maps of the first frame.
-
-    The maps are "mean" and "SD" under each name, and "frame" and "truth" under "given".
+    model: Model, published: Model, pairs: Pairs, samples: int
+) -> dict[str, list[object]]:
+    """Return the numbers and evaluations of phi and of each sampler.
 
     Raises
     ------
@@ -88,38 +82,23 @@ def compare_samplers(
         )
     guided = PUBLISHED.model_copy(update={"start": "guided"})
     samplers = {
-        "published, from N(0, I)": Posterior(published, microscope, PUBLISHED),
-        "published, from phi's density": Posterior(published, microscope, guided),
-        "shipped": Posterior(model, microscope),
+        "published, from N(0, I)": Posterior(published, MICROSCOPE, PUBLISHED),
+        "published, from phi's density": Posterior(published, MICROSCOPE, guided),
+        "shipped": Posterior(model, MICROSCOPE),
     }
-    gathered = {name: Gathered() for name in samplers}
-    phi_error: list[Image] = []
-    maps: Maps = {}
+    gathered = {name: Gathered() for name in ("phi alone", *samplers)}
     for index, frame in enumerate(pairs.effective.numpy()):
         truth = pairs.density[index].numpy()
-        found = PhiLocalizer(model).candidates(frame[None], microscope)
-        y_hat = found.density[0].numpy()
+        y_hat = PhiLocalizer(model).candidates(frame[None], MICROSCOPE).density[0].numpy()
         mask = y_hat > THRESHOLD
-        squared = (truth - y_hat).astype(float) ** 2
-        phi_error.append(
-            np.array([mask.sum(), squared[mask].sum(), (~mask).sum(), squared[~mask].sum()])
-        )
-        if index == 0:
-            maps["given"] = {"frame": frame, "truth": truth}
-            maps["phi, variance head"] = {"mean": y_hat, "SD": np.sqrt(found.variance[0].numpy())}
+        # Two samples that are alike: the error of their mean is phi's.
+        gathered["phi alone"].add(truth, np.stack([y_hat, y_hat]), mask, index)
         for name, posterior in samplers.items():
             drawn = np.concatenate([b.numpy() for b in posterior.draw(frame, index, samples)])
             gathered[name].add(truth, drawn, mask, index)
-            if index == 0:
-                maps[name] = {"mean": drawn.mean(0), "SD": drawn.std(0, ddof=1)}
             print(f"frame {index + 1}: {name}", file=sys.stderr, flush=True)
-    terms = dict(zip(("n", "e", "m", "f"), np.array(phi_error).T, strict=True))
-    phi = bootstrap(
-        terms,
-        lambda s: {"in": np.sqrt(s["e"] / s["n"]), "out": np.sqrt(s["f"] / s["m"])},
-        np.random.default_rng(0),
-    )
-    rows: Rows = {"phi alone": ([str(phi["in"]), "", "", str(phi["out"])], 1)}
+    inside, *_, away = gathered.pop("phi alone").numbers()
+    rows: dict[str, list[object]] = {"phi alone": [inside, None, None, away, 1]}
     for name, posterior in samplers.items():
-        rows[name] = (gathered[name].numbers(), int(posterior.describe()["evaluations"]))
-    return rows, maps
+        rows[name] = [*gathered[name].numbers(), int(posterior.describe()["evaluations"])]
+    return rows

@@ -9,7 +9,6 @@ conventions by what each peer itself holds of its origin, axes and frames. Print
 were read and the largest difference from what was written.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -200,20 +199,21 @@ def write(folder: Path, rows: int) -> np.ndarray:
 
 
 def main() -> None:
-    """Write here, read there, print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("python", nargs="+", help="interpreters that have the peers installed")
-    parser.add_argument("--rows", type=int, default=2000)
-    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.inside:
-        read_here(options.inside)
+    """Write here, read there, compare."""
+    if sys.argv[2:3] == ["--inside"]:  # in an environment that may hold nothing of ours
+        read_here(Path(sys.argv[3]))
         return
-    with tempfile.TemporaryDirectory() as name:
+    from report import Report, parse, parser
+
+    options = parser(__doc__)
+    options.add_argument("python", nargs="+", help="interpreters that have the peers installed")
+    options.add_argument("--rows", type=int, default=2000)
+    args = parse(options, quick={"rows": 20})
+    with tempfile.TemporaryDirectory() as name, Report(args) as report:
         folder = Path(name)
-        truth = write(folder, options.rows)
+        truth = write(folder, args.rows)
         found: dict[int, dict[str, Any]] = {}
-        for python in options.python:
+        for python in args.python:
             argv = [python, __file__, python, "--inside", name]
             done = subprocess.run(argv, capture_output=True, text=True, env=_environment())
             lines = [line for line in done.stdout.splitlines() if line.startswith('{"probe"')]
@@ -221,30 +221,31 @@ def main() -> None:
                 print(f"{python} has no peer: {done.stderr[-300:]}", file=sys.stderr)
             for line in lines:
                 found.setdefault(json.loads(line)["probe"], json.loads(line))
-        print(f"{'peer':22}{'reader':24}{'file':20}{'rows':>7}{'frame':>7}{'x':>9}{'y':>9}{'z':>9}")
-        print(f"{'':66}{'':>7}{'':>7}{'nm':>9}{'nm':>9}{'nm':>9}")
+        known = {"peer": None, "reader": None, "file": None, "localizations": None}
+        off = {"frames off": 0, "x off, nm": 4, "y off, nm": 4, "z off, nm": 4}
+        table = report.table("peer_readers", known | off)
         for number, probe in enumerate(PROBES):
-            print(_line(probe, found.get(number), folder / f"probe-{number}.npy", truth))
+            one = found.get(number)
+            name = f"{probe.package} {one['version'] if one else ''}".strip()
+            numbers = _compare(probe, one, folder / f"probe-{number}.npy", truth)
+            table.row(name, probe.reader, probe.file, *numbers)
 
 
-def _line(probe: Probe, found: dict[str, Any] | None, file: Path, truth: np.ndarray) -> str:
-    head = f"{probe.package + ' ' + (found or {}).get('version', ''):22}{probe.reader:24}"
-    head += f"{probe.file:20}"
-    if found is None:
-        return head + "  not installed"
-    if "error" in found:
-        return head + f"  {found['error']}"
+def _compare(
+    probe: Probe, found: dict[str, Any] | None, file: Path, truth: np.ndarray
+) -> list[object]:
+    if found is None or "error" in found:
+        return [found["error"] if found else "not installed", *4 * [None]]
     frame, x, y, z = np.load(file)
     if len(frame) != truth.shape[1]:
-        return head + f"{len(frame):>7}  of {truth.shape[1]} rows"
+        return [f"{len(frame)} of {truth.shape[1]}", *4 * [None]]
     off = [frame - probe.first_frame - truth[0]]
     off += [
         (v * probe.nm_per_unit - probe.first_pixel * PIXEL) - t
         for v, t in zip((x, y), truth[1:3], strict=True)
     ]
     off.append(z - truth[3])
-    worst = [np.abs(values).max() for values in off]
-    return head + f"{len(frame):>7}{worst[0]:>7.0f}" + "".join(f"{w:>9.4f}" for w in worst[1:])
+    return ["all", *(np.abs(values).max() for values in off)]
 
 
 def _environment() -> dict[str, str]:

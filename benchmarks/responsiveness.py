@@ -18,9 +18,9 @@ import time
 import numpy as np
 from qtpy.QtCore import QObject, Qt, QTimer
 from qtpy.QtWidgets import QApplication
+from report import Report, parse, parser
 
 DUE_MS = 10.0
-TRAINING_S = 40.0
 
 
 class Probe(QObject):
@@ -52,31 +52,21 @@ class Probe(QObject):
         return np.concatenate(late), np.repeat(adding, [len(part) for part in late])
 
 
-def row(name: str, probe: Probe) -> None:
-    """Print what was noted since the last row."""
-    waits, adding = probe.waits()
-    if not len(waits):
-        return
-    half, most, top = np.percentile(waits, [50, 99, 100])
-    rest = f"{np.percentile(waits[~adding], 99):.1f}" if (~adding).any() else "-"
-    numbers = f"{len(waits):>7} {half:>8.1f} {most:>8.1f} {top:>8.1f} {rest:>8}"
-    print(f"{name:<34} {numbers}", flush=True)
-
-
 def main() -> None:
-    """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="auto", help="name of a shipped model, or a file")
-    parser.add_argument("--frames", type=int, default=200)
-    parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--threads", type=int, help="of torch (default: as the widget chooses)")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    """Watch the window."""
+    made = parser(__doc__)
+    made.add_argument("--model", default="auto", help="name of a shipped model, or a file")
+    made.add_argument("--frames", type=int, default=200)
+    made.add_argument("--size", type=int, default=64)
+    made.add_argument("--training", type=float, default=40.0, help="seconds")
+    made.set_defaults(threads=None)  # as the widget chooses
+    options = parse(made, quick={"frames": 12, "size": 32, "training": 1.0})
+    with tempfile.TemporaryDirectory() as folder, Report(options) as report:
         os.environ["SMLM_DIFFUSION_MODELS"] = folder  # a training leaves files
-        watch(options)
+        watch(options, report)
 
 
-def watch(options: argparse.Namespace) -> None:
+def watch(options: argparse.Namespace, report: Report) -> None:
     """Work through the widgets."""
     import napari
 
@@ -110,13 +100,23 @@ def watch(options: argparse.Namespace) -> None:
     viewer.layers.events.inserted.connect(lambda: probe.added.append(time.perf_counter()))
     pause(2.0)
     probe.waits()
-    heads = f"{'events':>7} {'median':>8} {'99 %':>8} {'longest':>8} {'99 % *':>8}"
-    print(f"{'window while':<34} {heads}  (ms; * no layer added)")
+    columns = {"window while": None, "events": 0, "median, ms": 1, "99 %, ms": 1}
+    table = report.table(
+        "responsiveness", columns | {"longest, ms": 1, "99 % while no layer is added, ms": 1}
+    )
+
+    def row(name: str) -> None:
+        """Keep what was noted since the last row."""
+        waits, adding = probe.waits()
+        if len(waits):
+            rest = np.percentile(waits[~adding], 99) if (~adding).any() else None
+            table.row(name, len(waits), *np.percentile(waits, [50, 99, 100]), rest)
+
     pause(5.0)
-    row("idle", probe)
+    row("idle")
     extra = viewer.add_image(np.zeros((256, 256), np.float32), name="extra")
     pause(0.5)
-    row("napari adds an image", probe)
+    row("napari adds an image")
     viewer.layers.remove(extra)
     pause(0.5)
     probe.waits()
@@ -129,22 +129,22 @@ def watch(options: argparse.Namespace) -> None:
     pause(0.5)
     probe.waits()
     until(lambda: "Frame" in widget.run_form.said.text())
-    row("first preview (imports torch)", probe)
+    row("first preview (imports torch)")
     answers = []
     for frame in range(5, min(options.frames, 15)):
         viewer.dims.set_point(0, frame)
         answers.append(until(lambda f=frame: f"Frame {f}:" in widget.run_form.said.text(), 30.0))
-    row("previews of ten frames", probe)
+    row("previews of ten frames")
     widget.run_form.start.click()
     until(lambda: widget.run_form.bar.value() > 0)
     probe.waits()
     seconds = until(
         lambda: widget._gathered is None or widget.run_form.bar.value() == options.frames
     )
-    row("localizing", probe)
+    row("localizing")
     until(lambda: not widget.runner.running)
     pause(0.5)
-    row("adding the layers", probe)
+    row("adding the layers")
     said = widget.run_form.far.text()
     sampling = uncertainty.Uncertainty(viewer)
     viewer.window.add_dock_widget(sampling)
@@ -154,7 +154,7 @@ def watch(options: argparse.Namespace) -> None:
     probe.waits()
     sampling.run_form.start.click()
     until(lambda: not sampling.runner.running)
-    row("sampling, layers that refine", probe)
+    row("sampling, layers that refine")
     learning = train.Train(viewer)
     viewer.window.add_dock_widget(learning)
     learning.tabs.setCurrentWidget(learning.training)
@@ -163,13 +163,13 @@ def watch(options: argparse.Namespace) -> None:
     learning.training.start.click()
     until(lambda: learning.training.record.losses)
     probe.waits()
-    pause(TRAINING_S)
-    row("training, curves and pictures", probe)
+    pause(options.training)
+    row("training, curves and pictures")
     steps = len(learning.training.record.losses)
     learning.training.stop.click()
     until(lambda: not learning.training.runner.running)
-    print(
-        f"opened in {opened:.2f} s; a preview took {np.median(answers):.2f} s (median); "
+    report.say(
+        f"Opened in {opened:.2f} s; a preview took {np.median(answers):.2f} s (median); "
         f"{said} in {seconds:.1f} s; {sampling.run_form.far.text()} "
         f"{steps} steps of training."
     )

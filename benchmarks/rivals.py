@@ -13,14 +13,13 @@ import torch
 import torch.nn.functional as F
 from learning import trained
 from numpy.typing import NDArray
-from papers_figures import PHOTONS, READ_NOISE, SIGMA_PX, SIZE
+from settings import FINE, KERNEL, PHOTONS, PSF, READ_NOISE, SIZE
 from torch import Tensor
 
 from napari_smlm_diffusion.density import density_image
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import Model, load_model
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
-from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.patches import Patches
 from napari_smlm_diffusion.reference.reversible_jump import Draws, sample_patches
 from napari_smlm_diffusion.simulation.prior import PAPERS
@@ -144,7 +143,7 @@ def jumps(frames: NDArray[np.float64], draws: int, seed: int = 5) -> Draws:
     low, high = PAPERS.disc_count
     patches = Patches(
         frames=frames,
-        psf=Gaussian(SIGMA_PX),
+        psf=PSF,
         counts=np.array([float(low <= n <= high) for n in range(high + 1)]),
         photons=PHOTONS,
         read_noise=READ_NOISE,
@@ -166,5 +165,5 @@ def places(chains: Draws, frame: int, samples: int) -> Iterator[tuple[NDArray, N
 
 def density_of(draws: Iterator[tuple[NDArray, NDArray]]) -> Images:
     """(K, sY, sX) densities of draws."""
-    images = [density_image(y, x, (SIZE, SIZE), 4, 1.25) for y, x in draws]
+    images = [density_image(y, x, (SIZE, SIZE), FINE, KERNEL) for y, x in draws]
     return np.stack(images).astype(np.float32)

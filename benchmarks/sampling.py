@@ -2,7 +2,7 @@
 
     python benchmarks/sampling.py [--model general] [--threads 2]
 
-Prints seconds for 32 samples of one 64 x 64 frame for each number of steps, the peak memory with 32
+Seconds for 32 samples of one 64 x 64 frame for each number of steps, the peak memory with 32
 and with 320 samples, and the SD of the density along the seams of tiles over the SD elsewhere.
 """
 
@@ -14,7 +14,7 @@ import sys
 import time
 
 import numpy as np
-import torch
+from report import Report, parse, parser
 
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
@@ -22,8 +22,6 @@ from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import Moments, Posterior, asked_sampling
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
-
-SAMPLES = 32
 
 
 def scene(size: int, frames: int, seed: int) -> tuple[np.ndarray, Microscope]:
@@ -43,20 +41,20 @@ def scene(size: int, frames: int, seed: int) -> tuple[np.ndarray, Microscope]:
     return settings.camera.effective(simulate(settings).frames), microscope
 
 
-def speed(model_name: str) -> None:
-    """Print seconds for each number of steps."""
+def speed(model_name: str, samples: int, report: Report) -> None:
+    """Seconds for each number of steps."""
     model = load_model(resolve(model_name))
     photons, microscope = scene(64, 1, seed=1)
-    print(f"| steps | evaluations | seconds for {SAMPLES} samples of 64 x 64 |")
-    print("|---|---|---|")
+    columns = {"steps": 0, "evaluations": 0, f"seconds for {samples} samples of 64 x 64": 1}
+    table = report.table("speed", columns)
     for steps in (4, 6, 8, 16):
         sampling = asked_sampling(model, steps=steps)
         posterior = Posterior(model, microscope, sampling)
         list(posterior.draw(photons[0], 0, 2))
         began = time.perf_counter()
-        list(posterior.draw(photons[0], 0, SAMPLES))
+        list(posterior.draw(photons[0], 0, samples))
         seconds = time.perf_counter() - began
-        print(f"| {steps} | {posterior.describe()['evaluations']} | {seconds:.1f} |")
+        table.row(steps, posterior.describe()["evaluations"], seconds)
 
 
 def peak_memory(model_name: str, samples: int) -> float:
@@ -76,8 +74,8 @@ def one(model_name: str, samples: int) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-def seams(model_name: str, frames: int, samples: int) -> None:
-    """Print the SD where tiles overlap over the SD elsewhere, tiled against whole."""
+def seams(model_name: str, frames: int, samples: int, report: Report) -> None:
+    """SD where tiles overlap over the SD elsewhere, tiled against whole."""
     model = load_model(resolve(model_name))
     assert model.psi is not None
     photons, microscope = scene(112, frames, seed=2)
@@ -100,34 +98,28 @@ def seams(model_name: str, frames: int, samples: int) -> None:
     ratio = np.sqrt(variances[64].sum() / variances[112].sum())
     inside = np.sqrt(variances[64][cross].sum() / variances[112][cross].sum())
     outside = np.sqrt(variances[64][~cross].sum() / variances[112][~cross].sum())
-    print(
-        "| SD tiled / SD whole | everywhere | in the overlaps | elsewhere | overlaps / elsewhere |"
-    )
-    print("|---|---|---|---|---|")
-    print(
-        f"| {frames} frames, K = {samples} | {ratio:.3f} | {inside:.3f} | {outside:.3f} "
-        f"| {inside / outside:.3f} |"
-    )
+    columns = {"frames": 0, "K": 0, "SD tiled / SD whole": 3, "in the overlaps": 3}
+    table = report.table("seams", columns | {"elsewhere": 3, "overlaps / elsewhere": 3})
+    table.row(frames, samples, ratio, inside, outside, inside / outside)
 
 
 def main() -> None:
-    """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="general")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--frames", type=int, default=4, help="of 112 x 112 for the seams")
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    """Measure the three."""
+    options = parser(__doc__)
+    options.add_argument("--model", default="general")
+    options.add_argument("--samples", type=int, default=32)
+    options.add_argument("--frames", type=int, default=4, help="of 112 x 112 for the seams")
+    options.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    args = parse(options, quick={"samples": 2, "frames": 1})
     if args.one:
         one(args.model, args.one)
         return
-    speed(args.model)
-    print("\n| samples | peak memory, MiB |\n|---|---|")
-    for samples in (SAMPLES, 10 * SAMPLES):
-        print(f"| {samples} | {peak_memory(args.model, samples):.0f} |")
-    print()
-    seams(args.model, args.frames, SAMPLES)
+    with Report(args) as report:
+        speed(args.model, args.samples, report)
+        table = report.table("memory", {"samples": 0, "peak memory, MiB": 0})
+        for samples in (args.samples, 10 * args.samples):
+            table.row(samples, peak_memory(args.model, samples))
+        seams(args.model, args.frames, args.samples, report)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ true error and "90 %" the coverage there. The energy score is proper: the lower,
 evaluations the best three by "off" + |ln ratio| are printed; `--all` prints all.
 """
 
-import argparse
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +24,9 @@ from typing import Any
 import numpy as np
 import torch
 from frame_store import Numbers, add_options, make_job, measure, model_of, sampling_of
+from report import Report, parse, parser
 from scores import energy_score
+from settings import SEEDS
 
 from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.diffusion.samplers import evaluations
@@ -46,7 +47,8 @@ from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.simulation.prior import Prior
 
 FIRST, LAST = (80.0, 20.0), 0.1
-SEED, THRESHOLD, PIXELS, RESOLUTION = 94_000_001, 0.05, 64, 0.01
+SOLVERS = {"multistep": "2M", "ddim": "DDIM", "heun": "Heun"}
+THRESHOLD, PIXELS, RESOLUTION = 0.05, 64, 0.01
 
 
 def spaced(kind: str, first: float, last: float, steps: int) -> list[float]:
@@ -70,18 +72,17 @@ def candidates(evaluations: list[int]) -> Iterator[tuple[str, str, list[float]]]
     """Name, sampler and levels of what is tried."""
     for n in evaluations:
         for first in FIRST:
-            ends = f"{first:g} to {LAST:g}"
+            start = f"from {first:g}"
             for power in ("1", "1.5", "2.2"):
-                name = "ln sigma" if power == "1" else f"ln sigma, power {power}"
-                yield f"{name}, {ends}", "multistep", spaced(power, first, LAST, n)
+                name = "even" if power == "1" else f"power {power}"
+                yield f"{name}, {start}", "multistep", spaced(power, first, LAST, n)
             if n == 4:
-                yield f"ln sigma, {first:g} to 0.4", "multistep", spaced("1", first, 0.4, n)
+                yield f"even, {start} to 0.4", "multistep", spaced("1", first, 0.4, n)
                 for kind in ("rho 7", "cosine", "linear beta"):
-                    yield f"{kind}, {ends}", "multistep", spaced(kind, first, LAST, n)
+                    yield f"{kind}, {start}", "multistep", spaced(kind, first, LAST, n)
             if n % 2 == 1:
-                heun = spaced("1", first, LAST, (n + 1) // 2)
-                yield f"ln sigma, {ends}", "heun", heun
-            yield f"ln sigma, {ends}", "ddim", spaced("1", first, LAST, n)
+                yield f"even, {start}", "heun", spaced("1", first, LAST, (n + 1) // 2)
+            yield f"even, {start}", "ddim", spaced("1", first, LAST, n)
 
 
 def one_frame(job: Numbers, index: int) -> Numbers:
@@ -134,54 +135,48 @@ def judged(done: list[Numbers]) -> dict[str, Estimate]:
 
 
 def main() -> None:
-    """Try all, print the best."""
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("--model", default="papers")
-    parser.add_argument("--also", nargs="*", default=[], help="models, sampled as they say")
-    parser.add_argument("--frames", type=int, default=40)
-    parser.add_argument("--samples", type=int, default=19)
-    parser.add_argument("--all", action="store_true", help="print every schedule")
-    add_options(parser, schedule=False)
-    parser.add_argument("--evaluations", type=int, nargs="*", default=[3, 4, 6, 8])
-    args = parser.parse_args()
+    """Try all, keep the best."""
+    options = parser(__doc__)
+    options.add_argument("--model", default="papers")
+    options.add_argument("--also", nargs="*", default=[], help="models, sampled as they say")
+    options.add_argument("--frames", type=int, default=40)
+    options.add_argument("--samples", type=int, default=19)
+    options.add_argument("--all", action="store_true", help="every schedule")
+    options.add_argument("--evaluations", type=int, nargs="*", default=[3, 4, 6, 8])
+    add_options(options, schedule=False)
+    args = parse(options, quick={"frames": 2, "samples": 4, "evaluations": [3]})
     card = model_of(args.model).card
     common = {"prior": Prior(**card.prior).model_dump(mode="json"), "size": frame_size(card)}
-    runs: list[tuple[int, str, str, Numbers]] = []
+    runs: list[tuple[int, str, str, str, Numbers]] = []
 
     def add(model: str, name: str, sampling: SamplingSettings, levels: list[float] | None) -> None:
-        job = make_job(args, model, **common, seed=SEED, levels=levels)
+        job = make_job(args, model, **common, seed=SEEDS["schedules"], levels=levels)
         job["sampling"] = sampling.model_dump(mode="json")
         steps = sampling.steps if levels is None else len(levels) - 1
-        runs.append((evaluations(sampling.sampler, steps), name, model, job))
+        cost = evaluations(sampling.sampler, steps)
+        runs.append((cost, model, SOLVERS[sampling.sampler], name, job))
 
     own = SamplingSettings()
     for name, sampler, levels in candidates(args.evaluations):
-        add(args.model, f"{sampler}: {name}", own.model_copy(update={"sampler": sampler}), levels)
-    longest = spaced("1", FIRST[0], LAST, 100)
-    add(args.model, "multistep: ln sigma, 80 to 0.1", own, longest)
+        add(args.model, name, own.model_copy(update={"sampler": sampler}), levels)
+    add(args.model, "even, from 80", own, spaced("1", FIRST[0], LAST, 10 if args.quick else 100))
     for model in args.also:
         psi = model_of(model).card.psi
         if psi is not None:
             add(model, "as its card says", psi.sampling, None)
     results = [
-        (
-            cost,
-            name,
-            model,
-            judged(measure(one_frame, job, args.frames, args.processes, args.store)),
-        )
-        for cost, name, model, job in runs
+        (*known, judged(measure(one_frame, job, args.frames, args.processes, args.store)))
+        for *known, job in runs
     ]
-    print(
-        "| evaluations | model | schedule | ratio | 90 % | off | energy score "
-        "| molecules too many |\n" + "|---" * 8 + "|"
-    )
-    for cost in sorted({r[0] for r in results}):
-        group = sorted((r for r in results if r[0] == cost), key=lambda r: r[3]["cost"].value)
-        for _, name, model, numbers in group if args.all else group[:3]:
-            cells = " | ".join(str(numbers[k]) for k in ("ratio", "90 %", "off", "score", "more"))
-            print(f"| {cost} | {model} | {name} | {cells} |")
+    columns = {"evaluations": 0, "model": None, "solver": None, "levels": None, "SD / error": 3}
+    more = {"90 % holds": 3, "ranks from uniform": 3, "energy score": 3, "molecules too many": 1}
+    with Report(args) as report:
+        table = report.table(f"schedules of {args.model}", columns | more)
+        for cost in sorted({r[0] for r in results}):
+            group = sorted((r for r in results if r[0] == cost), key=lambda r: r[-1]["cost"].value)
+            for *known, numbers in group if args.all else group[:3]:
+                shown = (numbers[k] for k in ("ratio", "90 %", "off", "score", "more"))
+                table.row(*known, *shown)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
     python benchmarks/speed.py [--threads 2] [--repeats 5]
 
-Prints frames per second as medians over repeats taken in turn, and their ratios. The speed of
+Frames per second are medians over repeats taken in turn, and their ratios. The speed of
 `localize` is from the difference between a movie and one three times as long, in which the start
 has cancelled; "of all" is that of the shorter movie with its start.
 """
 
-import argparse
 import contextlib
 import io
 import statistics
@@ -20,6 +19,7 @@ import numpy as np
 import tifffile
 import torch
 from decode_sized import DecodeSized
+from report import Report, Table, parse, parser
 
 from napari_smlm_diffusion.cli import main as command
 from napari_smlm_diffusion.compute.memory import keep_freed
@@ -49,8 +49,8 @@ def compare(works: dict[str, Callable[[], object]], frames: int, repeats: int) -
     return {name: frames / statistics.median(t) for name, t in times.items()}
 
 
-def networks(size: int, bfloat16: bool, repeats: int) -> None:
-    """Print one row: phi, phi with the variance head, and the yardstick."""
+def networks(table: Table, size: int, bfloat16: bool, repeats: int) -> None:
+    """Phi, phi with the variance head, and the yardstick."""
     model = load_model(resolve("general"))
     yardstick = DecodeSized().eval().to(memory_format=torch.channels_last)
     frames = max(1, 65_536 // size**2)
@@ -74,13 +74,12 @@ def networks(size: int, bfloat16: bool, repeats: int) -> None:
         frames,
         repeats,
     )
-    ratio = fps["phi"] / fps["DECODE-sized"]
-    row = " | ".join(f"{v:.1f}" for v in fps.values())
-    print(f"| {size} x {size} | {'bfloat16' if bfloat16 else 'float32'} | {row} | {ratio:.2f} |")
+    precision = "bfloat16" if bfloat16 else "float32"
+    table.row(f"{size} x {size}", precision, *fps.values(), fps["phi"] / fps["DECODE-sized"])
 
 
-def pipeline(size: int, count: int, density: float, repeats: int) -> None:
-    """Print `localize` from disk to csv against the networks it evaluates, on one movie."""
+def pipeline(table: Table, size: int, count: int, density: float, repeats: int) -> None:
+    """`localize` from disk to csv against the networks it evaluates, on one movie."""
     settings = MovieSettings(shape=(size, size), frames=3 * count, density_per_um2=density)
     movie = simulate(settings, np.random.default_rng(5))
     camera = settings.camera
@@ -120,32 +119,32 @@ def pipeline(size: int, count: int, density: float, repeats: int) -> None:
         works = {"bare": bare, "short": lambda: whole(count), "long": lambda: whole(3 * count)}
         fps = compare(works, count, repeats)
     steady = 2 / (1 / fps["long"] - 1 / fps["short"])
-    print(
-        f"| {count} x {size} x {size} | {density:g} | {fps['bare']:.1f} | {steady:.1f} "
-        f"| {steady / fps['bare']:.2f} | {fps['short'] / fps['bare']:.2f} |"
-    )
+    movie_name = f"{count} x {size} x {size}"
+    ratios = steady / fps["bare"], fps["short"] / fps["bare"]
+    table.row(movie_name, density, fps["bare"], steady, *ratios)
 
 
 def main() -> None:
-    """Print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    """Measure both."""
+    options = parser(__doc__)
+    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--sizes", type=int, nargs="+", default=[64, 256])
+    args = parse(options, quick={"repeats": 1, "sizes": [64]})
     keep_freed()  # as `localize` does
-    print("| frames | precision | phi, fps | phi + variance head | DECODE-sized | phi / DECODE |")
-    print("|---|---|---|---|---|---|")
-    for size in (64, 256):
-        for bfloat16 in (False, True):
-            networks(size, bfloat16, args.repeats)
-    print(
-        "\n| movie | molecules per um2 | bare networks, fps | localize, disk to csv, fps | ratio "
-        "| of all |\n|---|---|---|---|---|---|"
-    )
-    for density in (1.0, 3.0):
-        pipeline(64, 160, density, args.repeats)
-        pipeline(256, 10, density, args.repeats)
+    with Report(args) as report:
+        known = {"frames": None, "precision": None}
+        fps = {"phi, frames/s": 1, "phi and head, frames/s": 1, "DECODE-sized, frames/s": 1}
+        table = report.table("networks", known | fps | {"phi / DECODE-sized": 2})
+        for size in args.sizes:
+            for bfloat16 in (False, True):
+                networks(table, size, bfloat16, args.repeats)
+        known = {"movie": None, "molecules a square micron": None}
+        fps = {"bare networks, frames/s": 1, "from disk to csv, frames/s": 1}
+        table = report.table("localize", known | fps | {"ratio": 2, "with its start": 2})
+        for density in (1.0, 3.0):
+            for size in args.sizes:
+                frames = max(2, 655_360 // size**2) // (40 if args.quick else 1)
+                pipeline(table, size, frames, density, args.repeats)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 CPU seconds, size of the file, and the peak memory of a process that reads it.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from filter_speed import table_of
+from report import Report, parse, parser
 
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.formats import registry
@@ -58,25 +58,23 @@ def measure(code: str, *words: object) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print a row for each format."""
+    """Measure each format."""
     names = [fmt.name for fmt in registry.WRITABLE]
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--formats", nargs="+", choices=names, default=names)
-    args = parser.parse_args()
-    print("| format | read, CPU s | write, CPU s | file, MB | peak of reading, GiB |")
-    print("|---|---|---|---|---|")
-    for fmt in (registry.by_name(name) for name in args.formats):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"table{fmt.ending}"
-            words = (path, fmt.name, args.rows)
-            found = measure(WRITE, *words) | measure(READ, *words)
-            size = path.stat().st_size / 1e6
-        print(
-            f"| `{fmt.name}` | {found['read']:.1f} | {found['write']:.1f} | {size:.0f} "
-            f"| {found['GiB']:.1f} |",
-            flush=True,
-        )
+    options = parser(__doc__)
+    options.add_argument("--rows", type=int, default=1_000_000)
+    options.add_argument("--formats", nargs="+", choices=names, default=names)
+    args = parse(options, quick={"rows": 1000})
+    with Report(args) as report:
+        columns = {"format": None, "localizations": 0, "read, s": 1, "write, s": 1}
+        table = report.table("tables", columns | {"file, MB": 0, "peak of reading, GiB": 1})
+        for fmt in (registry.by_name(name) for name in args.formats):
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / f"table{fmt.ending}"
+                words = (path, fmt.name, args.rows)
+                found = measure(WRITE, *words) | measure(READ, *words)
+                size = path.stat().st_size / 1e6
+            numbers = (found["read"], found["write"], size, found["GiB"])
+            table.row(f"`{fmt.name}`", args.rows, *numbers)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ Takes steps of the stages phi and psi, from the shipped models and with their pr
 and batches, without processes that draw ahead; prints medians.
 """
 
-import argparse
 import statistics
 import time
 from functools import partial
 
 import torch
+from report import Report, parse, parser
 
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
@@ -72,30 +72,25 @@ def measure(stage: Stage, settings: TrainingSettings, steps: int) -> tuple[float
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    print(
-        "| stage | prior | frames a step | simulating, ms | the rest, ms | share simulating "
-        "| steps/s | validation, share of 500 steps |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
-    for name in ("phi", "psi"):
-        for model, values in KINDS.items():
-            settings = TrainingSettings(**values, device=args.device, precision=args.precision)
-            drawn, rest, validating = measure(stage_of(name, model), settings, args.steps)
-            step = drawn + rest
-            frames = f"{settings.batch} of {settings.frame_size} x {settings.frame_size}"
-            print(
-                f"| {name} | {model} | {frames} | {1e3 * drawn:.1f} | {1e3 * rest:.0f} "
-                f"| {drawn / step:.1%} | {1 / step:.2f} | {validating / (500 * step):.1%} |",
-                flush=True,
-            )
+    """Measure each stage of each model."""
+    options = parser(__doc__)
+    options.add_argument("--steps", type=int, default=20)
+    options.add_argument("--device", default="auto")
+    options.add_argument("--precision", default="auto")
+    args = parse(options, quick={"steps": 1})
+    with Report(args) as report:
+        columns = {"stage": None, "prior": None, "frames a step": None, "simulating, ms": 1}
+        more = {"the rest, ms": 0, "share simulating, %": 1, "steps/s": 2}
+        last = {"validation, % of 500 steps": 1}
+        table = report.table("training", columns | more | last)
+        for name in ("phi", "psi"):
+            for model, values in KINDS.items():
+                settings = TrainingSettings(**values, device=args.device, precision=args.precision)
+                drawn, rest, validating = measure(stage_of(name, model), settings, args.steps)
+                step = drawn + rest
+                frames = f"{settings.batch} of {settings.frame_size} x {settings.frame_size}"
+                times = (1e3 * drawn, 1e3 * rest, 100 * drawn / step, 1 / step)
+                table.row(name, model, frames, *times, 100 * validating / (500 * step))
 
 
 if __name__ == "__main__":

@@ -1,42 +1,43 @@
-"""The variance head against the squared residual, in bins of estimated density and of photons.
+"""The variance head against the squared residual, by estimated density and by photons.
 
     python benchmarks/variance_head.py [--models papers general] [--frames 600]
 
-Frames are drawn from each model's own prior with a seed that no training used. A bin is chosen by
-what the frame says, never by the truth: the molecules phi counts in it, and the median photons of
-its rows. Printed is sum of predicted variance / sum of squared residual, 1 if honest, +- one
-standard error from a bootstrap over frames.
+Predicted over actual squared error of phi's density, 1 if honest; frames of each model's own range
+in four equal parts by what phi estimates, never by the truth: the molecules it counts in a frame,
+and the median photons of its localizations. Errors are from a bootstrap over frames.
 """
-
-import argparse
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from report import Report, parse, parser, shown
+from settings import SEEDS, pairs_of
 
 from napari_smlm_diffusion.density import kernel_share
+from napari_smlm_diffusion.evaluation.bootstrap import bootstrap
+from napari_smlm_diffusion.evaluation.report import Estimate
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.candidates import find_candidates
 from napari_smlm_diffusion.simulation.prior import Prior
-from napari_smlm_diffusion.training.pairs import draw_pairs
 
-SEED, BINS = 77_000_001, 4
+BINS = 4
+Numbers = dict[str, NDArray[np.float64]]
 
 
-def measure(name: str, frames: int) -> dict[str, NDArray[np.float64]]:
-    """Per frame: estimated count per px^2, median photons, predicted and actual squared error."""
+def measure(name: str, frames: int) -> Numbers:
+    """Per frame: estimated count, median photons, predicted and actual squared error."""
     model = load_model(resolve(name))
     prior, net = Prior(**model.card.prior), model.card.phi
     size = 20 if "disc" in prior.structures else 48
-    generator = torch.Generator().manual_seed(SEED)
+    generator = torch.Generator().manual_seed(SEEDS["variance head"])
     low, high = prior.psf_sigma_px
     rows = []
     for _ in range(frames // 4):
         sigma = low + (high - low) * float(torch.rand(1, generator=generator))
         here = prior.model_copy(update={"psf_sigma_px": (sigma, sigma)})
-        pairs = draw_pairs(here, 4, size, net.upsampling, net.kernel_sigma, generator)
+        pairs = pairs_of(here, 4, generator, size)
         found = find_candidates(
             model.phi,
             model.variance,
@@ -51,52 +52,45 @@ def measure(name: str, frames: int) -> dict[str, NDArray[np.float64]]:
             photons = found.emitters.of_frame(i).photons
             rows.append(
                 (
-                    float(found.density[i].sum()) * kernel_share(net.kernel_sigma) / size**2,
+                    float(found.density[i].sum()) * kernel_share(net.kernel_sigma),
                     float(photons.median()) if len(photons) else 0.0,
                     float(found.variance[i].sum()),
                     float(squared[i].sum()),
                 )
             )
-    values = np.array(rows).T
-    return dict(zip(("density", "photons", "predicted", "actual"), values, strict=True))
+    return dict(zip(("density", "photons", "predicted", "actual"), np.array(rows).T, strict=True))
 
 
-def ratio(predicted: NDArray, actual: NDArray, rng: np.random.Generator) -> tuple[float, float]:
-    """Ratio of sums and its bootstrap error over frames."""
-    n = len(actual)
-    draws = rng.multinomial(n, np.full(n, 1 / n), size=500)
-    spread = (draws @ predicted) / (draws @ actual)
-    return float(predicted.sum() / actual.sum()), float(spread.std(ddof=1))
+def ratio(values: Numbers, inside: NDArray[np.bool_] | slice = slice(None)) -> Estimate:
+    """Ratio of the sums over these frames."""
+    sums = {name: values[name][inside] for name in ("predicted", "actual")}
+    found = bootstrap(sums, lambda s: {"": s["predicted"] / s["actual"]}, np.random.default_rng(0))
+    return found[""]
+
+
+def parts(values: Numbers, quantity: str) -> str:
+    """Ratios of the equal parts of a quantity, from its low end."""
+    edges = np.quantile(values[quantity], np.linspace(0, 1, BINS + 1)[1:-1])
+    part = np.searchsorted(edges, values[quantity], "right")
+    found = [ratio(values, part == k) for k in range(BINS)]
+    return ", ".join(shown([e.value, e.error], 3) for e in found)
 
 
 def main() -> None:
-    """Print a row per model, quantity and bin."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", default=["papers", "general"])
-    parser.add_argument("--frames", type=int, default=600)
-    args = parser.parse_args()
-    rng = np.random.default_rng(0)
-    print(
-        "| model | binned by | from | to | frames | predicted / actual |\n|---|---|---|---|---|---|"
-    )
-    for name in args.models:
-        values = measure(name, args.frames)
-        whole = ratio(values["predicted"], values["actual"], rng)
-        print(f"| {name} | all | | | {len(values['actual'])} | {whole[0]:.3f} +- {whole[1]:.3f} |")
-        for quantity in ("density", "photons"):
-            edges = np.quantile(values[quantity], np.linspace(0, 1, BINS + 1))
-            which = np.clip(np.searchsorted(edges, values[quantity], "right") - 1, 0, BINS - 1)
-            for b in range(BINS):
-                inside = which == b
-                if inside.sum() < 10:
-                    continue
-                r = ratio(values["predicted"][inside], values["actual"][inside], rng)
-                unit = " per px^2" if quantity == "density" else ""
-                print(
-                    f"| {name} | {quantity}{unit} | {edges[b]:.4g} | {edges[b + 1]:.4g} "
-                    f"| {inside.sum()} | {r[0]:.3f} +- {r[1]:.3f} |",
-                    flush=True,
-                )
+    """Measure each model."""
+    options = parser(__doc__)
+    options.add_argument("--models", nargs="+", default=["papers", "general"])
+    options.add_argument("--frames", type=int, default=600)
+    args = parse(options, quick={"frames": 40})
+    with Report(args) as report:
+        by = {
+            "by density, from sparse to dense": None,
+            "by photons, from dim to bright": None,
+        }
+        table = report.table("variance_head", {"model": None, "all": 3} | by)
+        for name in args.models:
+            values = measure(name, args.frames)
+            table.row(name, ratio(values), parts(values, "density"), parts(values, "photons"))
 
 
 if __name__ == "__main__":

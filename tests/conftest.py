@@ -8,9 +8,16 @@ from hypothesis import settings
 
 REPO = Path(__file__).resolve().parents[1]
 
-# No deadline: a loaded machine must not fail a test. On CI the same examples every time.
-settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
-settings.load_profile("house")
+# No deadline: a loaded machine must not fail a test. On CI the same examples every time. Slow
+# tests that are asked for bring more examples too.
+for profile, examples in (("fast", 25), ("slow", 200)):
+    settings.register_profile(
+        profile, deadline=None, derandomize="CI" in os.environ, max_examples=examples
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("fast" if config.option.markexpr == "not slow" else "slow")
 
 
 @pytest.fixture(scope="session")

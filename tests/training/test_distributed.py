@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import socket
 import subprocess
 import sys
 from functools import partial
@@ -65,15 +66,40 @@ def test_processes_that_cannot_share_a_batch_are_refused(small):
     check_processes(small(batch=64), Processes(7, 8))
 
 
-def test_two_processes_train_as_one(tmp_path, small, finish):
+# What torchrun does, without two more interpreters that load torch first.
+FORK = """
+import os, sys
+from napari_smlm_diffusion.cli import main
+import napari_smlm_diffusion.training.job
+for rank in "01":
+    if os.fork() == 0:
+        os.environ.update(RANK=rank, LOCAL_RANK=rank)
+        code = main(sys.argv[sys.argv.index("train") :])
+        sys.stdout.flush()
+        os._exit(code)
+sys.exit(max(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(2)))
+"""
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+
+
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        pytest.param(["-c", FORK], id="forked"),
+        pytest.param(TORCHRUN, marks=pytest.mark.slow, id="torchrun"),
+    ],
+)
+def test_two_processes_train_as_one(launcher, tmp_path, small, finish):
     settings = small(validate_every=1000, steps=4, frame_size=16)
     (tmp_path / "small.json").write_text(settings.model_dump_json())
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command = ["-m", "napari_smlm_diffusion", "train", "--config", str(tmp_path / "small.json")]
     options = ["--out", str(tmp_path / "two"), "--stage", "phi"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
     done = subprocess.run(
-        [*launcher, *command, *options],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        [sys.executable, *launcher, *command, *options],
+        env={**os.environ, **meeting, "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )

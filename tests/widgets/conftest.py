@@ -1,8 +1,35 @@
 """What the tests of the widgets share."""
 
+import gc
+
 import pytest
 
 NAME = "napari-smlm-diffusion"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libraries():
+    """Load what all need, and search it for garbage no more: napari's fixture does after a test."""
+    import napari.viewer  # noqa: F401
+    import torch  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="session")
+def manifest():
+    from npe2 import PluginManifest
+
+    return PluginManifest.from_distribution(NAME)
+
+
+@pytest.fixture(autouse=True)
+def alone(npe2pm, manifest, monkeypatch):
+    """No test looks for other plugins, nor reads our manifest again."""
+    monkeypatch.setattr(type(manifest), "from_distribution", lambda name: manifest)
 
 
 @pytest.fixture

@@ -20,12 +20,6 @@ NAME = "napari-smlm-diffusion"
 PIXEL = 100.0
 
 
-@pytest.fixture
-def viewer(make_napari_viewer, npe2pm):
-    with npe2pm.tmp_plugin(package=NAME):
-        yield make_napari_viewer()
-
-
 def add(viewer, layer):
     data, options, kind = layer
     return getattr(viewer, f"add_{kind}")(data, **options)

@@ -63,11 +63,6 @@ def opened(viewer):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
-    return make_napari_viewer()
-
-
-@pytest.fixture
 def at_rest(qtbot):
     """Wait until a widget has done all that its timers and threads are to do."""
 
