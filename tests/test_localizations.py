@@ -93,7 +93,9 @@ def test_a_wrong_dtype_is_named_with_the_right_one(name, dtype):
 def test_a_position_must_be_finite(name, value):
     broken = table(optional=["z_nm"])
     broken.loc[1, name] = value
-    with pytest.raises(InputError, match=f"{name} must be finite, in nm, got {value} in row 1"):
+    with pytest.raises(
+        InputError, match=f"{name} must be finite, in nm, got {value} for localization 1"
+    ):
         validate(broken)
 
 
@@ -105,7 +107,7 @@ def test_what_is_not_known_may_be_nan():
 def test_frames_count_from_zero():
     broken = table()
     broken.loc[2, "frame"] = -1
-    with pytest.raises(InputError, match=r"frame must be 0 or more .* got -1 in row 2"):
+    with pytest.raises(InputError, match=r"frame must be 0 or more .* got -1 for localization 2"):
         validate(broken)
 
 

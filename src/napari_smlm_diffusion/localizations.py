@@ -1,11 +1,11 @@
 """The table of localizations: a pandas DataFrame whose columns are registered here.
 
-One row is one molecule in one frame. Lengths are in nm, an integer camera-pixel coordinate times
-the pixel size is a pixel *centre*, and frames count from 0. Other programs' names and conventions
-live in `results.formats` only.
+One localization is one molecule in one frame. Lengths are in nm, an integer camera-pixel coordinate
+times the pixel size is a pixel *centre*, and frames count from 0. Other programs' names and
+conventions live in `results.formats` only.
 
 A float that is not known is NaN, except for the position itself. Optional columns are either
-there for all rows of a table or absent.
+there for all localizations of a table or absent.
 """
 
 from collections.abc import Iterable, Mapping
@@ -54,7 +54,7 @@ _POSITIONS = ("x_nm", "y_nm", "z_nm")
 
 
 def empty(optional: Iterable[str] = ()) -> pd.DataFrame:
-    """Return a table without rows that has the required columns and the named `optional` ones."""
+    """Return an empty table of the required columns and the named `optional` ones."""
     wanted = set(optional)
     if unknown := sorted(wanted - BY_NAME.keys()):
         raise InputError(f"unknown columns {unknown}; the optional ones are {_names(False)}")
@@ -78,7 +78,7 @@ def validate(table: pd.DataFrame) -> pd.DataFrame:
     ------
     InputError
         Naming the columns that are missing, unknown, there twice or of a wrong dtype, or the first
-        row whose position is not finite or whose frame is below 0.
+        localization whose position is not finite or whose frame is below 0.
     """
     names = [str(name) for name in table.columns]
     if missing := [name for name in _names(True) if name not in names]:
@@ -101,7 +101,7 @@ def validate(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def concat(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Return the rows of all `tables` in the order given, numbered afresh; none gives `empty()`.
+    """Return all `tables` as one, in the order given, numbered afresh; none gives `empty()`.
 
     Raises
     ------
@@ -122,9 +122,10 @@ def concat(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def sort(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a copy in order of frame, y and x, columns as registered, rows numbered afresh.
+    """Return a copy in order of frame, y and x, columns as registered, numbered afresh.
 
-    The order does not depend on which chunk or batch a row came from, so that runs can be compared.
+    The order does not depend on which chunk or batch a localization came from, so that runs can be
+    compared.
 
     Raises
     ------
@@ -132,7 +133,7 @@ def sort(table: pd.DataFrame) -> pd.DataFrame:
         When `table` is not valid.
     """
     ordered = validate(table)[_ordered(table)]
-    # Rows at the very same place are ordered by brightness rather than by their arrival.
+    # Localizations at the very same place are ordered by brightness rather than by their arrival.
     keys = ["frame", "y_nm", "x_nm", "photons"]
     return ordered.sort_values(keys, kind="stable", ignore_index=True)
 
@@ -154,5 +155,7 @@ def _has_dtype(column: pd.Series, dtype: str) -> bool:
 
 def _require(column: pd.Series, ok: np.ndarray, allowed: str) -> None:
     if not ok.all():
-        row = int(np.flatnonzero(~ok)[0])
-        raise InputError(f"{column.name} must be {allowed}, got {column.iloc[row]} in row {row}")
+        first = int(np.flatnonzero(~ok)[0])
+        raise InputError(
+            f"{column.name} must be {allowed}, got {column.iloc[first]} for localization {first}"
+        )

@@ -106,7 +106,7 @@ def test_noise_is_told_from_a_structure(dataset_of, table_of, run):
 
 def test_too_little_is_refused(dataset_of, table_of, run):
     few = table_of(np.ones((20, 2)), 10.0, np.arange(20))
-    with pytest.raises(InputError, match="20 rows in 20 frames"):
+    with pytest.raises(InputError, match="20 localizations in 20 frames"):
         run(find_drift(dataset_of(few)))
     many = table_of(np.ones((500, 2)), 10.0, np.arange(500))
     with pytest.raises(InputError, match="3 segments of 200 frames"):

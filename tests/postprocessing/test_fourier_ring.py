@@ -117,5 +117,5 @@ def test_the_crossing_is_interpolated():
 
 def test_too_little_is_refused(table_of, dataset_of, run):
     table = table_of(np.ones((200, 2)), 10.0, np.zeros(200, int))
-    with pytest.raises(InputError, match="200 rows in 1 frames"):
+    with pytest.raises(InputError, match="200 localizations in 1 frames"):
         run(ring_correlation(dataset_of(table)))

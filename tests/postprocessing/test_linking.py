@@ -155,7 +155,7 @@ def test_nothing_is_lost_and_heights_are_combined(table_of, dataset_of, run):
 
 def test_rows_without_uncertainty_are_refused(table_of, dataset_of, run):
     table = table_of([[0, 0], [1, 1]], np.array([np.nan, 5.0]), [0, 1])
-    with pytest.raises(InputError, match="1 of 2 rows"):
+    with pytest.raises(InputError, match="1 of 2 localizations"):
         run(link(dataset_of(table), LinkSettings()))
 
 

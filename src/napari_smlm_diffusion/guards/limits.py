@@ -12,7 +12,7 @@ from napari_smlm_diffusion.errors import InputError
 # A file may declare this many times its own size, and this many bytes whatever its size.
 LARGEST_RATIO = 100
 ALWAYS_ALLOWED = 256 * 2**20
-# Positions that are measured do not repeat: a row takes a byte at the very least.
+# Positions that are measured do not repeat: a localization takes a byte at the very least.
 ROWS_ALWAYS_ALLOWED = 2**20
 _BLOCK = 2**20
 
@@ -38,17 +38,17 @@ def check_declared(path: Path, size: int) -> None:
 
 
 def check_rows(path: Path, rows: int) -> None:
-    """Refuse a file that declares more rows than it has bytes.
+    """Refuse a file that declares more localizations than it has bytes.
 
     Raises
     ------
     InputError
-        If it does, beyond a million rows.
+        If it does, beyond a million localizations.
     """
     size = path.stat().st_size
     if rows > max(ROWS_ALWAYS_ALLOWED, size):
         raise InputError(
-            f"{path} has {size:,} bytes and declares a table of {rows:,} rows; it is damaged, or "
+            f"{path} has {size:,} bytes and declares {rows:,} localizations; it is damaged, or "
             "made to fill the memory"
         )
 
@@ -78,7 +78,7 @@ def check_text(path: Path, nul: bool = False) -> None:
                 if len(block) == _BLOCK and b"\n" not in block and b"\r" not in block:
                     raise InputError(
                         f"{path} has a line of more than {_BLOCK:,} characters, "
-                        "but a table has one line a row"
+                        "but a table has one line a localization"
                     )
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error})") from error

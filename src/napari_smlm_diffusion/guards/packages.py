@@ -8,7 +8,7 @@ from napari_smlm_diffusion.errors import InputError
 
 
 def extra(module: str, name: str, what: str | Path) -> Any:
-    """Return a module that an extra of this package brings which `what` needs.
+    """Return a module that `what` needs and that an extra of this package brings.
 
     Raises
     ------

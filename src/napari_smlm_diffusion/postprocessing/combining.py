@@ -1,12 +1,14 @@
-"""The columns of one row that stands for several rows of one molecule.
+"""The columns of one localization that stands for several localizations of one molecule.
 
 - Position: the mean weighted by 1 / variance. Its SD, 1 / sqrt(sum of 1 / variance), is right if
   the errors of different frames are independent: shot noise is, a wrong PSF, a neighbour that
   shines all the while, or drift is not.
 - Photons: the sum. Background and width of the spot: the mean.
-- Probability: the largest. That at least one row is real is at least as likely as the likeliest of
-  them, whatever one says about the others; 1 - prod(1 - p) would need their errors independent.
-- Frame: the first. ``detections``: how many rows (of rows that were linked before, theirs).
+- Probability: the largest. That at least one localization is real is at least as likely as the
+  likeliest of them, whatever one says about the others; 1 - prod(1 - p) would need their errors
+  independent.
+- Frame: the first. ``detections``: how many localizations (of those that were linked before,
+  theirs).
 """
 
 import numpy as np
@@ -25,14 +27,14 @@ _BOUND = "crlb_xy_nm"
 
 
 def combine(table: pd.DataFrame, track: NDArray[np.int64], tracks: int) -> pd.DataFrame:
-    """Return one row for each track.
+    """Return one localization for each track.
 
     Parameters
     ----------
     table : DataFrame
-        Localizations in order of frames, N rows, each with an uncertainty.
+        N localizations in order of frames, each with an uncertainty.
     track : (N,) int array
-        Number of each row's track, from 0 in the order of their first rows.
+        Number of each localization's track, from 0 in the order of their first localizations.
     tracks : int
         How many there are.
     """

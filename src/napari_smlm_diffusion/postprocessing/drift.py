@@ -1,8 +1,9 @@
-"""The drift of a sample over a movie, from the rows themselves, and tables freed from it.
+"""The drift of a sample over a movie, from the localizations themselves, and tables freed from it.
 
 The method is `intersections`, which `benchmarks/drift.py` chose: as exact as any and by far the
 fastest. How far the drift is known is seen by finding it twice, each time from a random half of the
-rows: two independent answers, whose difference has twice the error of the answer from all rows.
+localizations: two independent answers, whose difference has twice the error of the answer from all
+localizations.
 """
 
 from collections.abc import Generator
@@ -23,8 +24,9 @@ from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.writing import atomic
 
-# Rows of a segment: with fewer the shift is a guess, with more the drift moves on meanwhile.
-_ROWS = 500
+# Localizations of a segment: with fewer the shift is a guess, with more the drift moves on
+# meanwhile.
+_FULL = 500
 _CELL_SD = 1.5
 _CELL_NM = (2.0, 100.0)
 _UNKNOWN_SD_NM = 13.0
@@ -42,16 +44,16 @@ class DriftSettings(Settings):
         default=None,
         ge=1,
         title="Frames per segment",
-        description="frames that share one shift; not given: as many as hold 500 rows",
+        description="frames that share one shift; not given: as many as hold 500 localizations",
     )
     cell_nm: float | None = Field(
         default=None,
         gt=0,
         allow_inf_nan=False,
         title="Cell (nm)",
-        description="edge of the cells in which rows meet, nm; not given: 1.5 uncertainties",
+        description="edge of the cells in which they meet, nm; not given: 1.5 uncertainties",
     )
-    seed: int = Field(default=0, ge=0, title="Seed", description="of the halves of the rows")
+    seed: int = Field(default=0, ge=0, title="Seed", description="of the halves of the table")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +63,8 @@ class Drift:
     Attributes
     ----------
     xy_nm : (T, 2) array
-        Towards x and y, nm; its mean over the rows of the table is 0, so that a picture stays where
-        it was.
+        Towards x and y, nm; its mean over the localizations of the table is 0, so that a picture
+        stays where it was.
     sd_nm : (T, 2) array
         Standard deviation of the error of `xy_nm`, for what is slower than a segment.
     segment_frames : int
@@ -87,7 +89,7 @@ class Drift:
         frame = dataset.table["frame"].to_numpy()
         if len(frame) and frame.max() >= len(self.xy_nm):
             raise InputError(
-                f"the drift is known for {len(self.xy_nm)} frames, but the table has rows in frame "
+                f"the drift is known for {len(self.xy_nm)} frames, but the table goes on to frame "
                 f"{frame.max()} (from 0); find the drift of this table"
             )
         moved = self.xy_nm[frame]
@@ -133,7 +135,7 @@ class Drift:
 def find_drift(
     dataset: Dataset, settings: DriftSettings | None = None
 ) -> Generator[Progress, None, Drift]:
-    """Find the drift of the kept rows of a dataset.
+    """Find the drift of the kept localizations of a dataset.
 
     Yields
     ------
@@ -146,7 +148,7 @@ def find_drift(
     Raises
     ------
     InputError
-        If there are too few rows or frames for a drift.
+        If there are too few localizations or frames for a drift.
     """
     settings = settings or DriftSettings()
     table = dataset.only_kept().table
@@ -155,11 +157,11 @@ def find_drift(
     count = -(-frames // length)
     if len(frame) < _FEWEST_SEGMENTS * 10 or count < _FEWEST_SEGMENTS:
         raise InputError(
-            f"{len(frame)} rows in {frames} frames make {count} segments of {length} frames; a "
-            f"drift needs {_FEWEST_SEGMENTS} segments or more, of hundreds of rows each: take "
+            f"{len(frame)} localizations in {frames} frames make {count} segments of {length} "
+            f"frames; a drift needs {_FEWEST_SEGMENTS} segments or more, of hundreds each: take "
             "fewer frames per segment, or a longer movie"
         )
-    # Equal parts, rather than a last one with hardly a row.
+    # Equal parts, rather than a last one with hardly a localization.
     segment = (frame * count) // frames
     middle = (np.arange(count) + 0.5) * frames / count - 0.5
     xy = table[["x_nm", "y_nm"]].to_numpy(np.float64)
@@ -200,13 +202,14 @@ def warning(drift: Drift, dataset: Dataset) -> str:
 
 
 def _frames(dataset: Dataset) -> int:
-    # Not those of the movie: after the last row, of a run that was stopped, say, nothing is known.
+    # Not those of the movie: after the last localization, of a run that was stopped, say, nothing
+    # is known.
     return int(dataset.table["frame"].max()) + 1 if len(dataset.table) else 0
 
 
 def _segment_frames(rows: int, frames: int) -> int:
-    """Frames that hold `_ROWS` rows; fewer, where the movie would else have too few segments."""
-    return int(np.clip(np.ceil(_ROWS * frames / max(rows, 1)), 1, max(1, frames // 10)))
+    """Frames that hold `_FULL` localizations; fewer, where there would be too few segments."""
+    return int(np.clip(np.ceil(_FULL * frames / max(rows, 1)), 1, max(1, frames // 10)))
 
 
 def _cell_nm(table: pd.DataFrame) -> float:
@@ -219,7 +222,7 @@ def _cell_nm(table: pd.DataFrame) -> float:
 def _error(
     whole: NDArray[np.float64], one: NDArray[np.float64], other: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """SD of the error of the shifts, (K, 2), from those of all rows and of two halves, (K, 2)."""
+    """SD of the error of the shifts, (K, 2), from all localizations and from two halves, (K, 2)."""
     half = (one - one.mean(axis=0)) - (other - other.mean(axis=0))
     noise = uniform_filter1d((half / 2) ** 2, min(_WINDOW, len(half)), axis=0, mode="nearest")
     # What the halves share is that the drift moves on within a segment. A random walk that goes

@@ -6,9 +6,9 @@ other; the resolution is the inverse of the frequency at which their correlation
 
 Blocks, because what one molecule does in neighbouring frames is one observation: split row by row,
 half of its time on would be in each picture, and the two would agree on its error too, so that the
-resolution looked better than it is. For the same reason rows that are linked go where the first of
-them goes. A molecule that comes back after a long dark time cannot be told from another one at its
-place, and still counts in both.
+resolution looked better than it is. For the same reason localizations that are linked go where the
+first of them goes. A molecule that comes back after a long dark time cannot be told from another
+one at its place, and still counts in both.
 
 All sums over rings are bilinear in the transforms of the blocks. Once those of every pair of blocks
 are known, a hundred ways to choose the halves cost nothing, nor does leaving out one block after
@@ -67,8 +67,8 @@ class RingSettings(Settings):
     )
     unlinked: bool = Field(
         default=False,
-        title="Rows not linked",
-        description="let rows of one molecule in neighbouring frames go into different halves",
+        title="Not linked",
+        description="let what a molecule is in neighbouring frames go into different halves",
     )
     seed: int = Field(default=0, ge=0, title="Seed", description="of the choice of halves")
 
@@ -106,7 +106,8 @@ class RingCorrelation:
 
     def text(self) -> str:
         """Say it in a line."""
-        where = f"{self.rows:,} rows on {self.side_nm / 1000:.1f} um, pixel {self.pixel_nm:.3g} nm"
+        where = f"{self.rows:,} localizations on {self.side_nm / 1000:.1f} um, "
+        where += f"pixel {self.pixel_nm:.3g} nm"
         if math.isfinite(self.resolution_nm):
             return (
                 f"FRC resolution {self.resolution_nm:.1f} +- {self.resolution_error_nm:.1f} nm "
@@ -132,7 +133,7 @@ class RingCorrelation:
 def ring_correlation(
     dataset: Dataset, settings: RingSettings | None = None
 ) -> Generator[Progress, None, RingCorrelation]:
-    """Measure the resolution of the kept rows of a dataset.
+    """Measure the resolution of the kept localizations of a dataset.
 
     Yields
     ------
@@ -145,7 +146,8 @@ def ring_correlation(
     Raises
     ------
     InputError
-        If there are too few rows or frames, or rows without an uncertainty are to be linked.
+        If there are too few localizations or frames, or localizations without an uncertainty are to
+        be linked.
     """
     settings = settings or RingSettings()
     dataset = dataset.only_kept()
@@ -153,16 +155,16 @@ def ring_correlation(
     frame = table["frame"].to_numpy()
     if len(table) < _FEWEST_ROWS or len(np.unique(frame)) < 2 * settings.blocks:
         raise InputError(
-            f"{len(table)} rows in {len(np.unique(frame))} frames are too few for "
-            f"{settings.blocks} blocks of frames; the resolution needs {_FEWEST_ROWS} rows and two "
-            "frames a block or more: take fewer blocks, or a longer movie"
+            f"{len(table)} localizations in {len(np.unique(frame))} frames are too few for "
+            f"{settings.blocks} blocks of frames; the resolution needs {_FEWEST_ROWS} of them "
+            "and two frames a block or more: take fewer blocks, or a longer movie"
         )
     if not settings.unlinked:
         track = (yield from link(dataset, LinkSettings())).track
         first = np.full(track.max() + 1, np.iinfo(np.int64).max)
         np.minimum.at(first, track, frame)
         frame = first[track]
-    # As many rows in each block, borders between frames.
+    # As many localizations in each block, borders between frames.
     rank = np.searchsorted(np.sort(frame), frame)
     block = rank * settings.blocks // len(frame)
     pixel = settings.fine_pixel_nm or _pixel_nm(table)
@@ -274,7 +276,7 @@ def _pixel_nm(table: pd.DataFrame) -> float:
 def _square(xy_nm: NDArray[np.float64], pixel_nm: float) -> tuple[NDArray[np.float64], int]:
     """Positions in pixels of a square part of the field, and its side, pixels.
 
-    The whole field if it is small enough, else the part of it with the most rows.
+    The whole field if it is small enough, else the part of it with the most localizations.
     """
     xy = (xy_nm - xy_nm.min(axis=0)) / pixel_nm
     extent = int(np.ceil(xy.max())) + 1

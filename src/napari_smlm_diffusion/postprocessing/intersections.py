@@ -2,13 +2,14 @@
 
 After Ma, Chen, Nguyen and Liu, "Toward drift-free high-throughput nanoscopy through adaptive
 intersection maximization", Science Advances 10, eadm7765 (2024). Positions are counted in the cells
-of a grid. For each segment of frames the shift is sought at which most of its rows meet rows of a
-reference in the same cell, near the shift of the segment before: a long way is followed in small
-steps. A second round takes the whole movie, as the first has put it together, for reference.
+of a grid. For each segment of frames the shift is sought at which most of its localizations meet
+localizations of a reference in the same cell, near the shift of the segment before: a long way is
+followed in small steps. A second round takes the whole movie, as the first has put it together, for
+reference.
 
 In the paper the reference of the first round is the first segment alone. Where a segment is short
-of rows, its shift is then soon a guess that all later ones follow. Here every segment joins the
-reference as soon as its shift is known (`benchmarks/drift.py` has the difference).
+of localizations, its shift is then soon a guess that all later ones follow. Here every segment
+joins the reference as soon as its shift is known (`benchmarks/drift.py` has the difference).
 """
 
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ def shifts(
     xy_nm : (N, 2) array
         Positions.
     segment : (N,) int array
-        Which of the segments of the movie a row is in, from 0.
+        Which of the segments of the movie a localization is in, from 0.
     segments : int
         K, how many there are.
     cell_nm : float
@@ -54,8 +55,8 @@ def shifts(
 
     Yields
     ------
-    (K, 2) array, nm, the same one each time; a segment without rows has the shift of the one
-    before.
+    (K, 2) array, nm, the same one each time; a segment without localizations has the shift of the
+    one before.
 
     Raises
     ------
@@ -76,7 +77,7 @@ def shifts(
                 found[k] = found[k - 1]
             cells, rows = grid.occupied(part - found[k])
             if not first:
-                reference[cells] -= rows  # no row is to meet itself
+                reference[cells] -= rows  # no localization is to meet itself
             if started or not first:
                 found[k] += cell_nm * _peak(grid.intersections(reference, cells, rows))
             if len(part) and (not first or grow or not started):
@@ -98,23 +99,24 @@ class _Cells:
         self.wide, self.tall = (int(n) + 1 for n in (high - low + 2 * margin) / edge_nm)
         if self.wide * self.tall > _LARGEST:
             raise InputError(
-                f"the rows spread over {self.wide} x {self.tall} cells of {edge_nm:.3g} nm, too "
-                "many for the drift to be found; take larger cells, or leave out rows far outside"
+                f"the localizations spread over {self.wide} x {self.tall} cells of {edge_nm:.3g} "
+                "nm, too many for the drift to be found; take larger cells, or leave out "
+                "what lies far outside"
             )
         near = np.arange(-_REACH, _REACH + 1)
         # Where a cell that is shifted back by (y, x) cells lies.
         self.steps = (near[:, None] * self.wide + near).ravel()
 
     def occupied(self, xy_nm: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Return the cells that hold rows, and how many each."""
+        """Return the cells that hold localizations, and how many each."""
         x, y = np.floor((xy_nm - self.low) / self.edge_nm).astype(np.int64).T
-        edge = _REACH + 1  # a row that was carried out of the grid stays at its rim
+        edge = _REACH + 1  # a localization that was carried out of the grid stays at its rim
         x, y = np.clip(x, edge, self.wide - edge), np.clip(y, edge, self.tall - edge)
         cells, rows = np.unique(y * self.wide + x, return_counts=True)
         return cells, rows.astype(np.int32)
 
     def count(self, xy_nm: NDArray[np.float64]) -> NDArray[np.int32]:
-        """Return the number of rows in every cell."""
+        """Return the number of localizations in every cell."""
         counts = np.zeros(self.wide * self.tall, np.int32)
         cells, rows = self.occupied(xy_nm)
         counts[cells] = rows
@@ -123,7 +125,7 @@ class _Cells:
     def intersections(
         self, reference: NDArray[np.int32], cells: NDArray[np.int64], rows: NDArray[np.int32]
     ) -> NDArray[np.int64]:
-        """Return how many rows meet one of the reference, for each shift (y, x) near 0."""
+        """Return how many localizations meet one of the reference, for each shift (y, x) near 0."""
         met = np.minimum(reference[cells - self.steps[:, None]], rows).sum(axis=1)
         return met.reshape(2 * _REACH + 1, -1)
 
@@ -131,7 +133,7 @@ class _Cells:
 def _peak(met: NDArray[np.int64]) -> NDArray[np.float64]:
     """Shift (x, y) of most intersections, cells, from the phase of the first Fourier component.
 
-    What is the same for all shifts, as rows that meet by chance, has no part in it.
+    What is the same for all shifts, as localizations that meet by chance, has no part in it.
     """
     n = met.shape[0]
     wave = np.exp(2j * np.pi * (np.arange(n) - n // 2) / n)

@@ -1,9 +1,9 @@
-"""Rows of one molecule in neighbouring frames, put together into one row.
+"""Localizations of one molecule in neighbouring frames, put together into one localization.
 
-Whether two rows may be one molecule is judged by their own uncertainties: the squared distance,
-each axis over the sum of the two variances, is below a quantile of what it is for one molecule. A
-row is held against all that is known of a molecule so far, and each frame gives a molecule one row
-at most.
+Whether two localizations may be one molecule is judged by their own uncertainties: the squared
+distance, each axis over the sum of the two variances, is below a quantile of what it is for one
+molecule. A localization is held against all that is known of a molecule so far, and each frame
+gives a molecule one localization at most.
 """
 
 from collections.abc import Generator
@@ -27,7 +27,7 @@ from napari_smlm_diffusion.settings import Settings
 
 
 class LinkSettings(Settings):
-    """Which rows are taken for one molecule."""
+    """Which localizations are taken for one molecule."""
 
     quantile: float = Field(
         default=0.999,
@@ -41,7 +41,7 @@ class LinkSettings(Settings):
         gt=0,
         allow_inf_nan=False,
         title="Largest distance (nm)",
-        description="rows further apart are never linked, whatever their uncertainty, nm",
+        description="localizations further apart are never linked, whatever their uncertainty, nm",
     )
     gap_frames: int = Field(
         default=1,
@@ -58,9 +58,11 @@ class Linked:
     Attributes
     ----------
     dataset : Dataset
-        One row for each molecule's time on; the column ``detections`` counts what it is made of.
+        One localization for each molecule's time on; the column ``detections`` counts what it is
+        made of.
     track : (N,) int array
-        Of each row that was linked, in the order of the table, its row in `dataset`.
+        Of each localization that was linked, in the order of the table, its localization in
+        `dataset`.
     scatter : Scatter
         Whether the uncertainties agree with the distances between frames.
     """
@@ -72,14 +74,14 @@ class Linked:
     def text(self) -> str:
         """Say in two lines what was linked and what the scatter says of the uncertainties."""
         rows, molecules = len(self.track), len(self.dataset.table)
-        each = f", {rows / molecules:.2f} rows each" if molecules else ""
-        return f"{rows:,} rows are {molecules:,} molecules{each}\n{self.scatter.text()}"
+        each = f", {rows / molecules:.2f} localizations each" if molecules else ""
+        return f"{rows:,} localizations are {molecules:,} molecules{each}\n{self.scatter.text()}"
 
 
 def link(
     dataset: Dataset, settings: LinkSettings | None = None
 ) -> Generator[Progress, None, Linked]:
-    """Link the kept rows of a dataset.
+    """Link the kept localizations of a dataset.
 
     Yields
     ------
@@ -92,7 +94,7 @@ def link(
     Raises
     ------
     InputError
-        If a row has no uncertainty.
+        If a localization has no uncertainty.
     """
     settings = settings or LinkSettings()
     dataset = dataset.only_kept()
@@ -119,24 +121,24 @@ def link(
 
 
 def places(table: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return positions and variances of the rows, (N, 2) each, x before y, nm and nm^2.
+    """Return positions and variances of the localizations, (N, 2) each, x before y, nm and nm^2.
 
     Raises
     ------
     InputError
-        If a row has no uncertainty.
+        If a localization has no uncertainty.
     """
     sd = table[["uncertainty_x_nm", "uncertainty_y_nm"]].to_numpy(np.float64)
     if unknown := int((~(np.isfinite(sd) & (sd > 0)).all(axis=1)).sum()):
         raise InputError(
-            f"{unknown} of {len(table)} rows have no uncertainty, by which rows are linked; give a "
-            "table with uncertainties, or filter these rows out"
+            f"{unknown} of {len(table)} localizations have no uncertainty, by which they are "
+            "linked; give a table with uncertainties, or filter these out"
         )
     return table[["x_nm", "y_nm"]].to_numpy(np.float64), sd**2
 
 
 class _Chains:
-    """The molecules that may go on: where each is, as known from its rows so far."""
+    """The molecules that may go on: where each is, as known from its localizations so far."""
 
     def __init__(self, settings: LinkSettings) -> None:
         self.count = 0
@@ -148,7 +150,7 @@ class _Chains:
     def add(
         self, frame: int, xy: NDArray[np.float64], variance: NDArray[np.float64]
     ) -> NDArray[np.int64]:
-        """Take the rows of the next frame; return the number of each one's molecule."""
+        """Take the localizations of the next frame; return the number of each one's molecule."""
         on = frame - self._last <= self._gap + 1
         self._xy, self._variance = self._xy[on], self._variance[on]
         self._last, self._number = self._last[on], self._number[on]
@@ -172,7 +174,7 @@ class _Chains:
     def _pairs(
         self, xy: NDArray[np.float64], variance: NDArray[np.float64]
     ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Molecules and rows that belong together, one to one."""
+        """Molecules and localizations that belong together, one to one."""
         none = np.empty(0, np.intp)
         if not (len(xy) and len(self._xy)):
             return none, none

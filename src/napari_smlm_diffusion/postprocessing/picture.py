@@ -81,7 +81,7 @@ class Picture:
 
 
 def draw(dataset: Dataset, settings: PictureSettings | None = None) -> Picture:
-    """Draw the kept rows of a dataset.
+    """Draw the kept localizations of a dataset.
 
     Raises
     ------

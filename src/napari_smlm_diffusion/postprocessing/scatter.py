@@ -1,10 +1,10 @@
 """Are the error bars true? A test on real data, without a truth.
 
 A molecule that shines in two frames in a row is seen twice at one place. The squared distance x of
-the two rows, each axis over the sum of the claimed variances, then follows exp(-x / (2 k^2)), with
-k the true over the claimed uncertainty. Rows of different molecules that come near by chance are
-spread evenly over the area, and so over x. A mixture of the two is fitted to all pairs up to a
-limit.
+the two localizations, each axis over the sum of the claimed variances, then follows exp(-x / (2
+k^2)), with k the true over the claimed uncertainty. Localizations of different molecules that come
+near by chance are spread evenly over the area, and so over x. A mixture of the two is fitted to all
+pairs up to a limit.
 
 What is the same in both frames cannot be seen: drift, a wrong PSF, a neighbour that shines in both.
 k is the part of the error that changes from frame to frame: well above 1 the uncertainties are too
@@ -41,7 +41,7 @@ class Scatter:
     error : float
         Its standard error, from leaving out one block of frames after the other.
     pairs : int
-        Pairs of rows of successive frames that were looked at.
+        Pairs of localizations of successive frames that were looked at.
     by_chance : float
         Share of them that are different molecules.
     """
@@ -74,7 +74,7 @@ def scatter(table: pd.DataFrame) -> Scatter:
     Parameters
     ----------
     table : DataFrame
-        Localizations; rows without an uncertainty are left out.
+        Localizations; localizations without an uncertainty are left out.
     """
     x, frame = normalized_squares(table)
     if len(x) < _FEWEST:
@@ -84,7 +84,7 @@ def scatter(table: pd.DataFrame) -> Scatter:
     counts = np.histogram2d(block, x, (np.arange(_BLOCKS + 1), edges))[0]
     total = counts.sum(axis=0)
     best = _fit(total, edges, np.array([0.0, -2.0]))
-    # Pairs of one molecule share rows: the independent unit is a block of frames.
+    # Pairs of one molecule share localizations: the independent unit is a block of frames.
     left_out = np.array([_fit(total - part, edges, best)[0] for part in counts])
     scale, odds = np.exp(best)
     error = np.sqrt((_BLOCKS - 1) * np.var(left_out)) / 2 * np.sqrt(scale)

@@ -1,7 +1,8 @@
 """The single criteria of a filter: a range of a column, a threshold on an image of the SD.
 
-What is not known (NaN, or a row outside the image) is *rejected* by a criterion that asks for it,
-unless the criterion says ``keep_unknown``: a filter is a promise about the rows that are kept.
+What is not known (NaN, or a localization outside the image) is *rejected* by a criterion that asks
+for it, unless the criterion says ``keep_unknown``: a filter is a promise about the localizations
+that are kept.
 """
 
 from dataclasses import dataclass
@@ -16,12 +17,12 @@ from napari_smlm_diffusion.localizations import BY_NAME
 from napari_smlm_diffusion.results.fine_grid import FineGrid
 from napari_smlm_diffusion.settings import Settings
 
-# Why a criterion rejects a row; 0 where it does not.
+# Why a criterion rejects a localization; 0 where it does not.
 _BELOW, _ABOVE, _UNKNOWN = 1, 2, 3
 
 
 class Range(Settings):
-    """Rows whose value of one column lies between two ends, both included."""
+    """Localizations whose value of one column lies between two ends, both included."""
 
     column: str = Field(title="Column", description="a column of the table that holds numbers")
     minimum: float | None = Field(
@@ -39,7 +40,7 @@ class Range(Settings):
     keep_unknown: bool = Field(
         default=False,
         title="Keep unknown",
-        description="whether rows for which this column is not known (NaN) are kept",
+        description="whether localizations without a value in this column (NaN) are kept",
     )
 
     @model_validator(mode="after")
@@ -71,7 +72,7 @@ class Range(Settings):
 
 
 class Region(Settings):
-    """Rows that lie where an image of the SD is no larger than a threshold."""
+    """Localizations that lie where an image of the SD is no larger than a threshold."""
 
     quantity: Literal["sd", "relative_sd"] = Field(
         default="sd",
@@ -94,7 +95,7 @@ class Region(Settings):
     keep_unknown: bool = Field(
         default=False,
         title="Keep unknown",
-        description="whether rows outside the image, or where it is not known, are kept",
+        description="whether localizations outside the image, or where it is not known, are kept",
     )
 
     def image(self, maps: "SdMap") -> NDArray[np.floating]:
@@ -122,7 +123,7 @@ class Region(Settings):
         return self.failed(self.image(maps))
 
     def failed(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return where the `values`, the image at the (N,) rows, are rejected."""
+        """Return where the `values`, the image at the (N,) localizations, are rejected."""
         return _failed(values, None, self.maximum, self.keep_unknown)
 
     def verdict(self, values: NDArray[Any]) -> NDArray[np.int8]:
@@ -173,7 +174,7 @@ def _failed(
     values: NDArray[Any], minimum: float | None, maximum: float | None, keep_unknown: bool
 ) -> NDArray[np.bool_]:
     # A comparison with NaN is false, so that what is not known fails unless it is let through.
-    # The first comparison makes the array, which saves a pass over a million rows.
+    # The first comparison makes the array, which saves a pass over a million localizations.
     if maximum is not None:
         ok = np.less_equal(values, maximum)
         if minimum is not None:

@@ -1,7 +1,7 @@
 """A table of localizations with all that belongs to it: scale, origin, and what a filter said.
 
 It is what a file of localizations holds, what a layer of points keeps in its metadata, and what is
-exported. A filter adds a mask; rows are never taken out of the table itself.
+exported. A filter adds a mask; localizations are never taken out of the table itself.
 """
 
 from collections.abc import Mapping
@@ -23,18 +23,18 @@ class Dataset:
     Parameters
     ----------
     table : DataFrame
-        A valid table of localizations (see `localizations`), all rows.
+        A valid table of localizations (see `localizations`), all localizations.
     pixel_size_nm : float
         Edge of a camera pixel in the sample, nm.
     frame_shape : (T, Y, X) or None
         Of the movie; None where it is not known.
     kept : (N,) bool array or None
-        Which rows a filter keeps; None where nothing was filtered.
+        Which localizations a filter keeps; None where nothing was filtered.
     reason : (N,) array of str or None
-        Why a row is not kept, empty for one that is; only with `kept`.
+        Why a localization is not kept, empty for one that is; only with `kept`.
     provenance : Mapping
-        Where the rows come from (model and its hash, sampler, steps, samples, seed, file), in JSON
-        types.
+        Where the localizations come from (model and its hash, sampler, steps, samples, seed, file),
+        in JSON types.
     filter : Mapping or None
         The settings that made `kept`, in JSON types.
     notes : tuple of str
@@ -64,12 +64,12 @@ class Dataset:
             object.__setattr__(self, "kept", _column("kept", self.kept, rows, np.bool_))
         if self.reason is not None:
             if self.kept is None:
-                raise InputError("reasons for rows that are not kept need the mask of kept rows")
+                raise InputError("reasons need the mask of what is kept")
             object.__setattr__(self, "reason", _column("reason", self.reason, rows, np.object_))
 
     @property
     def kept_mask(self) -> NDArray[np.bool_]:
-        """Which rows are kept: (N,), all of them where nothing was filtered."""
+        """Which localizations are kept: (N,), all of them where nothing was filtered."""
         return np.ones(len(self.table), np.bool_) if self.kept is None else self.kept
 
     def filtered(
@@ -78,7 +78,7 @@ class Dataset:
         reason: ArrayLike | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> "Dataset":
-        """Return the same rows under another mask.
+        """Return the same localizations under another mask.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class Dataset:
         )
 
     def only_kept(self) -> "Dataset":
-        """Return the kept rows alone; the filter's settings stay, its mask has done its work."""
+        """Return the kept ones alone; the filter's settings stay, its mask has done its work."""
         if self.kept is None:
             return self
         rows = self.table[self.kept].reset_index(drop=True)
@@ -106,8 +106,9 @@ def _column(name: str, values: Any, rows: int, dtype: Any) -> NDArray[Any]:
     array = np.asarray(values)
     if array.shape != (rows,):
         raise InputError(
-            f"{name} must have one value for each of the {rows} rows, got the shape {array.shape}"
+            f"{name} must have one value for each of the {rows} localizations, "
+            f"got the shape {array.shape}"
         )
     if dtype is np.bool_ and array.dtype != np.bool_:
-        raise InputError(f"{name} must be true or false for each row, got {array.dtype} values")
+        raise InputError(f"{name} must be true or false, got {array.dtype} values")
     return array.astype(dtype)

@@ -1,4 +1,4 @@
-"""What leaves the program: the rows, the filter that chose them, and the images they come from.
+"""What leaves the program: localizations, the filter that chose them, the images they come from.
 
 Beside the table ``NAME.csv`` (or another format) lie
 
@@ -82,13 +82,13 @@ def export(
     path : path
         Of the table; the format's suffix is added if the name does not have it.
     dataset : Dataset
-        All rows.
+        All localizations.
     rules, filtered : Filter, Filtered
-        The filter, and what it says about these rows.
+        The filter, and what it says about these localizations.
     table_format : str
         Name of a format of `results.formats.registry`.
     rows : {"kept", "all"}
-        Only the kept rows, or all of them with ``kept`` and the reason.
+        Only the kept localizations, or all of them with ``kept`` and the reason.
     images : sequence of ExportImage
         To be written too.
 

@@ -1,13 +1,15 @@
-"""Which rows to trust: ranges on columns and a threshold on an image of the SD.
+"""Which localizations to trust: ranges on columns and a threshold on an image of the SD.
 
-A filter only says which rows are kept and why the others are not. It deletes nothing and changes
-nothing, so every step can be taken back, and an export can hold all rows with the verdict.
+A filter only says which localizations are kept and why the others are not. It deletes nothing and
+changes nothing, so every step can be taken back, and an export can hold all localizations with the
+verdict.
 
-Each criterion rejects rows on its own; a row is kept when no criterion rejects it. A tighter range,
-a lower threshold or one more criterion can therefore only reject more.
+Each criterion rejects localizations on its own; a localization is kept when no criterion rejects
+it. A tighter range, a lower threshold or one more criterion can therefore only reject more.
 
-What is not known (NaN, or a row outside the image) is *rejected* by a criterion that asks for it,
-unless the criterion says ``keep_unknown``: a filter is a promise about the rows that are kept.
+What is not known (NaN, or a localization outside the image) is *rejected* by a criterion that asks
+for it, unless the criterion says ``keep_unknown``: a filter is a promise about the localizations
+that are kept.
 """
 
 import json
@@ -27,7 +29,7 @@ from napari_smlm_diffusion.results.criteria import Range, Region, SdMap
 from napari_smlm_diffusion.results.run_folder import write_json
 from napari_smlm_diffusion.settings import Settings
 
-# The four verdicts of every criterion on a row make one number of 63 bits.
+# The four verdicts of every criterion on a localization make one number of 63 bits.
 _MOST_RANGES = 30
 
 
@@ -55,7 +57,7 @@ class Filter(Settings):
         return (*self.ranges, self.region) if self.region else self.ranges
 
     def apply(self, table: pd.DataFrame, maps: SdMap | None = None) -> "Filtered":
-        """Judge every row of `table`, which stays as it is.
+        """Judge every localization of `table`, which stays as it is.
 
         Raises
         ------
@@ -102,16 +104,16 @@ class Filter(Settings):
 
 @dataclass(frozen=True)
 class Filtered:
-    """What a filter says about N rows.
+    """What a filter says about N localizations.
 
     Attributes
     ----------
     kept : (N,) bool array
-        Which rows no criterion rejects.
+        Which localizations no criterion rejects.
     criteria : sequence of Range or Region
         Those of the filter.
     failed : sequence of (N,) bool arrays
-        Which rows each criterion rejects, whatever the others say.
+        Which localizations each criterion rejects, whatever the others say.
     values : sequence of (N,) arrays
         What each criterion looked at.
     """
@@ -123,18 +125,18 @@ class Filtered:
 
     @cached_property
     def counts(self) -> tuple[int, ...]:
-        """How many rows each criterion rejects; a row may count more than once."""
+        """How many localizations each criterion rejects; one may count more than once."""
         return tuple(int(np.count_nonzero(failed)) for failed in self.failed)
 
     @cached_property
     def reason(self) -> NDArray[np.object_]:
-        """All that speaks against each row, (N,) texts joined by ``;``, empty for a kept row."""
+        """All that speaks against each, (N,) texts joined by ``;``, empty for one that is kept."""
         reason = np.full(self.kept.shape, "", object)
         rejected = np.flatnonzero(~self.kept)
         code = np.zeros(rejected.size, np.int64)
         for place, (criterion, values) in enumerate(zip(self.criteria, self.values, strict=True)):
             code |= criterion.verdict(values[rejected]).astype(np.int64) << 2 * place
-        # Few combinations among many rows: each is put into words once.
+        # Few combinations among many localizations: each is put into words once.
         which, combinations = pd.factorize(code)
         texts = np.array([self._words(int(c)) for c in combinations], object)
         reason[rejected] = texts[which]
@@ -151,7 +153,7 @@ class LiveFilter:
     Parameters
     ----------
     table : DataFrame
-        Localizations, N rows; must not change meanwhile.
+        Localizations, N localizations; must not change meanwhile.
     maps : SdMap or None
         For filters with a region.
     """
@@ -163,7 +165,7 @@ class LiveFilter:
         self._failed: dict[Range | Region, NDArray[np.bool_]] = {}
 
     def apply(self, rules: Filter) -> Filtered:
-        """Judge every row, as `Filter.apply` does."""
+        """Judge every localization, as `Filter.apply` does."""
         # Only the verdicts of this filter are remembered: a drag passes through hundreds.
         known = self._failed
         self._failed = {
@@ -180,7 +182,7 @@ class LiveFilter:
         )
 
     def values(self, criterion: Range | Region) -> NDArray[Any]:
-        """Return what `criterion` looks at: a column, or the image at each row, (N,)."""
+        """Return what `criterion` looks at: a column, or the image at each localization, (N,)."""
         key: Hashable
         if isinstance(criterion, Range):
             key = criterion.column

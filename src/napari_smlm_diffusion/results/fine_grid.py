@@ -1,4 +1,4 @@
-"""Where the fine pixels of an image lie in the sample, and which of them a row falls into."""
+"""Where the fine pixels of an image lie in the sample, and which one a localization falls into."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -12,7 +12,7 @@ from napari_smlm_diffusion.density import to_fine
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.settings import Settings
 
-# 16,000 x 16,000 fine pixels: more is a mistake in the pixel size or one row far outside.
+# 16,000 x 16,000 fine pixels: more is a mistake in the pixel size or one localization far outside.
 _LARGEST = 2**28
 
 
@@ -56,7 +56,7 @@ class FineGrid(Settings):
 
     @classmethod
     def covering(cls, table: pd.DataFrame, pixel_size_nm: float, upsampling: int) -> Self:
-        """Return the smallest grid of whole camera pixels that holds every row of `table`.
+        """Return the smallest grid of whole camera pixels that holds every localization of `table`.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class FineGrid(Settings):
         shape = ((y1 - y0) * upsampling, (x1 - x0) * upsampling)
         if shape[0] * shape[1] > _LARGEST:
             raise InputError(
-                f"the rows spread over {y1 - y0} x {x1 - x0} camera pixels, "
+                f"the localizations spread over {y1 - y0} x {x1 - x0} camera pixels, "
                 f"{shape[0]} x {shape[1]} fine ones: too many for a picture; "
                 "check the pixel size, or take a smaller up-sampling"
             )

@@ -26,15 +26,15 @@ def points_layer(
     name: str = "localizations",
     **options: Any,
 ) -> LayerTuple:
-    """Layer of molecules: some of the rows as points, and all of them in the metadata.
+    """Layer of molecules: some of the localizations as points, and all of them in the metadata.
 
     Parameters
     ----------
     dataset : Dataset
-        All rows; what is exported, whatever is shown.
+        All localizations; what is exported, whatever is shown.
     rows : (M,) int array, optional
-        Which rows to show (see `results.subset.select`); the kept ones, at most `LARGEST`, if not
-        given.
+        Which localizations to show (see `results.subset.select`); the kept ones, at most `LARGEST`,
+        if not given.
     origin_nm : (y, x)
         Of the frames, `Placement.origin_nm`.
     by_frame : bool
@@ -55,7 +55,7 @@ def points_layer(
     if by_frame:
         position = np.column_stack([shown["frame"].to_numpy(np.float64), position])
         units, translate, labels = ("pixel", *units), (0.0, *translate), ("t", *labels)
-    # A point of the picture leads back to its row in the table.
+    # A point of the picture leads back to its localization in the table.
     features = shown.assign(row=np.asarray(rows, np.int64))
     return (
         position,

@@ -1,13 +1,14 @@
-"""The super-resolved picture of a chosen part of the rows, drawn again many times a second.
+"""The super-resolved picture of some of the localizations, drawn again many times a second.
 
 Three pictures, from fast to fine:
 
-- the number of rows in every fine pixel;
-- that histogram under the kernel of the density, on which one row alone peaks at 1;
-- every row as a Gaussian of its own uncertainty, which holds one molecule: for still pictures.
+- the number of localizations in every fine pixel;
+- that histogram under the kernel of the density, on which one localization alone peaks at 1;
+- every localization as a Gaussian of its own uncertainty, which holds one molecule: for still
+  pictures.
 
-`LivePicture` keeps the first two up to date. Each row's pixel is found once; when the choice of
-rows changes, only those that changed are added or taken away.
+`LivePicture` keeps the first two up to date. Each localization's pixel is found once; when the
+choice of localizations changes, only those that changed are added or taken away.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -37,16 +38,17 @@ _STAMP_COST = 0.25
 
 
 class LivePicture:
-    """Draws one choice of rows after another.
+    """Draws one choice of localizations after another.
 
     Parameters
     ----------
     table : DataFrame
-        Localizations, N rows.
+        Localizations, N localizations.
     grid : FineGrid
-        Where the fine pixels lie; rows outside are left out.
+        Where the fine pixels lie; localizations outside are left out.
     sigma_fine : float
-        SD of the kernel that every row gets, fine pixels; 0: rows are only counted.
+        SD of the kernel that every localization gets, fine pixels; 0: localizations are only
+        counted.
     threads : int
         Parts that are smoothed at once.
     """
@@ -57,7 +59,7 @@ class LivePicture:
         self.grid, self.sigma_fine, self.threads = grid, sigma_fine, threads
         self._pixel = grid.index(table["y_nm"].to_numpy(), table["x_nm"].to_numpy())
         self._shown = np.zeros(len(table), bool)
-        # The last count is of the rows outside.
+        # The last count is of the localizations outside.
         self._counts = np.zeros(grid.size + 1, np.int32)
         weights = _kernel(sigma_fine) if sigma_fine else np.ones(1)
         self._margin = len(weights) // 2
@@ -71,7 +73,7 @@ class LivePicture:
 
     @property
     def counts(self) -> NDArray[np.int32]:
-        """Rows in every fine pixel, (sY, sX); a view that the next `show` changes."""
+        """Localizations in every fine pixel, (sY, sX); a view that the next `show` changes."""
         return self._counts[:-1].reshape(self.grid.shape)
 
     @property
@@ -87,7 +89,7 @@ class LivePicture:
         return self._smooth.reshape(-1, self._wide)[m : m + height, m : m + width]
 
     def show(self, kept: NDArray[np.bool_]) -> int:
-        """Make this the picture of the rows that are `kept`, (N,); return how many changed."""
+        """Make this the picture of those that are `kept`, (N,); return how many changed."""
         changed = np.flatnonzero(kept != self._shown)
         if 2 * changed.size > kept.size:
             self._counts[:] = np.bincount(self._pixel[kept], minlength=self._counts.size)
@@ -119,12 +121,12 @@ class LivePicture:
 def kernel_picture(
     counts: NDArray[np.integer], sigma_fine: float, threads: int = 2
 ) -> NDArray[np.float32]:
-    """Return the picture of rows at the centres of their fine pixels, on the scale of a density.
+    """Return the picture of localizations at the centres of their fine pixels, as a density.
 
     Parameters
     ----------
     counts : (sY, sX) array
-        Rows in every fine pixel.
+        Localizations in every fine pixel.
     sigma_fine : float
         SD of the kernel, fine pixels.
     threads : int
@@ -132,7 +134,8 @@ def kernel_picture(
 
     Returns
     -------
-    (sY, sX) array; `density.density_image` of the same rows, but for their place within a pixel.
+    (sY, sX) array; `density.density_image` of the same localizations, but for their place within a
+    pixel.
     """
     weights = _kernel(sigma_fine)
     height, width = counts.shape
@@ -163,19 +166,19 @@ def _kernel(sigma_fine: float) -> NDArray[np.float64]:
 
 
 def uncertainty_picture(table: pd.DataFrame, grid: FineGrid) -> NDArray[np.float32]:
-    """Return every row as a Gaussian of its own uncertainty, integrated over the fine pixels.
+    """Return each localization as a Gaussian of its uncertainty, integrated over the fine pixels.
 
     Parameters
     ----------
     table : DataFrame
-        Rows with ``uncertainty_x_nm`` and ``uncertainty_y_nm``; where one is not known, the median
-        of the others stands for it.
+        Localizations with ``uncertainty_x_nm`` and ``uncertainty_y_nm``; where one is not known,
+        the median of the others stands for it.
     grid : FineGrid
         Where the fine pixels lie.
 
     Returns
     -------
-    (sY, sX) array, molecules per fine pixel: every row well inside adds up to 1.
+    (sY, sX) array, molecules per fine pixel: every localization well inside adds up to 1.
     """
     y, x = grid.fine(table["y_nm"].to_numpy(), table["x_nm"].to_numpy())
     widths = []

@@ -36,7 +36,7 @@ FORMAT = 1
 # slow, so that commits take one twentieth of the time at most.
 SECONDS_BETWEEN_COMMITS = 10.0
 _PAUSE_FOR_A_COMMIT = 20
-# Rows held in memory at most, 130 bytes each.
+# Localizations held in memory at most, 130 bytes each.
 _MOST_PENDING = 1_000_000
 _JOURNAL = ("run", "sessions", "finished", "parts", "images")
 
@@ -135,7 +135,7 @@ class RunStore:
         ----------
         frames : (start, stop)
         table : DataFrame
-            Rows of these frames, a table of localizations in order of frame.
+            Localizations of these frames, a table of localizations in order of frame.
         images : Mapping
             (sY, sX) sums over these frames by name; None for what there is not.
         samples : (T, K, sY, sX) array, optional
@@ -188,7 +188,7 @@ class RunStore:
         self._next_commit = time.monotonic() + max(SECONDS_BETWEEN_COMMITS, pause)
 
     def tables(self) -> Iterator[pd.DataFrame]:
-        """Rows of the committed frames, in order of frame, part by part.
+        """Localizations of the committed frames, in order of frame, part by part.
 
         Raises
         ------

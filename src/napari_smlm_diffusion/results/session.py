@@ -1,4 +1,4 @@
-"""One dataset under one filter after another: the verdict on its rows and their picture."""
+"""One dataset under one filter after another: the verdict on it and its picture."""
 
 from typing import Literal
 
@@ -27,7 +27,7 @@ class FilterSession:
     Parameters
     ----------
     dataset : Dataset
-        All rows; stays as it is.
+        All localizations; stays as it is.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class FilterSession:
         self._live = LiveFilter(self.dataset.table, maps)
 
     def judge(self, rules: Filter) -> Filtered:
-        """Apply `rules` to all rows.
+        """Apply `rules` to all localizations.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class FilterSession:
         return self.rules.region.masked(self.maps)
 
     def grid(self, upsampling: int) -> FineGrid:
-        """Return the fine pixels of the whole field; of the rows where the field is not known."""
+        """Return the fine pixels of the whole field; of the table where the field is not known."""
         shape, size = self.dataset.frame_shape, self.dataset.pixel_size_nm
         if shape is None:
             return FineGrid.covering(self.dataset.table, size, upsampling)
@@ -86,7 +86,7 @@ class FilterSession:
         return FineGrid(shape=fine, pixel_size_nm=size, upsampling=upsampling)
 
     def picture(self, style: Literal["density", "counts"], grid: FineGrid) -> NDArray[np.float32]:
-        """Return the picture of the kept rows, fast while style and grid stay the same."""
+        """Return the picture of the kept localizations, fast while style and grid stay the same."""
         sigma = KERNEL_SIGMA if style == "density" else 0.0
         drawn = self._picture
         if drawn is None or drawn.grid != grid or drawn.sigma_fine != sigma:
@@ -95,5 +95,5 @@ class FilterSession:
         return drawn.image
 
     def gaussians(self, grid: FineGrid) -> NDArray[np.float32]:
-        """Return the picture of the kept rows as wide as their uncertainties; takes seconds."""
+        """Return the picture of the kept ones as wide as their uncertainties; takes seconds."""
         return uncertainty_picture(self.dataset.table[self.filtered.kept], grid)

@@ -1,7 +1,7 @@
-"""Which rows are drawn as points: those of a frame or a field, and never more than can be drawn.
+"""Which localizations are drawn as points: of a frame or a field, never more than can be drawn.
 
-The picture of all rows is an image; points are the detail. napari takes about 5 s to add a million
-points, and 5 s again to filter them.
+The picture of all localizations is an image; points are the detail. napari takes about 5 s to add a
+million points, and 5 s again to filter them.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ def select(
     field_nm: tuple[float, float, float, float] | None = None,
     limit: int = LARGEST,
 ) -> NDArray[np.intp]:
-    """Return the numbers of the rows to draw, in order.
+    """Return the numbers of the localizations to draw, in order.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def select(
     field_nm : (y0, y1, x0, x1), optional
         Part of the field to draw, ends included.
     limit : int
-        Most rows to return; of more, an even selection over the table is.
+        Most localizations to return; of more, an even selection over the table is.
     """
     chosen = np.ones(len(table), np.bool_) if kept is None else kept.copy()
     if frames is not None:
@@ -46,7 +46,7 @@ def select(
 
 
 def spread(rows: NDArray[np.intp], limit: int) -> NDArray[np.intp]:
-    """Return at most `limit` of the rows, evenly from the first to the last, the same each time."""
+    """Return at most `limit` of the numbers, evenly from first to last, the same each time."""
     if len(rows) <= limit:
         return rows
     return rows[np.linspace(0, len(rows) - 1, limit).round().astype(np.intp)]

@@ -31,7 +31,7 @@ class Frame(NamedTuple):
     density, variance : (sY, sX) arrays
         Of this frame alone.
     found, truth : DataFrame
-        Rows of this frame; only ``x_nm`` and ``y_nm`` are used.
+        Localizations of this frame; only ``x_nm`` and ``y_nm`` are used.
     """
 
     number: int

@@ -33,7 +33,7 @@ def picassos_view(path):
 def test_picasso_keeps_every_row_within_the_frame(dataset_of, z, tmp_path):
     dataset = dataset_of(filtered=True, z=z)
     notes = picasso.write(tmp_path / "a.hdf5", dataset)
-    assert any("15 of 60 rows have no uncertainty" in note for note in notes)
+    assert any("15 of 60 localizations have no uncertainty" in note for note in notes)
     locs, info = picassos_view(tmp_path / "a.hdf5")
     assert len(locs) == 60
     assert info[-1]["Pixelsize"] == PIXEL
@@ -58,7 +58,7 @@ def test_rows_that_picasso_leaves_out_are_announced(dataset_of, tmp_path):
     table = dataset_of(gaps=False).table.assign(x_nm=np.linspace(-0.4 * PIXEL, 5000, 60))
     notes = picasso.write(tmp_path / "a.hdf5", Dataset(table=table, pixel_size_nm=PIXEL))
     (note,) = notes
-    assert note.startswith("1 of 60 rows lie before the centre of the first pixel")
+    assert note.startswith("1 of 60 localizations lie before the centre of the first pixel")
     assert len(picassos_view(tmp_path / "a.hdf5")[0]) == 59
     np.testing.assert_allclose(
         picasso.read(tmp_path / "a.hdf5").table["x_nm"], table["x_nm"], atol=2e-3
@@ -97,7 +97,7 @@ def test_rows_without_a_position_are_left_out_and_said(dataset_of, tmp_path):
         file["locs"][...] = locs
     back = picasso.read(tmp_path / "a.hdf5")
     assert len(back.table) == len(back.kept) == len(back.reason) == 59
-    assert "1 rows of" in back.notes[0]
+    assert "1 localizations of" in back.notes[0]
 
 
 def test_a_broken_yaml_is_a_sentence(dataset_of, tmp_path):

@@ -171,8 +171,8 @@ def test_the_folder_of_a_run(plugin, movie_file, tiny_model, tmp_path):
         (".parquet", "parquet"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:.*rows have no uncertainty")
-@pytest.mark.filterwarnings("ignore:.*SMAP leaves such rows out", "ignore:SMAP knows its tables")
+@pytest.mark.filterwarnings("ignore:.*localizations have no uncertainty")
+@pytest.mark.filterwarnings("ignore:.*SMAP leaves such out", "ignore:SMAP knows its tables")
 def test_all_rows_are_saved_and_opened_again(plugin, dataset_of, ending, name, tmp_path):
     dataset = dataset_of(filtered=True)
     rows = np.arange(0, 60, 7)
@@ -195,7 +195,7 @@ def test_every_writer_can_be_chosen(plugin, dataset_of, tmp_path):
     written = {}
     for writer in plugin.get_manifest(NAME).contributions.writers:
         path = tmp_path / f"{len(written)}{writer.filename_extensions[0]}"
-        notes = {"thunderstorm": "one uncertainty per row", "smap": "SMAP"}
+        notes = {"thunderstorm": "one uncertainty each", "smap": "SMAP"}
         name = writer.command.partition(".write_")[2]
         if name in notes:
             with pytest.warns(UserWarning, match=notes[name]):

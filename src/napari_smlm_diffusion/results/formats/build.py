@@ -46,20 +46,19 @@ def dataset(
     Raises
     ------
     InputError
-        If a column has not one value a row, or a frame is no number from 0.
+        If a column has not one value a localization, or a frame is no number from 0.
     """
     rows = len(columns["frame"])
     for name, values in columns.items():
         if np.shape(values) != (rows,):
             raise InputError(
                 f"{path} has {rows} frames and {np.shape(values)} values of {name}; "
-                "every column must have one value a row"
+                "every column must have one value for each"
             )
     frame = np.asarray(columns["frame"], np.float64)
     bad = ~((frame >= 0) & (frame < _LAST_FRAME))
     if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise InputError(f"{path} has the frame {frame[row]:g} in row {row}, which no movie has")
+        raise InputError(f"{path} has the frame {frame[bad][0]:g}, which no movie has")
     table = _table(columns, np.rint(frame).astype(np.int64))
     record = record or {}
     order = record.get("columns")
@@ -73,7 +72,7 @@ def dataset(
     said = list(notes)
     if not there.all():
         table = table[there].reset_index(drop=True)
-        said.append(f"{(~there).sum()} rows of {path} without a position left out")
+        said.append(f"{(~there).sum()} localizations of {path} without a position left out")
     kept = None if kept is None else np.asarray(kept).astype(np.bool_)[there]
     return Dataset(
         table=table,

@@ -173,7 +173,7 @@ def _fields(table: pd.DataFrame, size: float) -> dict[str, NDArray[Any]]:
 
 
 def _ours(path: Path, file: Any, rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the columns and the record of our own group, if the rows are still the same."""
+    """Return the columns and the record of our own group, if it is still of these localizations."""
     if _GROUP not in file:
         return {}, {}
     group = file[_GROUP]

@@ -1,9 +1,9 @@
 """Parquet with our own columns, in one file or in the parts that a run leaves in a folder.
 
 Frames count from 0, positions are in nm from the centre of the first pixel: just as in memory, to
-the last bit. What else belongs to a dataset (pixel size, size of the movie, units, where the rows
-come from, the filter) is JSON in the metadata of the schema. The parts ``localizations-*.parquet``
-of a folder are one table, in the natural order of their names.
+the last bit. What else belongs to a dataset (pixel size, size of the movie, units, where the
+localizations come from, the filter) is JSON in the metadata of the schema. The parts
+``localizations-*.parquet`` of a folder are one table, in the natural order of their names.
 """
 
 import json
@@ -29,7 +29,7 @@ CONVENTION = "frame from 0; nm from the centre of the first pixel; x runs along 
 PARTS = "localizations-*.parquet"
 METADATA = b"napari-smlm-diffusion"
 _MAGIC = b"PAR1"
-_BLOCK = 2**18  # rows read or written at once
+_BLOCK = 2**18  # localizations read or written at once
 _TEXTS = ("uncertainty_source", "reason")
 _NEEDED = ("frame", "x_nm", "y_nm")
 
@@ -85,7 +85,8 @@ def write(path: Path, dataset: Dataset) -> list[str]:
     ):
         for start in range(0, max(len(table), 1), _BLOCK):
             block = table.iloc[start : start + _BLOCK]
-            # A row that pyarrow took for missing would come back as another value than NaN.
+            # A localization that pyarrow took for missing would come back as another value than
+            # NaN.
             arrays = [
                 pyarrow.array(block[field.name].to_numpy(), field.type, from_pandas=False)
                 for field in target
@@ -138,14 +139,15 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[bytes, bytes]]:
                 columns[name][at : at + len(values)] = _array(values, name in _TEXTS)
             at += len(batch)
         if at != rows:
-            raise InputError(f"{path} declares {rows} rows and has {at}")
+            raise InputError(f"{path} declares {rows} localizations and has {at}")
         return columns, dict(file.schema_arrow.metadata or {})
 
 
 def _array(values: Any, text: bool) -> Any:
     if not text:
         return values.to_numpy(zero_copy_only=False)
-    # Each different text is there once, however many rows have it; what is missing is empty.
+    # Each different text is there once, however many localizations have it; what is missing is
+    # empty.
     different = np.array([*values.dictionary.to_pylist(), ""], dtype=object)
     return different[values.indices.fill_null(len(different) - 1).to_numpy(zero_copy_only=False)]
 

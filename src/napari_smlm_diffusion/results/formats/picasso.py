@@ -3,8 +3,8 @@
 In Picasso x, y and the precisions are in camera pixels, an integer is the centre of a pixel and
 frames count from 0, as in this package: x_file = x_nm / pixel_size_nm. Heights stay in nm.
 
-Picasso reads the dataset ``locs`` and leaves out every row in which *any* column is not finite. So
-``locs`` holds only columns without gaps. All others, and text, are in the group
+Picasso reads the dataset ``locs`` and leaves out every localization in which *any* column is not
+finite. So ``locs`` holds only columns without gaps. All others, and text, are in the group
 ``napari-smlm-diffusion`` beside it, one dataset a column, which Picasso leaves alone. The metadata
 is written twice, as YAML beside the table (what Picasso reads first) and as JSON in ``metadata``
 (since Picasso 0.11), because the YAML file is easily lost.
@@ -45,7 +45,7 @@ _SHARED = (
     ("z", "z_nm", False),
     ("lpz", "uncertainty_z_nm", False),
 )
-# Picasso also drops rows in which one of these is below 0.
+# Picasso also drops localizations in which one of these is below 0.
 _NOT_NEGATIVE = {"x", "y", "lpx", "lpy", "lpz", "photons", "sx", "sy"}
 _OWN = ("background_sd", "uncertainty_xy_nm", "probability", "crlb_xy_nm", "density_sd")
 _COUNTS = ("multiplicity", "id")
@@ -62,7 +62,8 @@ def recognises(path: Path) -> bool:
 def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
     """Read a table of Picasso's or one of our exports.
 
-    Columns that are not ours are left out, rows without a finite position too, as in Picasso.
+    Columns that are not ours are left out, localizations without a finite position too, as in
+    Picasso.
     """
     with hdf5.opened(path, "a table of Picasso") as file:
         if "locs" not in file:
@@ -103,8 +104,8 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
 def write(path: Path, dataset: Dataset) -> list[str]:
     """Write table, metadata and the YAML file; a filter adds the column ``kept``, 1 or 0.
 
-    Says on rows that Picasso will leave out, and on precisions that are not known: those are
-    written as the width of the spot, a bound that no row is hurt by.
+    Says on localizations that Picasso will leave out, and on precisions that are not known: those
+    are written as the width of the spot, a bound that no localization is hurt by.
     """
     h5py, yaml = hdf5.h5py(), _yaml()
     shape = _shape(dataset)
@@ -146,8 +147,8 @@ def _columns(
             values = np.where(usable, values, width)
             if theirs == "lpx":
                 notes.append(
-                    f"{(~usable).sum()} of {len(table)} rows have no uncertainty; Picasso needs "
-                    "one and is given the width of the spot for them"
+                    f"{(~usable).sum()} of {len(table)} localizations have no uncertainty; Picasso "
+                    "needs one and is given the width of the spot for them"
                 )
         locs[theirs] = values.astype(np.float32)
     for name in _OWN:
@@ -168,8 +169,8 @@ def _columns(
     outside = int(((x < 0) | (y < 0) | (x >= shape[2]) | (y >= shape[1])).sum())
     if outside:
         notes.append(
-            f"{outside} of {len(table)} rows lie before the centre of the first pixel or beyond "
-            "the frame; Picasso leaves such rows out"
+            f"{outside} of {len(table)} localizations lie before the centre of the first pixel or "
+            "beyond the frame; Picasso leaves such out"
         )
     return locs, beside, notes
 
@@ -205,7 +206,7 @@ def _decoded(text: Any) -> str:
 def _put_own_column(group: Any, name: str, values: NDArray[Any]) -> None:
     column = group.create_group(name)
     if values.dtype == object:
-        # Few different texts in many rows: a number for each, and the texts once.
+        # Few different texts in many localizations: a number for each, and the texts once.
         codes, texts = pd.factorize(values)
         values = codes.astype(np.uint32)
         text_type = hdf5.h5py().string_dtype()
@@ -236,7 +237,7 @@ def _shape(dataset: Dataset) -> tuple[int, int, int]:
     table = dataset.table
     if not len(table):
         return 1, 1, 1
-    # The smallest frames in which every row lies.
+    # The smallest frames in which every localization lies.
     y, x = (int(np.floor(table[c].max() / dataset.pixel_size_nm)) + 1 for c in ("y_nm", "x_nm"))
     return int(table["frame"].max()) + 1, max(y, 1), max(x, 1)
 

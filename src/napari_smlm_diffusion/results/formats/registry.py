@@ -126,7 +126,7 @@ def read(path: str | Path, pixel_size_nm: float | None = None, name: str | None 
 
 
 def write(path: str | Path, dataset: Dataset, name: str = "csv") -> list[str]:
-    """Write all rows of `dataset`; `Dataset.only_kept` before it leaves out what was filtered.
+    """Write all of `dataset`; `Dataset.only_kept` before it leaves out what was filtered.
 
     Returns
     -------

@@ -85,7 +85,8 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
 def write(path: Path, dataset: Dataset) -> list[str]:
     """Write a table that SMAP loads; a filter adds the field ``kept``.
 
-    Says on rows that SMAP will leave out, and on a name by which it does not know the file.
+    Says on localizations that SMAP will leave out, and on a name by which it does not know the
+    file.
     """
     table, size, notes = dataset.table, dataset.pixel_size_nm, []
     loc: dict[str, NDArray[Any]] = {
@@ -105,13 +106,13 @@ def write(path: Path, dataset: Dataset) -> list[str]:
     loc["locprecnm"] = np.where(unknown, width, precision)
     if unknown.any():
         notes.append(
-            f"{unknown.sum()} of {len(table)} rows have no uncertainty; SMAP leaves such rows out "
-            "and is given the width of the spot for them"
+            f"{unknown.sum()} of {len(table)} localizations have no uncertainty; SMAP leaves such "
+            "out and is given the width of the spot for them"
         )
     if wide := int((loc["locprecnm"] > smap_writer.WIDEST_NM).sum()):
         notes.append(
-            f"{wide} of {len(table)} rows have an uncertainty above {smap_writer.WIDEST_NM:g} nm; "
-            "SMAP leaves such rows out"
+            f"{wide} of {len(table)} localizations have an uncertainty above "
+            f"{smap_writer.WIDEST_NM:g} nm; SMAP leaves such out"
         )
     for name in ("channel", "filenumber"):
         loc[name] = np.full(len(table), float(name == "filenumber"), np.float32)
@@ -172,7 +173,7 @@ def _numbers(values: Any) -> NDArray[Any] | None:
 
 
 def _columns(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields with one number a row."""
+    """Fields with one number a localization."""
     rows = len(fields["frame"]) if fields.get("frame") is not None else 0
     return {n: v for n, v in fields.items() if v is not None and len(v) == rows}
 
@@ -186,7 +187,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _several(path: Path, count: int) -> str:
-    return f"{path} holds {count} movies; all of their rows are read, the pixel size is the first's"
+    return f"{path} holds {count} movies; all are read, the pixel size is that of the first"
 
 
 def _shape(info: dict[str, Any]) -> tuple[int, int, int] | None:

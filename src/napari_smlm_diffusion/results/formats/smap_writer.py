@@ -13,7 +13,7 @@ from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.writing import atomic
 
 RECORD = "napari_smlm_diffusion"
-# SMAP leaves out rows with a larger `locprecnm` when it loads a file.
+# SMAP leaves out localizations with a larger `locprecnm` when it loads a file.
 WIDEST_NM = 250.0
 # A variable of version 5 ends here.
 LARGEST_VERSION_5 = 2**31 - 2**20
@@ -81,7 +81,7 @@ def _file(path: Path, dataset: Dataset) -> dict[str, Any]:
 
 
 def _around(dataset: Dataset) -> tuple[int, int, int]:
-    """Return the smallest frames in which all rows lie."""
+    """Return the smallest frames in which all localizations lie."""
     table = dataset.table
     if not len(table):
         return 1, 1, 1
@@ -120,7 +120,7 @@ def _put(group: Any, name: str, value: Any) -> None:
         item = group.create_dataset(name, data=np.zeros(2, np.uint64))
         item.attrs["MATLAB_empty"] = np.uint8(1)
     else:
-        # Columns first: a column of N rows is one row here.
+        # Columns first: a column of N localizations is one row here.
         rows = array[np.newaxis] if array.ndim == 1 else np.atleast_2d(array).T
         item = group.create_dataset(name, data=rows)
     item.attrs["MATLAB_class"] = np.bytes_(_CLASSES[array.dtype.str[1:]])

@@ -1,10 +1,10 @@
 """The .smlm container of imodpasteur (version 0.2): a zip of ``manifest.json`` and binary tables.
 
-The manifest names the columns, their types and units; a table is its rows one after the other,
-little-endian. Lengths are in nm unless it says otherwise. The specification says neither where the
-origin lies nor from what frames count. Its authors write from ThunderSTORM, so its convention is
-taken: the corner of the first pixel, frames from 1. A file with a frame 0 counts from 0. Nothing
-is ever unpacked to the disk.
+The manifest names the columns, their types and units; a table is its localizations one after the
+other, little-endian. Lengths are in nm unless it says otherwise. The specification says neither
+where the origin lies nor from what frames count. Its authors write from ThunderSTORM, so its
+convention is taken: the corner of the first pixel, frames from 1. A file with a frame 0 counts from
+0. Nothing is ever unpacked to the disk.
 """
 
 import json
@@ -30,7 +30,7 @@ CONVENTION = (
 _VERSION = "0.2"
 _OURS = "napari-smlm-diffusion"
 _LARGEST_MANIFEST = 16 * 2**20
-_BLOCK = 2**18  # rows turned into bytes at once
+_BLOCK = 2**18  # localizations turned into bytes at once
 
 # Of the specification, of locan, of ThunderSTORM's plugin.
 _NAMES = {
@@ -196,11 +196,11 @@ def _rows(
     row = np.dtype(fields)
     count = int(file["rows"])
     if count < 0:
-        raise ValueError(f"{count} rows")
+        raise ValueError(f"{count} localizations")
     limits.check_declared(path, count * row.itemsize)
     content = _member(path, archive, str(file["name"]), count * row.itemsize)
     if len(content) < count * row.itemsize:
-        raise InputError(f"{path} is truncated: its table ends before the row {count}")
+        raise InputError(f"{path} is truncated: its table has fewer localizations than {count}")
     rows = np.frombuffer(content, row, count)
     offsets = {k: float(v) for k, v in (file.get("offset") or {}).items() if float(v)}
     if not offsets:
@@ -232,7 +232,7 @@ def _columns(
     notes = []
     if "frame" not in columns:
         columns["frame"] = np.ones(len(rows))
-        notes.append(f"{path} does not say the frames; all of its rows are put into the first")
+        notes.append(f"{path} does not say the frames; all is put into the first")
     from_one = ours or not len(rows) or columns["frame"].min() >= 1
     columns["frame"] = columns["frame"] - 1 if from_one else columns["frame"]
     build.from_corner(columns, size)

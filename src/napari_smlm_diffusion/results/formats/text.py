@@ -120,7 +120,7 @@ def read_columns(
                 low_memory=False,
             ):
                 if block[width].notna().any():
-                    raise InputError(f"{path} has rows with more cells than its header")
+                    raise InputError(f"{path} has lines with more cells than its header")
                 for position, name in wanted.items():
                     cells = block[position]
                     parts[name].append(cells if name in texts else _numbers(path, name, cells))
@@ -129,10 +129,10 @@ def read_columns(
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a text file, but a table must be CSV") from error
     except pd.errors.ParserWarning as error:
-        raise InputError(f"{path} has rows with more cells than its header") from error
+        raise InputError(f"{path} has lines with more cells than its header") from error
     except (pd.errors.ParserError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path} has rows that do not fit its header ({reason})") from error
+        raise InputError(f"{path} has lines that do not fit its header ({reason})") from error
     columns: dict[str, Any] = {}
     for name in wanted.values():
         # One column after the other: the parts of the next are still there, those of this one not.

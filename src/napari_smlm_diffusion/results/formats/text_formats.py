@@ -214,7 +214,7 @@ def _rapidstorm_header(path: Path, labels: list[str]) -> tuple[list[str], int]:
     fields = [dict(_VALUE.findall(part)) for part in _FIELD.findall(text.first_lines(path)[0])][1:]
     if any(not field for field in fields):
         raise InputError(
-            f"{path} is a table of tracks, with several positions a row; export the localizations "
+            f"{path} is a table of tracks, with several positions a line; export the localizations "
             "from rapidSTORM without tracking"
         )
     for field in fields:

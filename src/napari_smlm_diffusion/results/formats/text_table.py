@@ -101,7 +101,7 @@ class TextFormat:
         )
         for name in self.numbers:
             if name in columns and not np.isfinite(columns[name]).all():
-                raise InputError(f"{path} has rows without a number in the column of {name}")
+                raise InputError(f"{path} has lines without a number in the column of {name}")
         frame = columns["frame"]
         if len(frame) and frame.min() < self.first_frame:
             raise InputError(

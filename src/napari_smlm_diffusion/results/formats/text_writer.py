@@ -19,7 +19,7 @@ from napari_smlm_diffusion.results.formats.records import write_beside
 from napari_smlm_diffusion.writing import PartialFile, atomic
 
 THUNDERSTORM_LOSES = (
-    "a ThunderSTORM table holds one uncertainty per row; probability, its bounds and where the "
+    "a ThunderSTORM table holds one uncertainty each; probability, its bounds and where the "
     "uncertainty comes from are not in it"
 )
 CHALLENGE_LOSES = (
@@ -80,7 +80,7 @@ def write_ours(path: Path, dataset: Dataset) -> list[str]:
     cells = [*CELLS, *z]
     if dataset.kept is not None:
         reasons = dataset.reason if dataset.reason is not None else [""] * len(table)
-        # Quotes are doubled within quotes, and a line break would end the row.
+        # Quotes are doubled within quotes, and a line break would end the localization.
         quoted = [" ".join(str(text).replace('"', '""').split()) for text in reasons]
         table = table.assign(kept=dataset.kept, reason=quoted)
         cells += [_KEPT, _REASON]
