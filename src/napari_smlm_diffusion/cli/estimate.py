@@ -49,7 +49,8 @@ def run(options: argparse.Namespace) -> int:
             check_new(path, options.overwrite)
     with open_movie(options.movie, settings.raw_layout) as stack:
         found = estimate_movie(stack, settings)
-        print("\n".join(found.lines()))
+        for name, value, how in found.rows():
+            print(f"{name:<12}{value:<34}{how}".rstrip())
         if options.out is not None:
             write_json(options.out, found.used.to_dict())
             print(f"\ncamera: {options.out}")

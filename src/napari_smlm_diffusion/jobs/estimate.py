@@ -65,47 +65,20 @@ class Estimate:
         update = {"gain": self.used.gain, "offset": self.used.offset}
         return settings.model_copy(update=update)
 
-    @property
-    def gain_sd(self) -> float:
-        """Standard error of the gain, ADU per electron; NaN where it is not estimated."""
-        if self.camera is None or self.transfer is None:
-            return float("nan")
-        return float(np.mean(self.camera.gain)) * self.transfer.slope_sd / self.transfer.slope
-
-    def words(self, pixel_size_nm: float | None) -> str:
-        """Return what was found, with its standard errors, in sentences."""
-        said = []
-        if self.camera is not None and self.transfer is not None:
-            said.append(
-                f"Gain {self.camera.gain:.3g} ± {_sd(self.gain_sd)} ADU/e⁻ and offset "
-                f"{self.camera.offset:.4g} ± {_sd(self.transfer.dark_sd)} ADU, if read noise and "
-                "EM gain are as given."
-            )
-        elif self.why_not:
-            said.append(self.why_not)
-        width, how = self.check.measured_sigma_px, self.check.notes["psf_sigma_px"]
-        if not np.isfinite(width):
-            said.append("The PSF width cannot be told: there are no clear spots.")
-        elif pixel_size_nm is None:
-            said.append(f"PSF sigma {width:.2f} pixels ({how}); the pixel size is not known.")
-        else:
-            said.append(f"PSF sigma {width * pixel_size_nm:.0f} nm ({how}).")
-        return " ".join(said)
-
-    def lines(self) -> list[str]:
-        """Return all that was found as lines of a table: name, value, how it was found."""
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Return all that was found: name, value with its standard error, how it was found."""
         check, notes, pixel = self.check, self.check.notes, self.pixel_size_nm
         rows = [("pixel size", "not known" if pixel is None else f"{pixel:g} nm", "")]
         rows.append(("PSF sigma", _width(check.measured_sigma_px, pixel), notes["psf_sigma_px"]))
-        if self.camera is not None and self.transfer is not None:
-            how = "photon transfer: variance against mean"
-            rows.append(("gain", f"{self.camera.gain:.4g} ± {_sd(self.gain_sd)} ADU/e-", how))
-            offset = f"{self.camera.offset:.4g} ± {_sd(self.transfer.dark_sd)} ADU"
-            rows.append(("offset", offset, how))
-        else:
-            for name in ("gain", "offset"):
-                value = f"{np.mean(getattr(self.used, name)):.4g}"
-                rows.append((name, value, f"known; {self.why_not}"))
+        transfer = self.transfer
+        for name, unit in (("gain", "ADU/e⁻"), ("offset", "ADU")):
+            value, how = f"{np.mean(getattr(self.used, name)):.4g}", f"known; {self.why_not}"
+            if transfer is not None:
+                slope = transfer.slope_sd / transfer.slope
+                sd = slope * float(value) if name == "gain" else transfer.dark_sd
+                value += f" ± {float(f'{sd:.1g}'):g}"
+                how = "photon transfer, if read noise and EM gain are as given"
+            rows.append((name, f"{value} {unit}", how))
         area = f" ({check.density_per_px2 * 1e6 / pixel**2:.3g} per um2)" if pixel else ""
         rows += [
             ("read noise", f"{check.read_noise:.3g} effective e-", notes["read_noise"]),
@@ -113,7 +86,7 @@ class Estimate:
             ("background", f"{check.background:.3g} effective a pixel", notes["background"]),
             ("density", f"{check.density_per_px2:.3g} per px2{area}", notes["density_per_px2"]),
         ]
-        return [f"{name:<12}{value:<34}{how}".rstrip() for name, value, how in rows]
+        return rows
 
 
 def estimate_movie(stack: FrameStack, settings: LocalizeSettings) -> Estimate:
@@ -140,7 +113,7 @@ def estimate_movie(stack: FrameStack, settings: LocalizeSettings) -> Estimate:
         gain, offset = (float(f"{v:.4g}") for v in (camera.gain, camera.offset))
         camera = replace(camera, gain=gain, offset=offset)
     except InputError as error:
-        why_not = f"{stack.source}: {error}"
+        transfer, why_not = None, f"{stack.source}: {error}"
         if known is None:
             raise InputError(why_not) from error
     used = camera or known
@@ -171,11 +144,6 @@ def _known(stack: FrameStack, settings: LocalizeSettings) -> tuple[Camera | None
         Camera(**numbers) if {"gain", "offset"} <= set(numbers) else None,
         {name: numbers[name] for name in _ASSUMED},
     )
-
-
-def _sd(value: float) -> str:
-    """One digit, and no exponent where that can be helped."""
-    return f"{float(f'{value:.1g}'):g}"
 
 
 def _width(sigma_px: float, pixel_size_nm: float | None) -> str:

@@ -1,5 +1,6 @@
 """What a model's card says of its samples, in words; read without torch."""
 
+from pathlib import Path
 from typing import Any
 
 from napari_smlm_diffusion.errors import InputError
@@ -7,13 +8,13 @@ from napari_smlm_diffusion.models.card import ModelCard, load_card
 from napari_smlm_diffusion.models.library import resolve
 
 
-def read_card(model: str) -> ModelCard | None:
+def read_card(model: str | Path) -> ModelCard | None:
     """Return the card of a model, by name or file; None where it cannot be read.
 
     Why not is said when the model is loaded.
     """
     try:
-        return load_card(resolve(model))
+        return load_card(resolve(str(model)))
     except InputError:
         return None
 

@@ -3,15 +3,13 @@
 import hashlib
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from napari_smlm_diffusion import __version__
 from napari_smlm_diffusion.density import kernel_share
@@ -22,6 +20,8 @@ from napari_smlm_diffusion.optics.camera import MAPS, Camera
 
 if TYPE_CHECKING:
     from napari_smlm_diffusion.jobs.localize.plan import Plan
+    from napari_smlm_diffusion.jobs.localize.results import Results
+    from napari_smlm_diffusion.results.run_store import RunStore
 
 FORMAT = 1
 Status = Literal["complete", "cancelled", "failed"]
@@ -32,28 +32,6 @@ _WORDS = {
     "camera": "the camera",
     "psf_sigma_nm": "the width of the PSF",
 }
-
-
-class Found(Protocol):
-    """What a run has found so far: `Results` in memory, `RunStore` on the disk."""
-
-    @property
-    def finished(self) -> list[Frames]:
-        """Ranges of frames that are done, in order."""
-
-    @property
-    def sums(self) -> Mapping[str, NDArray[np.float64]]:
-        """(sY, sX) sums by name over these frames."""
-
-    @property
-    def count(self) -> int:
-        """How many localizations there are."""
-
-    def tables(self) -> Iterator[pd.DataFrame]:
-        """Yield the table in order of frame, part by part."""
-
-    def samples(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the samples (K, sY, sX) of each frame whose samples are kept."""
 
 
 def identity(plan: "Plan", movie: Path) -> dict[str, Any]:
@@ -184,7 +162,7 @@ def sampling(plan: "Plan", until: int) -> dict[str, Any] | None:
 
 def record(
     plan: "Plan",
-    found: Found,
+    found: "Results | RunStore",
     *,
     status: Status,
     fingerprint: str,
@@ -196,7 +174,7 @@ def record(
     Parameters
     ----------
     plan : Plan
-    found : Found
+    found : Results or RunStore
         What is finished.
     status, error
         How the run ended.

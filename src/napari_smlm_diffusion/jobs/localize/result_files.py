@@ -6,29 +6,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_smlm_diffusion.jobs.localize.record import Found, done_of, done_until, sampling
+from napari_smlm_diffusion.jobs.localize.record import done_of, done_until, sampling
 from napari_smlm_diffusion.results.formats.text_writer import CsvWriter
 from napari_smlm_diffusion.results.images import write_density
 from napari_smlm_diffusion.results.samples_file import SamplesWriter
 
 if TYPE_CHECKING:
     from napari_smlm_diffusion.jobs.localize.plan import Plan
+    from napari_smlm_diffusion.jobs.localize.results import Results
+    from napari_smlm_diffusion.results.run_store import RunStore
 
 
-def write_files(folder: Path, plan: "Plan", found: Found) -> None:
+def write_files(folder: Path, plan: "Plan", found: "Results | RunStore") -> None:
     """Write all of them."""
     for write in (write_table, write_samples, write_images):
         write(folder, plan, found)
 
 
-def write_table(folder: Path, plan: "Plan", found: Found) -> None:
+def write_table(folder: Path, plan: "Plan", found: "Results | RunStore") -> None:
     """Write ``localizations.csv``."""
     with CsvWriter(folder / "localizations.csv", plan.microscope.pixel_size_nm) as writer:
         for table in found.tables():
             writer.append(table)
 
 
-def write_samples(folder: Path, plan: "Plan", found: Found) -> None:
+def write_samples(folder: Path, plan: "Plan", found: "Results | RunStore") -> None:
     """Write ``samples.tif``, if samples were kept."""
     writer = SamplesWriter(folder / "samples.tif")
     for of_frame in found.samples():
@@ -36,7 +38,7 @@ def write_samples(folder: Path, plan: "Plan", found: Found) -> None:
     writer.close()
 
 
-def write_images(folder: Path, plan: "Plan", found: Found) -> None:
+def write_images(folder: Path, plan: "Plan", found: "Results | RunStore") -> None:
     """Write each sum over frames that there is."""
     network, until = plan.network, done_until(plan, found.finished)
     for name, image in found.sums.items():

@@ -272,7 +272,10 @@ class MovieForm(QWidget):
             values["psf_sigma_nm"] = round(found.check.measured_sigma_px * size, 1)
         form.set_values(values)
         self._note()
-        self.microscope.said.setText(found.words(size))
+        told = [
+            f"{name}: {value}" + (f" ({how})" if how else "") for name, value, how in found.rows()
+        ]
+        self.microscope.said.setText("\n".join(told))
         self.changed.emit("camera")
 
     def _on_no_estimate(self, error: Exception) -> None:

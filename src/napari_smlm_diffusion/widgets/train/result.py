@@ -8,10 +8,9 @@ from qtpy.QtCore import QSize, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import QDialog, QFileDialog, QLabel, QVBoxLayout
 
-from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.jobs.calibrate.card_words import samples_report
+from napari_smlm_diffusion.jobs.calibrate.card_words import read_card, samples_report
 from napari_smlm_diffusion.jobs.train import run as training_work
-from napari_smlm_diffusion.models.card import ModelCard, load_card
+from napari_smlm_diffusion.models.card import ModelCard
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell
@@ -78,7 +77,7 @@ class TrainingResult(ResultForm):
         self.setVisible(model is not None)
         if model is None:
             return
-        card, checking = card_of(model), self.checker.running
+        card, checking = read_card(model), self.checker.running
         self._offer(card, busy=checking or self.files.busy)
         if checking or card is None:
             return
@@ -221,12 +220,4 @@ class TrainingResult(ResultForm):
 
     def _idle_again(self) -> None:
         # The task that has just said that it is done counts as busy still.
-        self._offer(None if self.model is None else card_of(self.model), busy=False)
-
-
-def card_of(model: Path) -> ModelCard | None:
-    """Return the card of a model file; None if it cannot be read, which its use will say."""
-    try:
-        return load_card(model)
-    except InputError:
-        return None
+        self._offer(None if self.model is None else read_card(self.model), busy=False)

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_smlm_diffusion.jobs.calibrate.card_words import read_card
 from napari_smlm_diffusion.jobs.train import run as training_work
 from napari_smlm_diffusion.jobs.train import stored
 from napari_smlm_diffusion.jobs.train.history import Record, stages_in_words
@@ -36,11 +37,9 @@ from napari_smlm_diffusion.widgets.train.record_curves import (
     loss_curves,
     metric_curves,
 )
-from napari_smlm_diffusion.widgets.train.result import TrainingResult, card_of
+from napari_smlm_diffusion.widgets.train.result import TrainingResult
 from napari_smlm_diffusion.widgets.train.simulation_form import PriorForm
 from napari_smlm_diffusion.widgets.train.tab_forms import TrainingForm, WatchForm
-
-_PLOT_WIDTH = 310
 
 
 class Training(QWidget):
@@ -181,7 +180,7 @@ class Training(QWidget):
         self._show_state()
         if self._plan is not None:
             # Else using it would write the notes of another one onto its card.
-            card = card_of(self._plan.model) if self._plan.model.is_file() else None
+            card = read_card(self._plan.model) if self._plan.model.is_file() else None
             said = self._plan.settings if card is None else card
             self.form.notes.setText(said.description)
             self.form.licence.setText(said.licence)
@@ -310,7 +309,7 @@ class Training(QWidget):
         if how == "complete" and plan is not None:
             bar.setValue(bar.maximum())
             self.watch.far.setText(f"“{plan.settings.name}” is trained.")
-            card = card_of(plan.model)
+            card = read_card(plan.model)
             self.watch.words.setText("" if card is None else stages_in_words(card.stages))
             return
         step = f" at step {bar.value():,}" if self.record.losses else ""
