@@ -2,7 +2,6 @@
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QCheckBox,
     QHBoxLayout,
     QLabel,
     QProgressBar,
@@ -30,23 +29,16 @@ class TaskForm(QWidget):
         words: str,
         tip: str,
         empty: dict[str, str] | None = None,
-        checks: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.kind = kind
-        defaults = {n: kind.model_fields[n].default for n in names}
         self.settings = SettingsForm(kind, names, empty)
-        self.settings.set_values(defaults)
-        self.checks = {name: QCheckBox(kind.model_fields[name].title) for name in checks}
+        self.settings.set_values({name: kind.model_fields[name].default for name in names})
         self.start = QPushButton(words)
         self.start.setToolTip(tip)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 6)
         layout.addWidget(self.settings)
-        for name, box in self.checks.items():
-            box.setChecked(bool(kind.model_fields[name].default))
-            box.setToolTip(str(kind.model_fields[name].description))
-            self.settings.layout_.addRow("", box)
         layout.addStretch(1)
         layout.addWidget(self.start)
 
@@ -58,8 +50,7 @@ class TaskForm(QWidget):
         InputError
             If they cannot be used.
         """
-        checked = {name: box.isChecked() for name, box in self.checks.items()}
-        return self.kind(**self.settings.values(), **checked)
+        return self.kind(**self.settings.values())
 
 
 def drift_form() -> TaskForm:
@@ -88,11 +79,10 @@ def resolution_form() -> TaskForm:
     """The tab "Resolution"."""
     return TaskForm(
         RingSettings,
-        ("fine_pixel_nm", "blocks"),
+        ("fine_pixel_nm", "blocks", "unlinked"),
         "Measure resolution",
         "Fourier ring correlation of two halves of the movie, with an error bar.",
         {"fine_pixel_nm": "half an uncertainty"},
-        ("unlinked",),
     )
 
 

@@ -10,11 +10,16 @@ from qtpy.QtWidgets import QComboBox, QFrame, QLineEdit, QScrollArea, QSizePolic
 def combo(tooltip: str) -> QComboBox:
     """Return a combo box that does not make its form as wide as its longest entry."""
     box = QComboBox()
+    box.setToolTip(tooltip)
+    narrow(box)
+    return box
+
+
+def narrow(box: QComboBox) -> None:
+    """Let a combo box be narrower than its longest entry."""
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(12)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    box.setToolTip(tooltip)
-    return box
 
 
 def limit_field(name: str, tooltip: str) -> QLineEdit:

@@ -1,24 +1,15 @@
 """A form made from a settings object: one row for each field, its title, unit and description."""
 
-import types
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, get_args
 
+from magicgui.widgets import CheckBox, ComboBox, FileEdit, LineEdit, create_widget
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFileDialog,
-    QFormLayout,
-    QHBoxLayout,
-    QLineEdit,
-    QPushButton,
-    QWidget,
-)
+from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_smlm_diffusion.settings import Settings
-from napari_smlm_diffusion.widgets.shared.fields import combo, only_numbers
+from napari_smlm_diffusion.widgets.shared.fields import narrow, only_numbers
 from napari_smlm_diffusion.widgets.shared.notices import FORMS
 
 _UNITS = {"NM": "nm", "ADU": "ADU", "ADU_PER_E": "ADU/e⁻", "E": "e⁻ rms", "Q": "e⁻/photon"}
@@ -49,7 +40,10 @@ class SettingsForm(QWidget):
         super().__init__(parent)
         if kind not in FORMS:
             FORMS.append(kind)
-        self.fields: dict[str, QComboBox | QLineEdit] = {}
+        self.fields: dict[str, Any] = {}
+        """Qt's widget of each: a line, a combo box or a check box."""
+        self._held: dict[str, Any] = {}
+        self._before: dict[str, str] = {}
         self.layout_ = QFormLayout(self)
         self.layout_.setContentsMargins(6, 6, 6, 6)
         self.layout_.setVerticalSpacing(4)
@@ -58,44 +52,48 @@ class SettingsForm(QWidget):
             self._add(name, kind.model_fields[name], (empty or {}).get(name, ""))
 
     def _add(self, name: str, field: FieldInfo, empty: str) -> None:
-        unit = _unit(field)
-        label = f"{field.title} ({unit})" if unit else str(field.title)
+        label = f"{field.title} ({unit})" if (unit := _unit(field)) else str(field.title)
         tip = f"{field.title}: {field.description}"
-        alternatives = _alternatives(field.annotation)
-        if get_origin(alternatives[0]) is Literal:
-            box = combo(tip)
-            box.addItems(get_args(alternatives[0]))
-            box.currentTextChanged.connect(lambda _, n=name: self.changed.emit(n))
-            row: QWidget = box
-            self.fields[name] = box
-        else:
-            line = QLineEdit()
+        kinds = (field.annotation, *get_args(field.annotation))
+        number = int if int in kinds else float if float in kinds else None
+        # Numbers are typed as text: a spin box is never empty, which is how None looks here.
+        annotation, options = str if number else field.annotation, {"tooltip": tip}
+        made: Any = create_widget(annotation=annotation, name=name, label=label, options=options)
+        row = made.native
+        held = made.line_edit if isinstance(made, FileEdit) else made
+        self._held[name], self.fields[name] = held, held.native
+        if isinstance(held, LineEdit):
+            self._before[name] = ""
+            line = held.native
             line.setToolTip(tip)
             line.setAccessibleName(label)
             line.setPlaceholderText(empty)
-            if alternatives[0] in (float, int):
-                only_numbers(line, whole=alternatives[0] is int)
-            line.editingFinished.connect(lambda n=name: self._on_edited(n))
-            self.fields[name] = line
-            line.setProperty("before", "")
-            row = _with_button(line, str(field.title)) if Path in alternatives else line
+            if number:
+                only_numbers(line, whole=number is int)
+            line.editingFinished.connect(lambda: self._on_edited(name))
+        else:
+            held.changed.connect(lambda: self.changed.emit(name))
+        if isinstance(made, ComboBox):
+            narrow(row)
+        if isinstance(made, FileEdit):
+            made.choose_btn.text, made.choose_btn.max_width = "…", 32
+            made.choose_btn.tooltip = f"{field.title}: choose a file."
+            made.choose_btn.changed.connect(lambda: self._on_edited(name))
+        if isinstance(made, CheckBox):
+            made.text, label = label, ""
         self.layout_.addRow(label, row)
         if (shown := self.layout_.labelForField(row)) is not None:
             shown.setToolTip(tip)
 
     def _on_edited(self, name: str) -> None:
         # Qt says "finished" each time that the cursor leaves.
-        line = self.fields[name]
-        assert isinstance(line, QLineEdit)  # noqa: S101 - boxes are never "finished"
-        if line.text() != line.property("before"):
-            line.setProperty("before", line.text())
+        if (text := self._held[name].value) != self._before[name]:
+            self._before[name] = text
             self.changed.emit(name)
 
     def value(self, name: str) -> str | None:
-        """Return what a field holds, None for an empty one."""
-        field = self.fields[name]
-        text = field.currentText() if isinstance(field, QComboBox) else field.text()
-        return text.strip() or None
+        """Return what a field holds as text, None for an empty one."""
+        return str(self._held[name].value).strip() or None
 
     def number(self, name: str) -> float | None:
         """Return the number that a field holds; None for an empty one, or one half typed."""
@@ -112,48 +110,17 @@ class SettingsForm(QWidget):
     def set_values(self, values: Mapping[str, Any]) -> None:
         """Fill fields in; None empties one. `changed` is not emitted."""
         for name, value in values.items():
-            field = self.fields[name]
-            text = "" if value is None else f"{value:.6g}" if _is_number(value) else str(value)
-            field.blockSignals(True)
-            if isinstance(field, QComboBox):
-                field.setCurrentText(text)
-            else:
-                field.setText(text)
-                field.setCursorPosition(0)
-                field.setProperty("before", text)
-            field.blockSignals(False)
-
-
-def _with_button(line: QLineEdit, title: str) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    button = QPushButton("…")
-    button.setToolTip(f"{title}: choose a file.")
-    button.setMaximumWidth(32)
-
-    def choose() -> None:
-        path, _ = QFileDialog.getOpenFileName(row, title)
-        if path:
-            line.setText(path)
-            line.editingFinished.emit()
-
-    button.clicked.connect(choose)
-    layout.addWidget(line)
-    layout.addWidget(button)
-    return row
-
-
-def _alternatives(annotation: Any) -> tuple[Any, ...]:
-    if get_origin(annotation) in (Union, types.UnionType):
-        return tuple(t for t in get_args(annotation) if t is not type(None))
-    return (annotation,)
+            held = self._held[name]
+            with held.changed.blocked():
+                if not isinstance(held, LineEdit):
+                    held.value = value
+                    continue
+                number = isinstance(value, int | float)
+                held.value = "" if value is None else f"{value:.6g}" if number else str(value)
+            self._before[name] = held.value
+            self.fields[name].setCursorPosition(0)
 
 
 def _unit(field: FieldInfo) -> str:
     extra = field.json_schema_extra
     return _UNITS.get(str(extra.get("unit")), "") if isinstance(extra, dict) else ""
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
