@@ -29,7 +29,7 @@ def test_psf_sigma_in_pixels():
         ({"pixel_size_nm": float("nan")}, "pixel_size_nm must be .* got nan"),
         ({"pixel_size_nm": "wide"}, "pixel_size_nm must be a valid number.* got wide"),
         ({"camera": 3}, "camera must be an instance of Camera"),
-        ({"pixel_size": 100}, "pixel_size is unknown; the names are camera, pixel_size_nm"),
+        ({"pixel_size": 100}, "pixel_size is unknown; the names are pixel_size_nm, psf, camera"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(changes, message):
