@@ -35,7 +35,7 @@ def test_fine_tuning_says_what_it_does_and_where_the_model_is(train, tiny_model,
     assert f"smlm-diffusion models --import {path}" in said
     stage = load_card(path).stages["phi"]
     assert stage["settings"]["start_from"] == str(tiny_model)
-    assert stage["settings"]["network"] == load_card(tiny_model).network.model_dump(mode="json")
+    assert stage["settings"]["network"] == load_card(tiny_model).phi.model_dump(mode="json")
     assert [entry["step"] for entry in stage["history"]] == [2]
 
 
@@ -43,8 +43,8 @@ def test_fine_tuning_says_what_it_does_and_where_the_model_is(train, tiny_model,
     ("settings", "words"),
     [
         ({"prior": {"photons": [500, 100]}}, "photons is (500, 100)"),
-        ({"start_from": "genral"}, "start_from is genral: no model has this name"),
-        ({"start_from": None, "device": "mps", "network": {"channels": 8}}, "device mps"),
+        ({"start_from": "genral"}, "--start-from: no model is called 'genral'"),
+        ({"start_from": None, "device": "mps", "network": {"channels": 8}}, "--device: this computer"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is_written(

@@ -216,7 +216,7 @@ def test_the_warm_up_of_a_short_training_is_short(small, phi_stage, steps, warm)
 def test_a_device_that_is_not_there_is_named(tmp_path, small, phi_stage, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     settings = small(device="cuda")
-    with pytest.raises(InputError, match=r"device cuda: this computer.*there is cpu"):
+    with pytest.raises(InputError, match=r"device: this computer.*no cuda; there is cpu"):
         next(train(phi_stage(settings), settings, tmp_path))
 
 
