@@ -226,7 +226,7 @@ def pair_table(model: Model, args: argparse.Namespace, report: Report) -> None:
             images = torch.cat(list(posterior.draw(pairs.effective[i].numpy(), i, args.draws)))
             peaks = peaks_of_samples(images, KERNEL, FINE)
             found = [peaks.of_frame(k).position for k in range(args.draws)]
-            walked = [np.stack(p, 1) for p in places(chains, i, args.draws)]
+            walked = list(places(chains, i, args.draws))
             for who, draws in enumerate((found, walked)):
                 # Along the line between them, the lower first.
                 two = [np.sort(p @ axis) for p in draws if len(p) == 2]

@@ -154,16 +154,16 @@ def jumps(frames: NDArray[np.float64], draws: int, seed: int = 5) -> Draws:
     )
 
 
-def places(chains: Draws, frame: int, samples: int) -> Iterator[tuple[NDArray, NDArray]]:
-    """Places y and x of the molecules in K draws of a frame, spread evenly over its chains."""
+def places(chains: Draws, frame: int, samples: int) -> Iterator[NDArray]:
+    """Places (M, 2) of the molecules in K draws of a frame, spread evenly over its chains."""
     length = chains.count.shape[2]
     for k in range(samples):
         c, d = k % CHAINS, (k // CHAINS) * length * CHAINS // samples
         n = chains.count[frame, c, d]
-        yield chains.y[frame, c, d, :n], chains.x[frame, c, d, :n]
+        yield chains.position[frame, c, d, :n]
 
 
-def density_of(draws: Iterator[tuple[NDArray, NDArray]]) -> Images:
+def density_of(draws: Iterator[NDArray]) -> Images:
     """(K, sY, sX) densities of draws."""
-    images = [density_image(y, x, (SIZE, SIZE), FINE, KERNEL) for y, x in draws]
+    images = [density_image(*place.T, (SIZE, SIZE), FINE, KERNEL) for place in draws]
     return np.stack(images).astype(np.float32)

@@ -1,6 +1,6 @@
 """Where a new molecule is proposed: where a frame has light that the molecules do not explain.
 
-What `light.LightMap` is to one frame, this is to the rows of reversible-jump chains, of which each
+What `light.LightMap` is to one frame, this is to reversible-jump chains, of which each
 step changes the light that is left over.
 """
 
@@ -44,20 +44,20 @@ class Births:
             share = np.where(total > 0, light / total, even)
         return _ANYWHERE * even + (1 - _ANYWHERE) * share
 
-    def draw(self, left: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Draw a place for each row; return y, x and the log density, per square pixel."""
+    def draw(self, left: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Draw a place (R, 2) for each chain, and its log density (R,) per square pixel."""
         shares = self._shares(left)
         sums = np.cumsum(shares, 1)
         cell = (sums <= (rng.random(len(left)) * sums[:, -1])[:, None]).sum(1)
         cell = np.minimum(cell, shares.shape[1] - 1)
-        index = np.stack(np.divmod(cell, self._cells[1]))
-        y, x = self._low[:, None] + (index + rng.random((2, len(left)))) * self._size[:, None]
-        return y, x, np.log(shares[np.arange(len(left)), cell] / np.prod(self._size))
+        index = np.stack(np.divmod(cell, self._cells[1]), axis=1)
+        place = self._low + (index + rng.random((2, len(left))).T) * self._size
+        return place, np.log(shares[np.arange(len(left)), cell] / np.prod(self._size))
 
-    def log_density(self, left: Array, y: Array, x: Array) -> Array:
-        """Log density of `draw` at a place of each row."""
+    def log_density(self, left: Array, place: Array) -> Array:
+        """Log density of `draw` at a place (R, 2) of each chain."""
         shares = self._shares(left)
-        index = np.floor((np.stack([y, x]) - self._low[:, None]) / self._size[:, None]).astype(int)
-        iy, ix = np.clip(index, 0, self._cells[:, None] - 1)
+        index = np.floor((place - self._low) / self._size).astype(int)
+        iy, ix = np.clip(index, 0, self._cells - 1).T
         cell = iy * self._cells[1] + ix
         return np.log(shares[np.arange(len(left)), cell] / np.prod(self._size))

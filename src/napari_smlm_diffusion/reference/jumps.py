@@ -33,8 +33,9 @@ class State:
 
     Attributes
     ----------
-    y, x, photons : (R, N) arrays
-        Molecules; only the first `count` of a row are there.
+    position : (R, N, 2) array
+        Molecules, camera pixels; only the first `count` of a row are there.
+    photons : (R, N) array
     count : (R,) int array
     background, log_likelihood : (R,) arrays
     mean : (R, Y, X) array
@@ -50,7 +51,7 @@ class State:
             self._log_counts = np.log(patches.counts)
         self.count = rng.choice(patches.counts.size, size=rows, p=patches.counts)
         placed = patches.region.positions(rows * patches.most, patches.shape, rng)
-        self.y, self.x = placed.reshape(rows, patches.most, 2).transpose(2, 0, 1).copy()
+        self.position = placed.reshape(rows, patches.most, 2)
         self.photons = patches.draw_photons((rows, patches.most), rng)
         known = patches.background
         self.background = (
@@ -83,12 +84,11 @@ class State:
         """Move one molecule of each chain a little; return which did."""
         rows = np.flatnonzero(self.count > 0)
         k = self._any(rows)
-        step = self._width(rows.size, _STEP_PX) * self.rng.standard_normal((2, rows.size))
-        y, x = self.y[rows, k] + step[0], self.x[rows, k] + step[1]
-        change = self._spots(rows, k, y, x) - self._spots(rows, k)
-        log_ratio = np.where(self.patches.inside(y, x), 0.0, -np.inf)
+        place = self.position[rows, k] + self._step(rows.size)
+        change = self._spots(rows, k, place) - self._spots(rows, k)
+        log_ratio = np.where(self.patches.inside(place), 0.0, -np.inf)
         took, taken = self._accept(rows, change, log_ratio)
-        self.y[took, k[taken]], self.x[took, k[taken]] = y[taken], x[taken]
+        self.position[took, k[taken]] = place[taken]
         return self._flags(took)
 
     def step_elsewhere(self) -> Bools:
@@ -97,31 +97,26 @@ class State:
         k = self._any(rows)
         spot = self._spots(rows, k)
         left = self.frames[rows] - self.mean[rows] + spot
-        y, x, log_q = self._births.draw(left, self.rng)
-        log_ratio = self._births.log_density(left, self.y[rows, k], self.x[rows, k]) - log_q
-        log_ratio = np.where(self.patches.inside(y, x), log_ratio, -np.inf)
-        took, taken = self._accept(rows, self._spots(rows, k, y, x) - spot, log_ratio)
-        self.y[took, k[taken]], self.x[took, k[taken]] = y[taken], x[taken]
+        place, log_q = self._births.draw(left, self.rng)
+        log_ratio = self._births.log_density(left, self.position[rows, k]) - log_q
+        log_ratio = np.where(self.patches.inside(place), log_ratio, -np.inf)
+        took, taken = self._accept(rows, self._spots(rows, k, place) - spot, log_ratio)
+        self.position[took, k[taken]] = place[taken]
         return self._flags(took)
 
     def step_pair(self) -> Bools:
         """Move two near molecules in opposite directions, so that their middle stays."""
         rows = np.flatnonzero(self.count > 1)
         one, other, log_p = self._pair(rows)
-        step = self._width(rows.size, _STEP_PX) * self.rng.standard_normal((2, rows.size))
-        y, x = self.y[rows].copy(), self.x[rows].copy()
-        at = np.arange(rows.size)
+        step, position, at = self._step(rows.size), self.position[rows], np.arange(rows.size)
+        change, inside = np.zeros((rows.size, *self.patches.shape)), np.ones(rows.size, bool)
         for k, sign in ((one, 1), (other, -1)):
-            y[at, k] += sign * step[0]
-            x[at, k] += sign * step[1]
-        change = np.zeros((rows.size, *self.patches.shape))
-        for k in (one, other):
-            change += self._spots(rows, k, y[at, k], x[at, k]) - self._spots(rows, k)
-        inside = self.patches.inside(y[at, one], x[at, one])
-        inside &= self.patches.inside(y[at, other], x[at, other])
-        back = self._log_pair(y, x, self.count[rows], one, other)
+            position[at, k] += sign * step
+            change += self._spots(rows, k, position[at, k]) - self._spots(rows, k)
+            inside &= self.patches.inside(position[at, k])
+        back = self._log_pair(position, self.count[rows], one, other)
         took, taken = self._accept(rows, change, np.where(inside, back - log_p, -np.inf))
-        self.y[took], self.x[took] = y[taken], x[taken]
+        self.position[took] = position[taken]
         return self._flags(took)
 
     def step_photons(self) -> Bools:
@@ -167,21 +162,21 @@ class State:
         )
 
     def _birth(self, rows: Rows) -> Bools:
-        y, x, log_q = self._births.draw(self.frames[rows] - self.mean[rows], self.rng)
+        place, log_q = self._births.draw(self.frames[rows] - self.mean[rows], self.rng)
         photons = self.patches.draw_photons((rows.size,), self.rng)
         n = self.count[rows]
         # Photons come from their prior, which cancels; so do n! and the choice of whom to take.
         log_ratio = self._log_count(n, 1) - np.log(self.patches.area_px) - log_q
-        log_ratio = np.where(self.patches.inside(y, x), log_ratio, -np.inf)
-        took, taken = self._accept(rows, self.patches.spots(y, x, photons), log_ratio)
-        self._append(took, y[taken], x[taken], photons[taken])
+        log_ratio = np.where(self.patches.inside(place), log_ratio, -np.inf)
+        took, taken = self._accept(rows, self.patches.spots(place, photons), log_ratio)
+        self._append(took, place[taken], photons[taken])
         return self._flags(took)
 
     def _death(self, rows: Rows) -> Bools:
         k = self._any(rows)
         spot = self._spots(rows, k)
-        y, x = self.y[rows, k], self.x[rows, k]
-        log_q = self._births.log_density(self.frames[rows] - self.mean[rows] + spot, y, x)
+        left = self.frames[rows] - self.mean[rows] + spot
+        log_q = self._births.log_density(left, self.position[rows, k])
         log_ratio = self._log_count(self.count[rows], -1) + np.log(self.patches.area_px) + log_q
         took, taken = self._accept(rows, -spot, log_ratio)
         self._remove(took, k[taken])
@@ -189,39 +184,36 @@ class State:
 
     def _split(self, rows: Rows) -> Bools:
         n, k = self.count[rows], self._any(rows)
-        u = self._split_px * self.rng.standard_normal((2, rows.size))
+        u = self._split_px * self.rng.standard_normal((2, rows.size)).T
         old = self.photons[rows, k]
         share = self.rng.random(rows.size) if self.patches.brightness_varies else None
         one, other = (old, old) if share is None else (share * old, (1 - share) * old)
-        y, x, at = self.y[rows].copy(), self.x[rows].copy(), np.arange(rows.size)
-        new_y, new_x = y[at, k] - u[0], x[at, k] - u[1]
-        y[at, k], x[at, k] = y[at, k] + u[0], x[at, k] + u[1]
-        y[at, n], x[at, n] = new_y, new_x
-        change = self.patches.spots(y[at, k], x[at, k], one)
-        change += self.patches.spots(new_y, new_x, other) - self._spots(rows, k)
+        position, at = self.position[rows], np.arange(rows.size)
+        moved, new = position[at, k] + u, position[at, k] - u
+        position[at, k], position[at, n] = moved, new
+        change = self.patches.spots(moved, one)
+        change += self.patches.spots(new, other) - self._spots(rows, k)
         log_ratio = self._log_split(n, u, old, one, other)
-        log_ratio += self._log_pair(y, x, n + 1, k, n)
-        inside = self.patches.inside(y[at, k], x[at, k]) & self.patches.inside(new_y, new_x)
+        log_ratio += self._log_pair(position, n + 1, k, n)
+        inside = self.patches.inside(moved) & self.patches.inside(new)
         took, taken = self._accept(rows, change, np.where(inside, log_ratio, -np.inf))
-        self.y[took, k[taken]], self.x[took, k[taken]] = y[at, k][taken], x[at, k][taken]
+        self.position[took, k[taken]] = moved[taken]
         self.photons[took, k[taken]] = one[taken]
-        self._append(took, new_y[taken], new_x[taken], other[taken])
+        self._append(took, new[taken], other[taken])
         return self._flags(took)
 
     def _merge(self, rows: Rows) -> Bools:
         one, other, log_p = self._pair(rows)
-        y, x = self.y[rows], self.x[rows]
-        at = np.arange(rows.size)
-        u = 0.5 * np.stack([y[at, one] - y[at, other], x[at, one] - x[at, other]])
-        middle_y, middle_x = y[at, other] + u[0], x[at, other] + u[1]
+        u = 0.5 * (self.position[rows, one] - self.position[rows, other])
+        middle = self.position[rows, other] + u
         a, b = self.photons[rows, one], self.photons[rows, other]
         both = a + b if self.patches.brightness_varies else a
-        change = self.patches.spots(middle_y, middle_x, both)
+        change = self.patches.spots(middle, both)
         change -= self._spots(rows, one) + self._spots(rows, other)
         log_ratio = -self._log_split(self.count[rows] - 1, u, both, a, b) - log_p
         # A disc is convex, and so is a rectangle: the middle lies inside.
         took, taken = self._accept(rows, change, log_ratio)
-        self.y[took, one[taken]], self.x[took, one[taken]] = middle_y[taken], middle_x[taken]
+        self.position[took, one[taken]] = middle[taken]
         self.photons[took, one[taken]] = both[taken]
         self._remove(took, other[taken])
         return self._flags(took)
@@ -240,7 +232,7 @@ class State:
         scale = self._split_px
         log_u = -0.5 * (u / scale) ** 2 - np.log(scale * np.sqrt(2 * np.pi))
         log_ratio = self._log_count(n, 1) + np.log(n + 1) - np.log(self.patches.area_px)
-        log_ratio += np.log(n) - np.log(2.0) - log_u.sum(0) + np.log(4.0)
+        log_ratio += np.log(n) - np.log(2.0) - log_u.sum(1) + np.log(4.0)
         if self.patches.brightness_varies:
             prior = self.patches.log_photons
             log_ratio += prior(one) + prior(other) - prior(old) + np.log(old)
@@ -251,13 +243,10 @@ class State:
     def _log_count(self, n: Rows, step: int) -> Array:
         return self._log_counts[n + step] - self._log_counts[n]
 
-    def _spots(
-        self, rows: Rows, k: Rows | int, y: Array | None = None, x: Array | None = None
-    ) -> Array:
+    def _spots(self, rows: Rows, k: Rows | int, place: Array | None = None) -> Array:
         """Expected photons of molecule k of each chain, here or at another place."""
-        y = self.y[rows, k] if y is None else y
-        x = self.x[rows, k] if x is None else x
-        return self.patches.spots(y, x, self.photons[rows, k])
+        place = self.position[rows, k] if place is None else place
+        return self.patches.spots(place, self.photons[rows, k])
 
     def _any(self, rows: Rows) -> Rows:
         return np.floor(self.rng.random(rows.size) * self.count[rows]).astype(np.intp)
@@ -265,6 +254,11 @@ class State:
     def _width(self, n: int, limits: tuple[float, float]) -> Array:
         low, high = np.log(limits)
         return np.exp(self.rng.uniform(low, high, n))
+
+    def _step(self, n: int) -> Array:
+        """Draw (n, 2) random steps of places."""
+        width = self._width(n, _STEP_PX)
+        return width[:, None] * self.rng.standard_normal((2, n)).T
 
     def _accept(self, rows: Rows, change: Array, log_ratio: Array) -> tuple[Rows, Bools]:
         """Add `change` to the mean where chance allows it; return these rows and their flags."""
@@ -277,15 +271,15 @@ class State:
         self.mean[took], self.log_likelihood[took] = mean[taken], fits[taken]
         return took, taken
 
-    def _append(self, rows: Rows, y: Array, x: Array, photons: Array) -> None:
+    def _append(self, rows: Rows, place: Array, photons: Array) -> None:
         k = self.count[rows]
-        self.y[rows, k], self.x[rows, k], self.photons[rows, k] = y, x, photons
+        self.position[rows, k], self.photons[rows, k] = place, photons
         self.count[rows] += 1
 
     def _remove(self, rows: Rows, k: Rows) -> None:
         """Take molecule k; the last one of the row fills its place."""
         last = self.count[rows] - 1
-        for values in (self.y, self.x, self.photons):
+        for values in (self.position, self.photons):
             values[rows, k] = values[rows, last]
         self.count[rows] -= 1
 
@@ -294,17 +288,17 @@ class State:
         flags[rows] = True
         return flags
 
-    def _pair_weights(self, y: Array, x: Array, count: Rows) -> Array:
+    def _pair_weights(self, position: Array, count: Rows) -> Array:
         """(R, N, N) weights of pairs, near ones more, each pair once."""
-        near = (y[:, :, None] - y[:, None]) ** 2 + (x[:, :, None] - x[:, None]) ** 2
+        near = ((position[:, :, None] - position[:, None]) ** 2).sum(-1)
         # As wide as the distance of what a split makes.
         weight = np.exp(-near / (2 * (2 * self._split_px) ** 2)) + 1e-6
-        there = np.arange(y.shape[1]) < count[:, None]
+        there = np.arange(position.shape[1]) < count[:, None]
         return np.triu(weight * (there[:, :, None] & there[:, None]), 1)
 
     def _pair(self, rows: Rows) -> tuple[Rows, Rows, Array]:
         """Choose a pair of each chain; return it in any order, and the log probability."""
-        weight = self._pair_weights(self.y[rows], self.x[rows], self.count[rows])
+        weight = self._pair_weights(self.position[rows], self.count[rows])
         flat = np.cumsum(weight.reshape(rows.size, self.patches.most**2), 1)
         drawn = self.rng.random(rows.size) * flat[:, -1]
         index = (flat <= drawn[:, None]).sum(1)
@@ -312,8 +306,8 @@ class State:
         log_p = np.log(weight[np.arange(rows.size), one, other] / flat[:, -1])
         return one, other, log_p
 
-    def _log_pair(self, y: Array, x: Array, count: Rows, one: Rows, other: Rows) -> Array:
-        weight = self._pair_weights(y, x, count)
+    def _log_pair(self, position: Array, count: Rows, one: Rows, other: Rows) -> Array:
+        weight = self._pair_weights(position, count)
         low, high = np.minimum(one, other), np.maximum(one, other)
-        chosen = weight[np.arange(len(y)), low, high]
+        chosen = weight[np.arange(len(position)), low, high]
         return np.log(chosen / weight.sum((1, 2)))

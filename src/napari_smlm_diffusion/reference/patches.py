@@ -118,9 +118,9 @@ class Patches:
         """Lowest and highest (y, x) of the region, camera pixels."""
         return box_of(self.region, self.shape)
 
-    def inside(self, y: Array, x: Array) -> NDArray[np.bool_]:
-        """Whether places lie in the region."""
-        return lies_inside(self.region, self.shape, np.stack([y, x], axis=-1))
+    def inside(self, place: Array) -> NDArray[np.bool_]:
+        """Whether (..., 2) places lie in the region."""
+        return lies_inside(self.region, self.shape, place)
 
     def draw_photons(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Draw photons of molecules from their prior."""
@@ -147,10 +147,10 @@ class Patches:
         prior = self.background
         return _log_uniform(background, prior) if isinstance(prior, LogUniform) else 0 * background
 
-    def spots(self, y: Array, x: Array, photons: Array) -> Array:
-        """Expected photons (R, Y, X) of one molecule in each of R patches."""
-        place = torch.from_numpy(np.stack([y, x], axis=1))
-        return photons[:, None, None] * forward.images(place, self.psf, self.shape).numpy()
+    def spots(self, place: Array, photons: Array) -> Array:
+        """Expected photons (R, Y, X) of one molecule, at a place (R, 2), in each of R patches."""
+        light = forward.images(torch.from_numpy(place), self.psf, self.shape)
+        return photons[:, None, None] * light.numpy()
 
     def log_likelihood(self, frames: Array, mean: Array) -> Array:
         """Log p(frame | mean) of (R, Y, X) patches, (R,), up to a constant of the frame.

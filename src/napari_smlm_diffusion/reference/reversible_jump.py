@@ -27,16 +27,17 @@ class Draws:
     ----------
     count : (B, C, D) int array
         Molecules in the region.
-    y, x, photons : (B, C, D, N) arrays
-        Of each molecule; NaN beyond `count`.
+    position : (B, C, D, N, 2) array
+        Camera pixels; NaN beyond `count`.
+    photons : (B, C, D, N) array
+        Likewise.
     background, log_likelihood : (B, C, D) arrays
     accepted : dict of str to float
         Share of the proposals of each kind of move that was taken.
     """
 
     count: NDArray[np.int64]
-    y: Array
-    x: Array
+    position: Array
     photons: Array
     background: Array
     log_likelihood: Array
@@ -78,7 +79,7 @@ class Draws:
         mean, square = np.zeros((patches, *fine)), np.zeros((patches, *fine))
         for b, c, d in np.ndindex(patches, chains, length):
             n = self.count[b, c, d]
-            y, x = self.y[b, c, d, :n], self.x[b, c, d, :n]
+            y, x = self.position[b, c, d, :n].T
             image = density_image(y, x, shape, upsampling, kernel_sigma)
             mean[b] += image
             square[b] += image**2
@@ -134,7 +135,8 @@ def sample_patches(
             kept.append(
                 (
                     state.count.copy(),
-                    *(np.where(there, v, np.nan) for v in (state.y, state.x, state.photons)),
+                    np.where(there[..., None], state.position, np.nan),
+                    np.where(there, state.photons, np.nan),
                     state.background.copy(),
                     state.log_likelihood.copy(),
                 )
