@@ -52,7 +52,8 @@ def test_what_is_done_of_a_chunk_counts_once(movie_file, tiny_model):
         next(job)
         results = next(job).info["results"]
         while results.frames < 10:
-            seen[next(job).done] = results.sums["density"].sum()
+            step = next(job)
+            seen[step.done] = results.sums["density"].sum()
         job.close()
     assert results.finished == [(0, 10)]
     table = whole.localizations

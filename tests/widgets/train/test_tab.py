@@ -46,7 +46,7 @@ def own_folder(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     from napari_smlm_diffusion.jobs.train import run as training_work
-    from napari_smlm_diffusion.training import job, metrics, rows, scale, validation
+    from napari_smlm_diffusion.training import job, localization_head, metrics, scale, validation
 
     monkeypatch.setattr(validation, "_FRAMES", 4)
     monkeypatch.setattr(validation, "_SHARE", 1e9)  # metrics each time
@@ -55,7 +55,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(job, "ROW_FRAMES", 16)
     monkeypatch.setattr(job, "_FRAMES_TO_MEASURE", 4)
     monkeypatch.setattr(scale, "_FRAMES", 32)
-    monkeypatch.setattr(rows, "_STEPS", 100)
+    monkeypatch.setattr(localization_head, "_STEPS", 100)
     monkeypatch.setattr(training_work, "_REPORT_S", 0.0)  # every step is heard of
 
 
