@@ -8,6 +8,11 @@ from napari_smlm_diffusion.errors import InputError, Remark
 from napari_smlm_diffusion.settings import Settings
 
 Range = tuple[float, float]
+# A spot is this many standard deviations wide; a frame must hold one, and emitters are drawn half
+# as far beyond its border: their tails reach into it.
+SPOT_SIGMAS = 6.0
+# Molecules of a frame: a density that was mistyped is refused before it takes all memory.
+MOST_MOLECULES = 8000
 StructureName = Literal["uniform", "filaments", "tubes", "clusters", "nanorulers", "disc"]
 
 # What can be simulated: float32 counts single photons up to 1.6e7, and a range must be finite.
@@ -91,6 +96,12 @@ class Prior(Settings):
         if wrong:
             raise InputError(*wrong)
         return self
+
+    def most_molecules(self, size: int) -> float:
+        """Mean number in the densest frames of `size` px; 0 of a disc, which has its own number."""
+        if set(self.structures) == {"disc"}:
+            return 0.0
+        return self.density_per_px2[1] * (size + SPOT_SIGMAS * self.psf_sigma_px[1]) ** 2
 
 
 GENERAL = Prior()

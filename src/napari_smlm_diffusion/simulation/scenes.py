@@ -16,7 +16,7 @@ from torch import Tensor
 
 from napari_smlm_diffusion.simulation.light import lognormal
 from napari_smlm_diffusion.simulation.padded import NOWHERE, Batch
-from napari_smlm_diffusion.simulation.prior import Prior, Range
+from napari_smlm_diffusion.simulation.prior import SPOT_SIGMAS, Prior, Range
 from napari_smlm_diffusion.simulation.structures import (
     Clusters,
     Disc,
@@ -45,8 +45,6 @@ _STRUCTURES = {
     "clusters": Clusters(molecules=8.0, radius_px=(0.3, 3.0)),
     "nanorulers": Nanorulers(distance_px=(0.3, 3.0)),
 }
-# Emitters are drawn this many PSF widths beyond the border: their tails reach into the frame.
-_MARGIN_SIGMAS = 3.0
 # The dimmest background and read noise on the logarithmic scale; below, nothing changes any more.
 _LOG_FLOOR = 0.1
 # Settings are drawn this factor beyond the ends of a range, so that the ends lie inside.
@@ -91,7 +89,7 @@ def draw_scenes(
     mean_photons = _log_uniform(_beyond(prior, "photons"), batch, rng)
     cv = rng.uniform(*prior.photon_cv, batch)
     if place is None:
-        places = [_field(prior, size, _MARGIN_SIGMAS * s, rng) for s in sigma]
+        places = [_field(prior, size, SPOT_SIGMAS / 2 * s, rng) for s in sigma]
     else:
         places = [np.stack([np.asarray(c) for c in place(s)], axis=1) for s in sigma.tolist()]
     counts = np.array([len(found) for found in places])

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from napari_smlm_diffusion.errors import InputError, Remark
 from napari_smlm_diffusion.networks.settings import GIVEN, PhiSettings, PsiSettings
 from napari_smlm_diffusion.settings import Settings
-from napari_smlm_diffusion.simulation.prior import Prior
+from napari_smlm_diffusion.simulation.prior import MOST_MOLECULES, SPOT_SIGMAS, Prior
 
 StageName = Literal["phi", "variance", "rows", "psi", "distil", "energy"]
 # A whole model; the last two of all are for those who ask for them.
@@ -32,11 +32,6 @@ RATE_FROM_NOTHING = 1.5e-3
 RATE_FINE_TUNING = 1e-3
 # Of a sampler that is right already.
 RATE_OF_SAMPLER = 2e-4
-
-# The simulator compares each molecule of a frame with each other one: this many take 250 MB.
-MOST_MOLECULES = 8000
-# A spot is this many standard deviations wide; a frame must hold one.
-SPOT_SIGMAS = 6.0
 
 # Their homes load torch, which a form must not: a test holds these names against them.
 SAMPLER_NAMES = ("ancestral", "ddim", "heun", "multistep")
@@ -163,19 +158,16 @@ class TrainingSettings(Settings):
                     ("prior.disc_radius_px", "frame_size"),
                 )
             )
-        if set(prior.structures) - {"disc"}:
-            side = size + SPOT_SIGMAS * prior.psf_sigma_px[1]
-            most = prior.density_per_px2[1] * side**2
-            if most > MOST_MOLECULES:
-                wrong.append(
-                    Remark(
-                        f"the range goes up to {prior.density_per_px2[1]:g} per px^2, {most:,.0f} "
-                        f"molecules in a frame of {size} px: at most {MOST_MOLECULES:,} can be "
-                        f"simulated, which is {MOST_MOLECULES / side**2:.2g} per px^2, or take a "
-                        "smaller frame",
-                        ("prior.density_per_px2", "frame_size"),
-                    )
+        most, density = prior.most_molecules(size), prior.density_per_px2[1]
+        if most > MOST_MOLECULES:
+            wrong.append(
+                Remark(
+                    f"the range goes up to {density:g} per px^2, {most:,.0f} molecules in a frame "
+                    f"of {size} px: at most {MOST_MOLECULES:,} can be simulated, which is "
+                    f"{density * MOST_MOLECULES / most:.2g} per px^2, or take a smaller frame",
+                    ("prior.density_per_px2", "frame_size"),
                 )
+            )
         return wrong
 
     def _networks(self) -> list[Remark]:

@@ -36,7 +36,7 @@ from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
 from napari_smlm_diffusion.settings import Roi
-from napari_smlm_diffusion.training.settings import SPOT_SIGMAS
+from napari_smlm_diffusion.simulation.prior import SPOT_SIGMAS
 
 # What `--model auto` takes when the movie fits no model better.
 DEFAULT_MODEL = "general"

@@ -18,8 +18,7 @@ from napari_smlm_diffusion.jobs.localize.cameras import known_optics
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.simulation.prior import Prior
-from napari_smlm_diffusion.training.settings import MOST_MOLECULES
+from napari_smlm_diffusion.simulation.prior import MOST_MOLECULES, Prior
 
 # The field without a movie, and the largest beside one: enough to look at, and quickly drawn.
 ALONE = (64, 64)
@@ -181,9 +180,7 @@ def middle(stack: FrameStack, side: int) -> tuple[int, int]:
 
 
 def _check_size(prior: Prior, side: int) -> None:
-    if prior.structures == ("disc",):
-        return  # which has its own number of molecules
-    most = prior.density_per_px2[1] * (side + 2 * 3 * prior.psf_sigma_px[1]) ** 2
+    most = prior.most_molecules(side)
     if most > MOST_MOLECULES:
         raise InputError(
             f"up to {most:,.0f} molecules in a frame of {side} x {side} pixels are too many to "

@@ -55,8 +55,10 @@ class Gaussian:
 
     def profiles(self, position: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """See `Separable.profiles`."""
-        y, x = (self._shares(_edges(n, 0, c), c) for n, c in zip(shape, _yx(position), strict=True))
-        return y, x
+        # Both axes in one pass, as far as the longer side reaches: training draws frames by it.
+        centre = position[..., :2].movedim(-1, 0)
+        y, x = self._shares(_edges(max(shape), 0, centre), centre)
+        return y[..., : shape[0]], x[..., : shape[1]]
 
     def slopes(self, position: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """See `Separable.slopes`."""
