@@ -14,10 +14,11 @@ from settings import TOLERANCE_NM, bound_nm, papers_movie, per_axis
 
 from napari_smlm_diffusion.evaluation.metrics import evaluate
 from napari_smlm_diffusion.evaluation.report import Evaluation
+from napari_smlm_diffusion.inference.estimator import estimator_of
 from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
-from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 
 
 def stamp(name: str, rows: list[dict[str, object]]) -> None:
@@ -60,8 +61,8 @@ def main() -> None:
             photons = movie.settings.camera.effective(movie.frames)
             bound = bound_nm(movie.truth[["y_nm", "x_nm"]] / movie.settings.pixel_size_nm)
             for name in args.models:
-                localizer = PhiLocalizer(load_model(resolve(name)))
-                found = localizer.localize(photons, movie.settings.microscope).table
+                estimator = estimator_of(load_model(resolve(name)))
+                found = estimator.localize(FrameBlock(photons), movie.settings.microscope).table
                 result = evaluate(found, movie.truth, TOLERANCE_NM, np.random.default_rng(0))
                 measured[name].append(figures(molecules, frames, result))
                 claims = result.honesty

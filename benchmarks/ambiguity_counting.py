@@ -19,11 +19,12 @@ from napari_smlm_diffusion.evaluation.reliability import (
     reliability_statistics,
     reliability_sums,
 )
+from napari_smlm_diffusion.inference.estimator import estimator_of
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
-from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 from napari_smlm_diffusion.proposals.sample_peaks import peaks_of_samples
 from napari_smlm_diffusion.simulation.prior import Prior
 
@@ -65,7 +66,7 @@ def count_over_simulation(
             psf_sigma_nm=100.0 * float(pairs.psf_sigma_px),
         )
         effective = pairs.effective.numpy()
-        rows = PhiLocalizer(model).localize(effective, microscope).table
+        rows = estimator_of(model).localize(FrameBlock(effective), microscope).table
         places = rng.permutation(rows[["y_nm", "x_nm"]].to_numpy() / 100.0)
         chosen: list[Image] = []
         for place in places:

@@ -61,6 +61,7 @@ from napari_smlm_diffusion.jobs.calibrate.frames import (
     simulate_frame,
 )
 from napari_smlm_diffusion.jobs.calibrate.plan import frame_size, varying
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.simulation.prior import Prior
 
@@ -78,7 +79,7 @@ def pixels_of_frame(job: Numbers, index: int) -> Numbers:
     frame = simulate_frame(Prior(**job["prior"]), network, job["size"], seed, index)
     truth = frame.density
     start = time.process_time()
-    phi = PhiLocalizer(model).candidates(frame.effective[None], frame.microscope)
+    phi = PhiLocalizer(model).propose(FrameBlock(frame.effective[None]), frame.microscope)
     between = time.process_time()
     samples = draw_frame(model, frame, sampling_of(job), job["samples"], seed).samples
     end = time.process_time()

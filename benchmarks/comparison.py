@@ -54,6 +54,7 @@ from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import Model, load_model
 from napari_smlm_diffusion.networks.inputs import network_input
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.proposals.sample_peaks import MIN_MASS, peaks_of_samples
 from napari_smlm_diffusion.simulation.prior import PAPERS
@@ -132,7 +133,7 @@ class Seen(NamedTuple):
 
 def look(model: Model, pairs: Pairs, i: int) -> Seen:
     """Choose by what phi says of a frame."""
-    found = PhiLocalizer(model).candidates(pairs.effective[i : i + 1].numpy(), MICROSCOPE)
+    found = PhiLocalizer(model).propose(FrameBlock(pairs.effective[i : i + 1].numpy()), MICROSCOPE)
     sure = found.emitters.select(found.emitters.multiplicity >= MIN_MASS).position.numpy()
     fine = (np.arange(FINE * SIZE) + 0.5) / FINE - 0.5
     discs = []

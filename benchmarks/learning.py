@@ -23,10 +23,11 @@ from settings import SEEDS, TOLERANCE_NM, bound_nm, papers_movie, per_axis
 
 from napari_smlm_diffusion.evaluation.metrics import evaluate
 from napari_smlm_diffusion.evaluation.report import Evaluation
+from napari_smlm_diffusion.inference.estimator import estimator_of
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.camera import Camera
-from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 from napari_smlm_diffusion.simulation.light import FlatBackground, LognormalPhotons
 from napari_smlm_diffusion.simulation.movie import Movie, MovieSettings, simulate
 from napari_smlm_diffusion.simulation.prior import PAPERS, Prior
@@ -59,7 +60,11 @@ def trained(settings: TrainingSettings, out: Path, minutes: float, stages: tuple
 def judged(file: Path, movie: Movie) -> Evaluation:
     """Localize a movie with a model and compare with its truth."""
     photons = movie.settings.camera.effective(movie.frames)
-    found = PhiLocalizer(load_model(file)).localize(photons, movie.settings.microscope).table
+    found = (
+        estimator_of(load_model(file))
+        .localize(FrameBlock(photons), movie.settings.microscope)
+        .table
+    )
     return evaluate(found, movie.truth, TOLERANCE_NM, np.random.default_rng(0))
 
 

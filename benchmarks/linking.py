@@ -16,11 +16,12 @@ from report import Report, parse, parser
 from napari_smlm_diffusion.cli.progress import drive
 from napari_smlm_diffusion.evaluation.bootstrap import bootstrap
 from napari_smlm_diffusion.evaluation.matching import match_frames
+from napari_smlm_diffusion.inference.estimator import estimator_of
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.postprocessing.linking import link
-from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.simulation.blinking import Blinking
 from napari_smlm_diffusion.simulation.light import FlatBackground, LognormalPhotons
@@ -81,7 +82,8 @@ def main() -> None:
     )
     movie = simulate(settings, np.random.default_rng(0))
     photons = settings.camera.effective(movie.frames)
-    found = PhiLocalizer(load_model(resolve(args.model))).localize(photons, settings.microscope)
+    estimator = estimator_of(load_model(resolve(args.model)))
+    found = estimator.localize(FrameBlock(photons), settings.microscope)
     rows = found.table
     linked = drive(link(Dataset(table=rows, pixel_size_nm=settings.pixel_size_nm)), "rows")
     ids = true_molecule(rows, movie.truth, linked.track)

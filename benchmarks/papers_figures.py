@@ -36,11 +36,13 @@ from settings import (
     with_count,
 )
 
+from napari_smlm_diffusion.inference.estimator import estimator_of
 from napari_smlm_diffusion.inference.sampled import sample_frame, table_from_samples
 from napari_smlm_diffusion.localizations import concat
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import Model, load_model
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.training.pairs import Pairs
 
@@ -63,7 +65,9 @@ def tables(model: Model, pairs: Pairs, samples: int) -> dict[str, pd.DataFrame]:
         print(f"frame {index + 1}/{len(effective)}", end="\r", file=sys.stderr, flush=True)
     every = concat(drawn)
     return {
-        "phi": PhiLocalizer(model, LEAST).localize(effective, MICROSCOPE).table,
+        "phi": estimator_of(model, min_probability=LEAST)
+        .localize(FrameBlock(effective), MICROSCOPE)
+        .table,
         "samples": every[every["probability"] >= LEAST],
     }
 
@@ -98,7 +102,7 @@ def densities(model: Model, samples: int, report: Report, out: Path | None) -> N
         pairs = pairs_of(with_count(MOLECULES, photons), 1, SEEDS["papers"] + 7)
         frame, truth = pairs.effective[0].numpy(), pairs.density[0].numpy()
         *_, last = sample_frame(posterior, frame, index, samples)
-        phi = PhiLocalizer(model).candidates(frame[None], MICROSCOPE).density[0].numpy()
+        phi = PhiLocalizer(model).propose(FrameBlock(frame[None]), MICROSCOPE).density[0].numpy()
         mean, sd = last.moments.mean, np.sqrt(last.moments.variance)
         seen.append((photons, {"frame": frame, "truth": truth, "phi": phi, "mean": mean, "SD": sd}))
         table.row(photons, rms(phi - truth), rms(mean - truth), rms(sd))

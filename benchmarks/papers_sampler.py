@@ -24,6 +24,7 @@ from napari_smlm_diffusion.evaluation.spread import (
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.networks.settings import SamplingSettings
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.training.pairs import Pairs
 
@@ -89,7 +90,7 @@ def compare_samplers(
     gathered = {name: Gathered() for name in ("phi alone", *samplers)}
     for index, frame in enumerate(pairs.effective.numpy()):
         truth = pairs.density[index].numpy()
-        y_hat = PhiLocalizer(model).candidates(frame[None], MICROSCOPE).density[0].numpy()
+        y_hat = PhiLocalizer(model).propose(FrameBlock(frame[None]), MICROSCOPE).density[0].numpy()
         mask = y_hat > THRESHOLD
         # Two samples that are alike: the error of their mean is phi's.
         gathered["phi alone"].add(truth, np.stack([y_hat, y_hat]), mask, index)

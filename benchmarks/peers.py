@@ -19,11 +19,12 @@ from report import Report, parse, parser
 from settings import PEERS, PEERS_TOLERANCE_NM, per_axis
 
 from napari_smlm_diffusion.evaluation.metrics import evaluate
+from napari_smlm_diffusion.inference.estimator import estimator_of
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.moviecheck.check import check_movie, sample_frames
 from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 
 
 def picture(
@@ -84,7 +85,7 @@ def main() -> None:
             if truth is not None:
                 truth = truth[truth["frame"] < len(photons)]
             for name, model in models.items():
-                result = PhiLocalizer(model).localize(photons, microscope)
+                result = estimator_of(model).localize(FrameBlock(photons), microscope)
                 table.row(peer.name, sigma, name, *cells(result.table, truth))
                 if args.out and name == args.models[0]:
                     args.out.mkdir(parents=True, exist_ok=True)

@@ -23,11 +23,11 @@ from report import Report, Table, parse, parser
 
 from napari_smlm_diffusion.cli import main as command
 from napari_smlm_diffusion.compute.memory import keep_freed
+from napari_smlm_diffusion.inference.estimator import estimator_of
 from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.networks.inputs import network_input
 from napari_smlm_diffusion.proposals.candidates import evaluate
-from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
 
 
@@ -86,7 +86,7 @@ def pipeline(table: Table, size: int, count: int, density: float, repeats: int) 
     model = load_model(resolve("general"))
     photons = torch.from_numpy(camera.effective(movie.frames[:count]))
     inputs = network_input(photons, torch.ones(1, 1, 1), torch.full((count,), 1.2))
-    batch = PhiLocalizer(model).batch_size((size, size))
+    batch = estimator_of(model).batch_size((size, size))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "movie.tif"
         tifffile.imwrite(path, movie.frames)

@@ -20,6 +20,7 @@ from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.candidates import find_candidates
+from napari_smlm_diffusion.proposals.photon_fit import fit_photons
 from napari_smlm_diffusion.simulation.prior import Prior
 
 BINS = 4
@@ -44,12 +45,12 @@ def measure(name: str, frames: int) -> Numbers:
             pairs.effective,
             pairs.read_variance,
             Gaussian(sigma),
-            net.upsampling,
-            net.kernel_sigma,
+            net.scale,
         )
+        fit = fit_photons(pairs.effective, pairs.read_variance, Gaussian(sigma), found.emitters)
         squared = (found.density - pairs.density).square()
         for i in range(4):
-            photons = found.emitters.of_frame(i).photons
+            photons = fit.emitters.of_frame(i).photons
             rows.append(
                 (
                     float(found.density[i].sum()) * kernel_share(net.kernel_sigma),

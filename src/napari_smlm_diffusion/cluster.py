@@ -20,6 +20,7 @@ from napari_smlm_diffusion import __version__
 from napari_smlm_diffusion.compute.memory import keep_freed
 from napari_smlm_diffusion.errors import InputError, SmlmError
 from napari_smlm_diffusion.frames import open_movie
+from napari_smlm_diffusion.inference.estimator import Localized
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.localize.chunks import Frames, grouped, without
 from napari_smlm_diffusion.jobs.localize.results import joined
@@ -27,7 +28,6 @@ from napari_smlm_diffusion.jobs.localize.run import localize_chunks, work_chunks
 from napari_smlm_diffusion.jobs.localize.to_folder import Localizing
 from napari_smlm_diffusion.jobs.localize.work import Parcel, Work, parcel, unpack
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.proposals.localizer import Localized
 
 try:
     from distributed import (

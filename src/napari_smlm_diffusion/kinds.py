@@ -24,6 +24,13 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.settings import Settings
 
 
+def import_modules(package: str) -> None:
+    """Import the modules of a package, so that what they define is known."""
+    home = importlib.import_module(package)
+    for module in pkgutil.iter_modules(home.__path__, f"{package}."):
+        importlib.import_module(module.name)
+
+
 class Kind(Settings):
     """Base of a family of settings, told apart by their `kind`.
 
@@ -55,9 +62,7 @@ class Kind(Settings):
     def kinds(cls) -> dict[str, type["Kind"]]:
         """Return the kinds of this family by name, those of its home package among them."""
         if cls.home is not None:
-            home = importlib.import_module(cls.home)
-            for module in pkgutil.iter_modules(home.__path__, f"{cls.home}."):
-                importlib.import_module(module.name)
+            import_modules(cls.home)
         return dict(cls._family)
 
     @classmethod

@@ -225,9 +225,9 @@ def test_images_that_cannot_be_written_do_not_take_the_table_along(localize, mon
 
 
 def test_ctrl_c_keeps_the_finished_frames(localize, small_chunks, monkeypatch, capsys):
-    from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+    from napari_smlm_diffusion.inference.estimator import Estimator
 
-    answer, calls = PhiLocalizer.localize, []
+    answer, calls = Estimator.localize, []
 
     def interrupted(self, *arguments):
         calls.append(arguments)
@@ -235,7 +235,7 @@ def test_ctrl_c_keeps_the_finished_frames(localize, small_chunks, monkeypatch, c
             signal.raise_signal(signal.SIGINT)
         return answer(self, *arguments)
 
-    monkeypatch.setattr(PhiLocalizer, "localize", interrupted)
+    monkeypatch.setattr(Estimator, "localize", interrupted)
     before = signal.getsignal(signal.SIGINT)
     folder = localize("out", *GIVEN, code=130)
     assert signal.getsignal(signal.SIGINT) is before
@@ -251,9 +251,9 @@ def test_ctrl_c_keeps_the_finished_frames(localize, small_chunks, monkeypatch, c
 
 
 def test_a_second_ctrl_c_stops_at_once(localize, small_chunks, monkeypatch):
-    from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+    from napari_smlm_diffusion.inference.estimator import Estimator
 
-    answer, calls = PhiLocalizer.localize, []
+    answer, calls = Estimator.localize, []
 
     def interrupted(self, *arguments):
         calls.append(arguments)
@@ -262,7 +262,7 @@ def test_a_second_ctrl_c_stops_at_once(localize, small_chunks, monkeypatch):
             signal.raise_signal(signal.SIGINT)
         return answer(self, *arguments)
 
-    monkeypatch.setattr(PhiLocalizer, "localize", interrupted)
+    monkeypatch.setattr(Estimator, "localize", interrupted)
     folder = localize("out", *GIVEN, code=130)
     assert record(folder)["status"] == "cancelled"
     assert max(table(folder)["frame"]) == 4
@@ -272,7 +272,7 @@ def test_what_torch_raises_is_one_sentence(localize, monkeypatch, capsys):
     def fail(*arguments):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr("napari_smlm_diffusion.proposals.phi.PhiLocalizer.localize", fail)
+    monkeypatch.setattr("napari_smlm_diffusion.inference.estimator.Estimator.localize", fail)
     folder = localize("out", *GIVEN, code=1)
     assert "out of memory" in capsys.readouterr().err.splitlines()[-1]
     assert record(folder)["status"] == "failed"

@@ -74,16 +74,16 @@ def test_a_run_killed_after_any_write_ends_with_the_same_bytes(localize, snapsho
 
 
 def test_nothing_finished_is_computed_twice(localize, snapshots, monkeypatch):
-    from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+    from napari_smlm_diffusion.inference.estimator import Estimator
 
     localize("out")
-    answer, asked = PhiLocalizer.localize, []
+    answer, asked = Estimator.localize, []
 
-    def watched(self, effective, microscope, first=0, origin=(0, 0)):
-        asked.extend(range(first, first + len(effective)))
-        return answer(self, effective, microscope, first, origin)
+    def watched(self, block, *arguments):
+        asked.extend(range(block.first, block.first + len(block)))
+        return answer(self, block, *arguments)
 
-    monkeypatch.setattr(PhiLocalizer, "localize", watched)
+    monkeypatch.setattr(Estimator, "localize", watched)
     half = list(snapshots)[len(snapshots) // 2]
     journal = json.loads((half / "store" / "journal.json").read_text())
     ((start, stop),) = journal["finished"]

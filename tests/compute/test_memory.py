@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from napari_smlm_diffusion.compute.memory import is_out_of_memory
+from napari_smlm_diffusion.inference.estimator import estimator_of
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 
 MICROSCOPE = Microscope(
@@ -39,16 +41,16 @@ def frames(rng):
 
 @pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError(FULL), MemoryError()])
 def test_localizing_halves_its_batch_and_stays_there(tiny_model, frames, monkeypatch, error):
-    localizer = PhiLocalizer(load_model(tiny_model))
-    whole = localizer.localize(frames, MICROSCOPE)
+    estimator = estimator_of(load_model(tiny_model))
+    whole = estimator.localize(FrameBlock(frames), MICROSCOPE)
     sizes = small_memory(
-        monkeypatch, PhiLocalizer, "candidates", 3, lambda batch, *_: len(batch), error
+        monkeypatch, PhiLocalizer, "propose", 3, lambda batch, *_: len(batch), error
     )
-    halved = localizer.localize(frames, MICROSCOPE)
+    halved = estimator.localize(FrameBlock(frames), MICROSCOPE)
     assert sizes == [11, 5, 2, 2, 2, 2, 2, 1]
     pd.testing.assert_frame_equal(halved.table, whole.table)
     np.testing.assert_array_equal(halved.density, whole.density)
-    localizer.localize(frames[:4], MICROSCOPE)
+    estimator.localize(FrameBlock(frames[:4]), MICROSCOPE)
     assert sizes[8:] == [2, 2]
 
 
@@ -69,16 +71,16 @@ def test_sampling_halves_its_batch_and_stays_there(tiny_psi_model, frames, monke
 
 
 def test_a_frame_that_fits_nowhere_and_other_errors_are_passed_on(tiny_model, frames, monkeypatch):
-    localizer = PhiLocalizer(load_model(tiny_model))
+    estimator = estimator_of(load_model(tiny_model))
     full = torch.cuda.OutOfMemoryError(FULL)
-    small_memory(monkeypatch, PhiLocalizer, "candidates", 0, lambda batch, *_: len(batch), full)
+    small_memory(monkeypatch, PhiLocalizer, "propose", 0, lambda batch, *_: len(batch), full)
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        localizer.localize(frames, MICROSCOPE)
+        estimator.localize(FrameBlock(frames), MICROSCOPE)
     wrong = RuntimeError("mat1 and mat2 cannot be multiplied")
     assert not is_out_of_memory(wrong)
     sizes = small_memory(
-        monkeypatch, PhiLocalizer, "candidates", 0, lambda batch, *_: len(batch), wrong
+        monkeypatch, PhiLocalizer, "propose", 0, lambda batch, *_: len(batch), wrong
     )
     with pytest.raises(RuntimeError, match="mat1"):
-        localizer.localize(frames, MICROSCOPE)
+        estimator.localize(FrameBlock(frames), MICROSCOPE)
     assert len(sizes) == 1

@@ -33,7 +33,7 @@ def test_the_stages_build_one_model_file(tmp_path, quick, tiny_psi_model, finish
     path = finish(job.train_model(fine, tmp_path))
     model = load_model(path)
     assert model.variance is not None
-    assert model.rows is not None
+    assert model.localization_head is not None
     assert model.psi is not None
     stages = model.card.stages
     assert list(stages) == ["phi", "variance", "rows", "psi"]

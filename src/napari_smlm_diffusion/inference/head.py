@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 
 from napari_smlm_diffusion.emitters import Emitters
-from napari_smlm_diffusion.networks.localization_head import LocalizationHead
 from napari_smlm_diffusion.proposals.candidates import Candidates
+from napari_smlm_diffusion.proposals.localizer import Localizer, Proposals
+from napari_smlm_diffusion.proposals.photon_fit import PhotonFit
 
 _LARGEST_STEP_PX = 0.5
 
 
-def features(found: Candidates, psf_sigma_px: float, kernel_sigma: float) -> Tensor:
+def features(found: Candidates, fit: PhotonFit, psf_sigma_px: float, kernel_sigma: float) -> Tensor:
     """Return (M, D, FEATURES) numbers of order one, for each axis of each candidate."""
-    fit, photons = found.fit, found.emitters.photons
+    photons = fit.emitters.photons
     peak = photons / (2 * torch.pi * psf_sigma_px**2)
     common = torch.stack(
         [
@@ -48,14 +49,24 @@ def features(found: Candidates, psf_sigma_px: float, kernel_sigma: float) -> Ten
 
 
 def estimate(
-    predictor: LocalizationHead | None, found: Candidates, numbers: Tensor
+    localizer: Localizer, found: Proposals, fit: PhotonFit, psf_sigma_px: float
 ) -> Emitters[Tensor]:
-    """Apply the predictor to candidates; without one, phi's position, the bound and the mass."""
-    fit, emitters = found.fit, found.emitters
-    if predictor is None:
-        probability = emitters.multiplicity.clamp(0.0, 1.0)
-        return replace(emitters, sd=fit.bound, probability=probability)
-    log_ratio, share, logit = predictor(numbers)
+    """Return what is proposed with calibrated position, SD and probability.
+
+    By the localizer's head; without one, the position as proposed and the bound.
+    """
+    emitters = fit.emitters
+    if localizer.head is None or localizer.scale is None or not isinstance(found, Candidates):
+        multiplicity = emitters.multiplicity
+        if multiplicity is None:
+            multiplicity = torch.ones(len(emitters))
+        probability = emitters.probability
+        if probability is None:
+            probability = multiplicity.clamp(0.0, 1.0)
+        return replace(emitters, sd=fit.bound, probability=probability, multiplicity=multiplicity)
+    log_ratio, share, logit = localizer.head(
+        features(found, fit, psf_sigma_px, localizer.scale.kernel_sigma)
+    )
     return replace(
         emitters,
         position=emitters.position + share * bounded_step(fit.step),

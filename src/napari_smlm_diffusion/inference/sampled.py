@@ -11,14 +11,14 @@ from torch import Tensor
 
 from napari_smlm_diffusion.density import to_fine
 from napari_smlm_diffusion.emitters import Emitters, concatenate
+from napari_smlm_diffusion.inference.estimator import fit_at
 from napari_smlm_diffusion.inference.from_samples import localizations_from_peaks
 from napari_smlm_diffusion.inference.sd_scale import sd_factor, sd_features
 from napari_smlm_diffusion.inference.table import make_table
-from napari_smlm_diffusion.networks.inputs import read_variance_of
 from napari_smlm_diffusion.networks.settings import SdScale
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import Moments, Posterior
-from napari_smlm_diffusion.proposals.photon_fit import PhotonFit, fit_photons
+from napari_smlm_diffusion.proposals.photon_fit import PhotonFit
 from napari_smlm_diffusion.proposals.sample_peaks import peaks_of_samples
 
 
@@ -83,12 +83,8 @@ def fitted_localizations(
     found = localizations_from_peaks(peaks, samples)
     found = found.select(found.inside(effective.shape))
     place = torch.from_numpy(found.position.astype(np.float32))
-    fit = fit_photons(
-        torch.from_numpy(np.ascontiguousarray(effective, dtype=np.float32))[None],
-        read_variance_of(microscope),
-        microscope.build_psf(),
-        Emitters(torch.zeros(len(place), dtype=torch.long), place),
-    ).each(Tensor.numpy)
+    emitters = Emitters(torch.zeros(len(place), dtype=torch.long), place)
+    fit = fit_at(effective[None], microscope, emitters).each(Tensor.numpy)
     fit = replace(fit, emitters=replace(found, photons=fit.emitters.photons))
     features = sd_features(fit, microscope.psf_sigma_px)
     corrected = replace(fit.emitters, sd=found.sd * sd_factor(features, scale))

@@ -14,6 +14,7 @@ from napari_smlm_diffusion.jobs.localize.plan import Plan, prepare
 from napari_smlm_diffusion.jobs.localize.record import identity
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.jobs.localize.to_folder import localize_to_folder
+from napari_smlm_diffusion.jobs.localize.work import block_of, with_context
 from napari_smlm_diffusion.jobs.simulated_files import write_movie
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.images import read_image
@@ -83,7 +84,9 @@ def _middle_frame(plan: Plan, movie: Movie) -> Frame:
     index = len(movie.frames) // 2
     camera = plan.microscope.camera
     adu = movie.frames[index : index + 1]
-    one = plan.localizer.localize(camera.effective(adu), plan.microscope, index, (0, 0))
+    start, stop = with_context(plan, (index, index + 1))
+    block = block_of(plan, (index, index + 1), movie.frames[start:stop])
+    one = plan.estimator.localize(block, plan.microscope)
     if one.density is None or one.variance is None:
         raise ValueError("the demo needs a localizer with a density and a variance")
     truth = movie.truth[movie.truth["frame"] == index]

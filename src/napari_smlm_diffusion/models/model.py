@@ -40,7 +40,7 @@ class Model:
         return cast(VarianceHead | None, self.networks.get("variance"))
 
     @property
-    def rows(self) -> LocalizationHead | None:
+    def localization_head(self) -> LocalizationHead | None:
         """The error and probability of a candidate."""
         return cast(LocalizationHead | None, self.networks.get("rows"))
 

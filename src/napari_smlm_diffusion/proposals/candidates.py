@@ -1,4 +1,4 @@
-"""From frames to emitter candidates: networks, components, photons. One function, no settings."""
+"""From frames to phi's candidates: networks, then components. Functions without settings."""
 
 from dataclasses import dataclass
 
@@ -6,49 +6,37 @@ import torch
 from torch import Tensor
 
 from napari_smlm_diffusion.compute.tiles import evaluate_in_tiles
-from napari_smlm_diffusion.emitters import Emitters
+from napari_smlm_diffusion.density import DensityScale
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.inputs import network_input
 from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.optics.psf.base import PSF
 from napari_smlm_diffusion.proposals.components import find_components
-from napari_smlm_diffusion.proposals.photon_fit import PhotonFit, fit_photons
+from napari_smlm_diffusion.proposals.localizer import Proposals
 
 # On a CPU the networks see about this many camera pixels at a time: an image of theirs at four
 # times the resolution is then 25 MB. Larger ones cost a fifth of the speed.
 _PIXELS_AT_ONCE = 12_288
 
 
-# phi, head, frames, read variance, PSF and up-sampling, as of `find_candidates`.
-FrameInputs = tuple[DeepStorm, VarianceHead | None, Tensor, Tensor, PSF, int]
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """Emitter candidates of a batch, and the images they were found in.
+@dataclass(frozen=True, kw_only=True)
+class Candidates(Proposals):
+    """What phi proposes for a batch; the multiplicity is phi's mass.
 
     Attributes
     ----------
-    fit : PhotonFit
-        The candidates at phi's centres, and what the frames say of each.
     spread : Tensor
         (M, 2) variance of each blob along y and x, fine pixels squared.
-    density_sd : Tensor
-        (M,) root of the head's variance at each centre.
     density, variance : Tensor
         (B, sY, sX); variance is zero without a head.
+    density_sd : Tensor
+        (M,) root of the head's variance at each centre.
     """
 
-    fit: PhotonFit
     spread: Tensor
-    density_sd: Tensor
     density: Tensor
     variance: Tensor
-
-    @property
-    def emitters(self) -> Emitters[Tensor]:
-        """The candidates, sorted by frame; their multiplicity is phi's mass."""
-        return self.fit.emitters
+    density_sd: Tensor
 
 
 def evaluate(
@@ -93,8 +81,7 @@ def find_candidates(
     frames: Tensor,
     read_variance: Tensor,
     psf: PSF,
-    upsampling: int,
-    kernel_sigma: float,
+    scale: DensityScale,
 ) -> Candidates:
     """Find emitters in a batch.
 
@@ -107,15 +94,18 @@ def find_candidates(
     read_variance : Tensor
         (1, 1, 1) or (1, Y, X) squared effective read noise.
     psf : PSF
-    upsampling, kernel_sigma
-        Of the density.
+    scale : DensityScale
     """
-    density, variance = evaluate_frames(phi, head, frames, read_variance, psf, upsampling)
-    parts = find_components(density, kernel_sigma)
-    fit = fit_photons(frames, read_variance, psf, parts.emitters(upsampling))
+    density, variance = evaluate_frames(phi, head, frames, read_variance, psf, scale.upsampling)
+    parts = find_components(density, scale.kernel_sigma)
     row, column = (
         centre.round().long().clamp(0, size - 1)
         for centre, size in zip(parts.position.unbind(1), density.shape[1:], strict=True)
     )
-    sd = variance[parts.frame, row, column].sqrt()
-    return Candidates(fit, parts.spread, sd, density, variance)
+    return Candidates(
+        emitters=parts.emitters(scale.upsampling),
+        spread=parts.spread,
+        density=density,
+        variance=variance,
+        density_sd=variance[parts.frame, row, column].sqrt(),
+    )

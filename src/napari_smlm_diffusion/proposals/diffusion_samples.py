@@ -18,9 +18,10 @@ from napari_smlm_diffusion.diffusion.schedule import check_steps
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.networks.deepstorm import UPSAMPLING
-from napari_smlm_diffusion.networks.inputs import network_input, read_variance_of
+from napari_smlm_diffusion.networks.inputs import network_input
 from napari_smlm_diffusion.networks.settings import SamplingSettings
 from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.proposals.localizer import as_tensors
 
 FEWEST_SAMPLES = 2
 
@@ -158,7 +159,6 @@ class Posterior:
             check_steps(self.sampling.steps)
             levels = self._psi.levels(self.sampling)
         self._levels = levels
-        self._read_variance = read_variance_of(microscope)
 
     def describe(self) -> dict[str, Any]:
         """Return recipe, sampler and noise levels in JSON types."""
@@ -195,9 +195,9 @@ class Posterior:
             If K is below 2.
         """
         check_samples(samples)
-        photons = torch.from_numpy(np.ascontiguousarray(effective, dtype=np.float32))[None]
         width = torch.full((1,), self._microscope.psf_sigma_px)
-        field = Field(self._psi, network_input(photons, self._read_variance, width))
+        frames = as_tensors(effective[None], self._microscope)
+        field = Field(self._psi, network_input(*frames, width))
         noise = NoiseField(self._seed, frame, self._origin)
         first = 0
         counts = self._batches.sizes(samples, field.padded)

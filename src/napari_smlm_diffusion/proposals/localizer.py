@@ -1,66 +1,142 @@
-"""What a localizer is: photons in, localizations out, with or without a density."""
+"""What a localizer is: frames in, proposals of molecules out, with or without a density."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 import numpy as np
-import pandas as pd
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from napari_smlm_diffusion.density import DensityScale
+from napari_smlm_diffusion.emitters import Emitters
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.kinds import import_modules
+from napari_smlm_diffusion.models.model import Model
+from napari_smlm_diffusion.networks.inputs import read_variance_of
+from napari_smlm_diffusion.networks.localization_head import LocalizationHead
 from napari_smlm_diffusion.optics.microscope import Microscope
 
 
 @dataclass(frozen=True)
-class Localized:
-    """The answer for a run of frames.
+class FrameBlock:
+    """Frames that follow each other in a movie, and neighbours in time that are only looked at.
 
     Attributes
     ----------
-    table : DataFrame
-        Columns of `napari_smlm_diffusion.localizations`.
-    density, variance : (sY, sX) float64 array or None
-        Sums over these frames of the density and of its variance.
-    density_samples, variance_samples : (sY, sX) float64 array or None
-        The same from posterior samples.
-    samples : (T, K, sY, sX) float32 array or None
-        The samples themselves, when they were to be kept.
+    effective : (before + T + after, Y, X) float32 array
+        Effective photons (see `optics.camera`).
+    first : int
+        Absolute index of the first of the T frames, from 0.
+    before, after : int
+        Neighbours among them; fewer than the localizer's `context` where the movie ends.
     """
 
-    table: pd.DataFrame
-    density: NDArray[np.float64] | None = None
-    variance: NDArray[np.float64] | None = None
-    density_samples: NDArray[np.float64] | None = None
-    variance_samples: NDArray[np.float64] | None = None
-    samples: NDArray[np.float32] | None = None
+    effective: NDArray[np.float32]
+    first: int = 0
+    before: int = 0
+    after: int = 0
+
+    def __len__(self) -> int:
+        return len(self.effective) - self.before - self.after
+
+    @property
+    def frames(self) -> NDArray[np.float32]:
+        """(T, Y, X) those that are localized."""
+        return self.effective[self.before : self.before + len(self)]
+
+    def part(self, start: int, stop: int, context: tuple[int, int]) -> "FrameBlock":
+        """Return frames `start` to `stop` of the T, with as many neighbours as there are."""
+        before = min(context[0], self.before + start)
+        after = min(context[1], len(self) - stop + self.after)
+        where = slice(self.before + start - before, self.before + stop + after)
+        return FrameBlock(self.effective[where], self.first + start, before, after)
 
 
-class Localizer(Protocol):
-    """phi is the first; direct-coordinate networks and sparse solvers fit the same shape."""
+@dataclass(frozen=True, kw_only=True)
+class Proposals:
+    """M molecules that are proposed for T frames.
 
-    name: str
+    Attributes
+    ----------
+    emitters : Emitters
+        Sorted by frame, the index among the T frames. The probability is the multiplicity, up to 1,
+        where only that is known.
+    density, variance : Tensor or None
+        (T, sY, sX) on the localizer's `scale`, if it has one.
+    density_sd : Tensor or None
+        (M,) root of the variance at each.
+    """
 
-    def batch_size(self, shape: tuple[int, ...]) -> int:
-        """Return how many frames of this (Y, X) shape are evaluated at once."""
-        ...
+    emitters: Emitters[Tensor]
+    density: Tensor | None = None
+    variance: Tensor | None = None
+    density_sd: Tensor | None = None
 
-    def localize(
-        self,
-        effective: NDArray[np.float32],
-        microscope: Microscope,
-        first_frame: int = 0,
-        origin: tuple[int, int] = (0, 0),
-    ) -> Localized:
-        """Localize (T, Y, X) effective photons.
+
+class Localizer(ABC):
+    """Proposes molecules with the networks of a model; a subclass with a `kind` is found by it.
+
+    Attributes
+    ----------
+    kind : str
+        By which a model's card names it.
+    context : (before, after)
+        Neighbours in time that it looks at for a frame.
+    head : LocalizationHead or None
+        What says how good a proposal is, if the model has learned that.
+    """
+
+    kind: ClassVar[str]
+    context: ClassVar[tuple[int, int]] = (0, 0)
+    _known: ClassVar[dict[str, type["Localizer"]]] = {}
+
+    head: LocalizationHead | None = None
+
+    def __init_subclass__(cls) -> None:
+        Localizer._known[cls.kind] = cls
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @property
+    def scale(self) -> DensityScale | None:
+        """Of the density; None: positions only."""
+        return None
+
+    @abstractmethod
+    def propose(self, block: FrameBlock, microscope: Microscope) -> Proposals:
+        """Propose molecules for the frames of a block.
 
         Parameters
         ----------
-        effective : (T, Y, X) float32 array
-            Effective photons (see `optics.camera`).
+        block : FrameBlock
         microscope : Microscope
-            Camera, pixel size, PSF width; its maps are already cropped to these frames.
-        first_frame : int
-            Absolute index of the first frame, from 0.
-        origin : (y0, x0)
-            Camera pixel of the full image at which these frames begin.
+            Camera, pixel size, PSF; its maps are already cropped to these frames.
         """
-        ...
+
+
+def localizer_of(model: Model) -> Localizer:
+    """Return the localizer that a model's card names; a new one is a new file in this room.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name.
+    """
+    known, name = Localizer._known, model.card.localizer
+    if name not in known:
+        import_modules(__package__)
+    if name not in known:
+        raise InputError(
+            f"model {model.card.name}: localizer {name!r} is unknown; the localizers are "
+            f"{', '.join(known)}"
+        )
+    return known[name](model)
+
+
+def as_tensors(effective: NDArray[np.float32], microscope: Microscope) -> tuple[Tensor, Tensor]:
+    """Return (T, Y, X) effective photons, and their squared effective read noise (1, Y|1, X|1)."""
+    photons = torch.from_numpy(np.ascontiguousarray(effective, dtype=np.float32))
+    return photons, read_variance_of(microscope)

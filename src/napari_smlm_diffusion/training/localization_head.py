@@ -15,6 +15,7 @@ from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.proposals.candidates import Candidates, find_candidates
+from napari_smlm_diffusion.proposals.photon_fit import fit_photons
 from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
 
@@ -74,9 +75,9 @@ def collect_candidates(
             pairs.effective,
             pairs.read_variance,
             Gaussian(sigma),
-            network.upsampling,
-            network.kernel_sigma,
+            network.scale,
         )
+        fit = fit_photons(pairs.effective, pairs.read_variance, Gaussian(sigma), found.emitters)
         matched = match_candidates(found, pairs, MATCH_RADIUS_PX)
         hit = matched >= 0
         emitters = found.emitters
@@ -84,10 +85,10 @@ def collect_candidates(
         truth = torch.stack([pairs.y[which], pairs.x[which]], 1)
         kept.append(
             (
-                features(found, sigma, network.kernel_sigma),
-                found.fit.bound,
+                features(found, fit, sigma, network.kernel_sigma),
+                fit.bound,
                 (emitters.position - truth) * hit[:, None],
-                bounded_step(found.fit.step),
+                bounded_step(fit.step),
                 hit.float(),
             )
         )

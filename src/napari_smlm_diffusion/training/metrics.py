@@ -104,8 +104,7 @@ class PhiMetrics:
             pairs.effective,
             pairs.read_variance,
             Gaussian(sigma),
-            net.upsampling,
-            net.kernel_sigma,
+            net.scale,
         )
 
     def __call__(self) -> dict[str, float]:

@@ -30,6 +30,7 @@ from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.proposals.sample_peaks import peaks_of_samples
 from napari_smlm_diffusion.simulation.prior import GENERAL, PAPERS
@@ -152,7 +153,7 @@ def test_only_an_honest_posterior_passes(name, tiny_model):
         frame = frame_of(seen + sd * rng.normal(size=(2, 2)), shown, index=index)
         drawn = seen + sd * (shift + width * rng.normal(size=(draws, 2, 2)))
         samples = np.stack([frame_of(points).density for points in drawn])
-        phi = PhiLocalizer(model).candidates(shown[None], MICROSCOPE)
+        phi = PhiLocalizer(model).propose(FrameBlock(shown[None]), MICROSCOPE)
         one = DrawnFrame(samples, peaks_of_samples(samples, 1.25, 4), phi)
         data = data.add_frame(frame_numbers(frame, one, NETWORK, data.settings))
     report = check(data)
@@ -168,12 +169,12 @@ def test_only_an_honest_posterior_passes(name, tiny_model):
 
 def test_estimates_see_the_frame_only(tiny_model):
     shown = expected_image([8], [8], 3000.0, (16, 16), 1.1, 5.0).astype(np.float32)
-    phi = PhiLocalizer(load_model(tiny_model)).candidates(shown[None], MICROSCOPE)
+    phi = PhiLocalizer(load_model(tiny_model)).propose(FrameBlock(shown[None]), MICROSCOPE)
     one, other = (estimates(frame_of(e, shown), phi, NETWORK) for e in ([], [[2, 2], [3, 9]]))
     assert one == other
     assert one["background"] == pytest.approx(5, abs=1)
     empty = np.full((16, 16), 5.0, np.float32)
-    phi = PhiLocalizer(load_model(tiny_model)).candidates(empty[None], MICROSCOPE)
+    phi = PhiLocalizer(load_model(tiny_model)).propose(FrameBlock(empty[None]), MICROSCOPE)
     nothing = estimates(frame_of([], empty), phi, NETWORK)
     assert nothing["background"] == 5
     assert np.isnan(nothing["photons"])

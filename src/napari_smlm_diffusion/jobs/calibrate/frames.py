@@ -15,6 +15,7 @@ from napari_smlm_diffusion.evaluation.frame_numbers import (
     FrameNumbers,
     reduce_frame,
 )
+from napari_smlm_diffusion.inference.estimator import fit_at
 from napari_smlm_diffusion.inference.sampled import fitted_localizations, sample_frame
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.networks.settings import PhiSettings, SamplingSettings, SdScale
@@ -24,6 +25,7 @@ from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
 from napari_smlm_diffusion.proposals.candidates import Candidates
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.proposals.sample_peaks import MIN_MASS, peaks_of_samples
 from napari_smlm_diffusion.simulation.prior import Prior
@@ -110,7 +112,7 @@ def draw_frame(
     """Draw all samples of one frame; these few MB are the most a calibration holds at a time."""
     posterior = Posterior(model, frame.microscope, sampling, seed)
     drawn = list(sample_frame(posterior, frame.effective, frame.index, samples))
-    phi = PhiLocalizer(model).candidates(frame.effective[None], frame.microscope)
+    phi = PhiLocalizer(model).propose(FrameBlock(frame.effective[None]), frame.microscope)
     images = np.concatenate([some.batch for some in drawn])
     return DrawnFrame(images, drawn[-1].peaks, phi, posterior.sd_scale)
 
@@ -160,7 +162,8 @@ def estimates(frame: SimulatedFrame, phi: Candidates, network: PhiSettings) -> d
     From the frame alone, as bins must be; beside them the PSF's SD, camera pixels, which is known.
     """
     count = float(phi.density.sum()) * kernel_share(network.kernel_sigma)
-    photons, background = phi.emitters.photons, phi.fit.background
+    fit = fit_at(frame.effective[None], frame.microscope, phi.emitters)
+    photons, background = fit.emitters.photons, fit.background
     found = len(photons) > 0
     return {
         "density": max(0.0, count) / frame.effective.size,

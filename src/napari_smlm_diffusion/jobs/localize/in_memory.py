@@ -86,13 +86,14 @@ def preview(
     import torch
 
     from napari_smlm_diffusion.jobs.localize.plan import prepare
+    from napari_smlm_diffusion.jobs.localize.work import read_block
 
     # Of this thread: torch's own choice is all cores, of which the window needs one.
     torch.set_num_threads(threads)
     plan = prepare(stack, settings) if plan is None else plan
     roi = plan.roi
-    effective = plan.microscope.camera.effective(stack.read(frame, frame + 1, roi))
-    found = plan.localizer.localize(effective, plan.microscope, frame, (roi.y0, roi.x0))
+    block = read_block(plan, (frame, frame + 1), stack)
+    found = plan.estimator.localize(block, plan.microscope, (roi.y0, roi.x0))
     dataset = Dataset(
         table=found.table,
         pixel_size_nm=plan.microscope.pixel_size_nm,

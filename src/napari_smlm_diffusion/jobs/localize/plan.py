@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.compute.device import choose_device
+from napari_smlm_diffusion.density import DensityScale
 from napari_smlm_diffusion.errors import InputError, Remark
 from napari_smlm_diffusion.frames import FrameStack, parse_frame_range, parse_roi
+from napari_smlm_diffusion.inference.estimator import estimator_of
 from napari_smlm_diffusion.jobs.localize.cameras import known_optics
 from napari_smlm_diffusion.jobs.localize.chunks import chunks
 from napari_smlm_diffusion.jobs.localize.sampling import (
@@ -19,7 +21,7 @@ from napari_smlm_diffusion.jobs.localize.sampling import (
     sampled_frames,
 )
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.jobs.localize.work import Work, make_localizer
+from napari_smlm_diffusion.jobs.localize.work import Work
 from napari_smlm_diffusion.models.card import ModelCard, load_card
 from napari_smlm_diffusion.models.library import resolve, shipped_names
 from napari_smlm_diffusion.models.model import load_model
@@ -31,7 +33,6 @@ from napari_smlm_diffusion.moviecheck.check import (
     sample_region,
 )
 from napari_smlm_diffusion.moviecheck.out_of_range import compare_with_prior, width_mismatch
-from napari_smlm_diffusion.networks.settings import PhiSettings
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
@@ -53,8 +54,8 @@ class Plan(Work):
 
     Attributes
     ----------
-    network : PhiSettings
-        Scale of the density.
+    scale : DensityScale or None
+        Of the density; None: the localizer has none, and there are no images.
     has_variance : bool
         Whether the model has a variance head.
     model_name : str
@@ -66,13 +67,26 @@ class Plan(Work):
         What the user did not say and what was taken for it; what is likely to be wrong.
     """
 
-    network: PhiSettings
+    scale: DensityScale | None
     has_variance: bool
     model_name: str
     device: str
     movie_check: dict[str, Any]
     notes: tuple[Remark, ...]
     warnings: tuple[Remark, ...]
+
+    @property
+    def image_scale(self) -> DensityScale:
+        """The scale of its images.
+
+        Raises
+        ------
+        InputError
+            If the localizer has none.
+        """
+        if self.scale is None:
+            raise InputError(f"model {self.model_name} gives positions only, and no image")
+        return self.scale
 
 
 def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
@@ -118,7 +132,13 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
     model = load_model(path, device)
     if named is None:
         notes.append(Remark(f"model {model.card.name} chosen for this movie"))
-    if model.variance is None:
+    estimator = estimator_of(model, settings.batch)
+    scale = estimator.localizer.scale
+    has_variance = scale is not None and model.variance is not None
+    if scale is None:
+        note = f"model {model.card.name} gives positions only: no density, no variance"
+        notes.append(Remark(note))
+    elif not has_variance:
         note = f"model {model.card.name} has no variance head: variance.tif holds NaN"
         notes.append(Remark(note))
     microscope = Microscope(
@@ -137,11 +157,11 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
         frames=frames,
         roi=roi,
         microscope=microscope,
-        localizer=make_localizer(model, settings),
+        estimator=estimator,
         posterior=posterior,
         sampled=sampled,
-        network=model.card.phi,
-        has_variance=model.variance is not None,
+        scale=scale,
+        has_variance=has_variance,
         model_name=model.card.name,
         model_file=str(path),
         model_hash=model.hash,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_smlm_diffusion import __version__
-from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs.localize.chunks import CHUNK_PIXELS, Frames
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
@@ -43,16 +42,16 @@ def identity(plan: "Plan", movie: Path) -> dict[str, Any]:
     movie : Path
         What the user gave as the movie.
     """
-    network, roi = plan.network, plan.roi
+    roi, upsampling = plan.roi, 1 if plan.scale is None else plan.scale.upsampling
     size = plan.microscope.pixel_size_nm
-    shift = 0.5 / network.upsampling - 0.5
+    shift = 0.5 / upsampling - 0.5
     camera = json.dumps(plan.microscope.camera.to_dict(), sort_keys=True)
     return {
         "movie": str(movie.absolute()),
         "settings": _anchored(plan.settings).model_dump(mode="json"),
         "pixel_size_nm": size,
         # Where the images are, see `zarr_images`.
-        "scale_nm": size / network.upsampling,
+        "scale_nm": size / upsampling,
         "translate_nm": [(start + shift) * size for start in (roi.y0, roi.x0)],
         "depends_on": {
             "package": __version__,
@@ -115,7 +114,7 @@ def provenance(plan: "Plan", status: str, until: int) -> dict[str, Any]:
     until : int
         The first frame that is not done.
     """
-    microscope, network = plan.microscope, plan.network
+    microscope, scale = plan.microscope, plan.scale
     start, stop = plan.frames
     return {
         "status": status,
@@ -135,9 +134,9 @@ def provenance(plan: "Plan", status: str, until: int) -> dict[str, Any]:
             "name": plan.model_name,
             "file": plan.model_file,
             "sha256": plan.model_hash,
-            "upsampling": network.upsampling,
-            "kernel_sigma": network.kernel_sigma,
-            "kernel_share": kernel_share(network.kernel_sigma),
+            "upsampling": scale and scale.upsampling,
+            "kernel_sigma": scale and scale.kernel_sigma,
+            "kernel_share": scale and scale.kernel_share,
         },
         "sampling": sampling(plan, until),
         "device": plan.device,

@@ -40,7 +40,7 @@ def write_samples(folder: Path, plan: "Plan", found: "Results | RunStore") -> No
 
 def write_images(folder: Path, plan: "Plan", found: "Results | RunStore") -> None:
     """Write each sum over frames that there is."""
-    network, until = plan.network, done_until(plan, found.finished)
+    until = done_until(plan, found.finished)
     for name, image in found.sums.items():
         unknown = name == "variance" and not plan.has_variance
         sampled = name.endswith("_samples")
@@ -50,8 +50,8 @@ def write_images(folder: Path, plan: "Plan", found: "Results | RunStore") -> Non
             np.full_like(image, math.nan) if unknown else image,
             quantity=f"{name.replace('_', ' of ')}, sum over frames",
             pixel_size_nm=plan.microscope.pixel_size_nm,
-            upsampling=network.upsampling,
-            kernel_sigma=network.kernel_sigma,
+            upsampling=plan.image_scale.upsampling,
+            kernel_sigma=plan.image_scale.kernel_sigma,
             origin_px=(plan.roi.y0, plan.roi.x0),
             extra={
                 "model": plan.model_name,

@@ -17,8 +17,8 @@ from napari_smlm_diffusion.results import run_folder, sums
 from napari_smlm_diffusion.results.dataset import Dataset
 
 if TYPE_CHECKING:
+    from napari_smlm_diffusion.inference.estimator import Localized
     from napari_smlm_diffusion.jobs.localize.plan import Plan
-    from napari_smlm_diffusion.proposals.localizer import Localized
 
 # Images that are sums over frames; each is a field of `Localized` and a file.
 SUMS = ("density", "variance", "density_samples", "variance_samples")

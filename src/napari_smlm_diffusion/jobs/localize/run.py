@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.frames.ahead import read_ahead
+from napari_smlm_diffusion.inference.estimator import Localized
 from napari_smlm_diffusion.inference.sampled import FrameSamples, sample_frame, table_from_samples
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.localize.chunks import Frames, chunks, without
 from napari_smlm_diffusion.jobs.localize.results import in_units, joined
-from napari_smlm_diffusion.jobs.localize.work import Work
+from napari_smlm_diffusion.jobs.localize.work import Work, block_of, with_context
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.proposals.localizer import Localized
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 
 
 @as_job
@@ -54,32 +55,31 @@ def localize_chunks(work: Work, todo: Sequence[Frames]) -> Iterator[dict[str, An
     dict
         The `info` of the progress of `localize`.
     """
-    roi, camera = work.roi, work.microscope.camera
-    with closing(read_ahead(work.stack, todo, roi)) as blocks:
+    wide = [with_context(work, frames) for frames in todo]
+    with closing(read_ahead(work.stack, wide, work.roi)) as blocks:
         for (first, last), adu in zip(todo, blocks, strict=True):
             # Only around the work and not around the yield: a driver may never come back from that.
             with _threads(work.settings.threads):
-                effective = camera.effective(adu)
-            found = yield from _localize_chunk(work, effective, first)
+                block = block_of(work, (first, last), adu)
+            found = yield from _localize_chunk(work, block)
             if work.sampled[0] <= first < work.sampled[1]:
-                found = yield from _sample(work, effective[0], first, found)
+                found = yield from _sample(work, block.frames[0], first, found)
             yield {"found": in_units(found), "frames": (first, last)}
 
 
-def _localize_chunk(
-    work: Work, effective: NDArray[np.float32], first: int
-) -> Generator[dict[str, Any], None, Localized]:
+def _localize_chunk(work: Work, block: FrameBlock) -> Generator[dict[str, Any], None, Localized]:
     """Localize a chunk batch by batch, so that a driver may stop it or show it."""
+    estimator, origin = work.estimator, (work.roi.y0, work.roi.x0)
     parts: list[Localized] = []
     done = 0
-    while done < len(effective):
+    while done < len(block):
+        stop = min(done + estimator.batch_size(block.effective.shape[1:]), len(block))
+        batch = block.part(done, stop, estimator.localizer.context)
         with _threads(work.settings.threads):
-            batch = effective[done : done + work.localizer.batch_size(effective.shape[1:])]
-            origin = (work.roi.y0, work.roi.x0)
-            parts.append(work.localizer.localize(batch, work.microscope, first + done, origin))
-        done += len(batch)
-        if done < len(effective):
-            yield {"part": parts[-1], "frames": (first + done - len(batch), first + done)}
+            parts.append(estimator.localize(batch, work.microscope, origin))
+        done = stop
+        if done < len(block):
+            yield {"part": parts[-1], "frames": (batch.first, batch.first + len(batch))}
     return joined(parts)
 
 

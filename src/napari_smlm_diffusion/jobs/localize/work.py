@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from napari_smlm_diffusion.compute.device import choose_device
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
+from napari_smlm_diffusion.inference.estimator import Estimator, estimator_of
 from napari_smlm_diffusion.jobs.localize.sampling import choose_posterior
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.models.model import Model, load_model
+from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
-from napari_smlm_diffusion.proposals.localizer import Localizer
-from napari_smlm_diffusion.proposals.phi import PhiLocalizer
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 from napari_smlm_diffusion.settings import Roi
 
 
@@ -55,14 +58,14 @@ class Work(Parcel):
     ----------
     stack : FrameStack
         Where the frames come from; it stays open until the work is over.
-    localizer : Localizer
+    estimator : Estimator
         Does the work.
     posterior : Posterior or None
         Draws the samples, if there are to be any.
     """
 
     stack: FrameStack
-    localizer: Localizer
+    estimator: Estimator
     posterior: Posterior | None
 
 
@@ -90,10 +93,23 @@ def unpack(parcel: Parcel, stack: FrameStack) -> Work:
         parcel.settings, model, parcel.microscope, (parcel.roi.y0, parcel.roi.x0)
     )
     given = {field.name: getattr(parcel, field.name) for field in fields(Parcel)}
-    localizer = make_localizer(model, parcel.settings)
-    return Work(**given, stack=stack, localizer=localizer, posterior=posterior)
+    estimator = estimator_of(model, parcel.settings.batch)
+    return Work(**given, stack=stack, estimator=estimator, posterior=posterior)
 
 
-def make_localizer(model: Model, settings: LocalizeSettings) -> Localizer:
-    """Return the localizer of a model."""
-    return PhiLocalizer(model, batch=settings.batch)
+def with_context(work: Work, frames: tuple[int, int]) -> tuple[int, int]:
+    """Return the range that is read for a range of frames: context ends where the movie does."""
+    before, after = work.estimator.localizer.context
+    return max(0, frames[0] - before), min(len(work.stack), frames[1] + after)
+
+
+def block_of(work: Work, frames: tuple[int, int], adu: NDArray[Any]) -> FrameBlock:
+    """Return frames as the localizer takes them, from the ADU of their `with_context`."""
+    start, stop = with_context(work, frames)
+    effective = work.microscope.camera.effective(adu)
+    return FrameBlock(effective, frames[0], frames[0] - start, stop - frames[1])
+
+
+def read_block(work: Work, frames: tuple[int, int], stack: FrameStack) -> FrameBlock:
+    """Read frames, with their context, as the localizer takes them."""
+    return block_of(work, frames, stack.read(*with_context(work, frames), work.roi))

@@ -24,9 +24,9 @@ from napari_smlm_diffusion.results import sums
 from napari_smlm_diffusion.settings import Roi
 
 if TYPE_CHECKING:
+    from napari_smlm_diffusion.inference.estimator import Localized
     from napari_smlm_diffusion.inference.sampled import FrameSamples
     from napari_smlm_diffusion.jobs.localize.plan import Plan
-    from napari_smlm_diffusion.proposals.localizer import Localized
 
 # Mean and SD of all frames together, and the samples if they are kept; it lies in memory.
 LARGEST_MB = 512
@@ -242,7 +242,7 @@ def _narrowed(base: "Plan", settings: LocalizeSettings) -> "Plan":
     from napari_smlm_diffusion.jobs.localize.sampling import choose_posterior
     from napari_smlm_diffusion.proposals.diffusion_samples import Batches
 
-    model = base.localizer.model  # type: ignore[attr-defined]
+    model = base.estimator.localizer.model
     if model.psi is None:
         raise InputError(
             f"model {base.model_name} has no diffusion model (no stage “psi”), so that it draws no "
@@ -271,7 +271,7 @@ def _narrowed(base: "Plan", settings: LocalizeSettings) -> "Plan":
 
 
 def _fine_shape(plan: "Plan") -> tuple[int, int]:
-    roi, scale = plan.roi, plan.network.upsampling
+    roi, scale = plan.roi, plan.image_scale.upsampling
     return (roi.y1 - roi.y0) * scale, (roi.x1 - roi.x0) * scale
 
 

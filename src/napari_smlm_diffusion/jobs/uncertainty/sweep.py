@@ -7,10 +7,6 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack, parse_frame_range
 from napari_smlm_diffusion.jobs.adapter import as_job
@@ -18,13 +14,10 @@ from napari_smlm_diffusion.jobs.localize.in_memory import LOADING, localize_in_m
 from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.jobs.uncertainty.live_samples import prepared
-from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.progress import Progress
 
 if TYPE_CHECKING:
     from napari_smlm_diffusion.jobs.localize.plan import Plan
-    from napari_smlm_diffusion.proposals.localizer import Localized
-    from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 
 
 @as_job
@@ -44,6 +37,9 @@ def sweep(
         As `localize_in_memory`; an early one has ``base``, as `samples.sample`.
     """
     yield Progress(0, 0, LOADING)
+    from napari_smlm_diffusion.inference.estimator import Estimator
+    from napari_smlm_diffusion.proposals.phi import PhiImages
+
     base = prepared(stack, settings, base)
     yield Progress(0, 0, LOADING, {"base": base})
     if not base.has_variance:
@@ -55,35 +51,6 @@ def sweep(
         base,
         frames=parse_frame_range(settings.frames or ":", len(stack)),
         settings=settings,
-        localizer=ImagesOnly(base.localizer),  # type: ignore[arg-type]
+        estimator=Estimator(PhiImages(base.estimator.localizer.model), settings.batch),
     )
     return (yield from localize_in_memory(stack, settings, plan))
-
-
-class ImagesOnly:
-    """A localizer that seeks no molecules.
-
-    Parameters
-    ----------
-    localizer : PhiLocalizer
-        Has the networks.
-    """
-
-    def __init__(self, localizer: "PhiLocalizer") -> None:
-        self._localizer = localizer
-        self.name = localizer.name
-        self.batch_size = localizer.batch_size
-
-    def localize(
-        self,
-        effective: NDArray[np.float32],
-        microscope: Microscope,
-        first_frame: int = 0,
-        origin: tuple[int, int] = (0, 0),
-    ) -> "Localized":
-        """Return the images of (T, Y, X) effective photons, and an empty table."""
-        from napari_smlm_diffusion.proposals.localizer import Localized
-
-        images = self._localizer.images(effective, microscope)
-        density, variance = (image.sum(axis=0, dtype=np.float64) for image in images)
-        return Localized(localizations.empty(), density, variance)

@@ -89,7 +89,7 @@ class LocalizeLayers:
             data, options, _ = image_layer(
                 density,
                 placement,
-                upsampling=plan.network.upsampling,
+                upsampling=plan.image_scale.upsampling,
                 origin_px=(plan.roi.y0, plan.roi.x0),
                 contrast_limits=limits,
             )

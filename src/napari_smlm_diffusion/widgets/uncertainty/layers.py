@@ -142,7 +142,7 @@ class UncertaintyLayers:
             data, options, _ = image_layer(
                 image.astype(np.float32),
                 where.place,
-                upsampling=plan.network.upsampling,
+                upsampling=plan.image_scale.upsampling,
                 origin_px=(plan.roi.y0, plan.roi.x0),
                 name=name,
                 provenance=provenance,
@@ -182,7 +182,7 @@ class UncertaintyLayers:
         _, options, _ = image_layer(
             data,
             where.place,
-            upsampling=plan.network.upsampling,
+            upsampling=plan.image_scale.upsampling,
             origin_px=(plan.roi.y0, plan.roi.x0),
             name=name,
             leading=leading,
