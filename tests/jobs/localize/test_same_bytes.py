@@ -5,11 +5,11 @@ import pytest
 
 from napari_smlm_diffusion.cli import main
 from napari_smlm_diffusion.frames import open_movie
+from napari_smlm_diffusion.inference import estimator
 from napari_smlm_diffusion.jobs.localize import chunks
 from napari_smlm_diffusion.jobs.localize.in_memory import localize_in_memory
 from napari_smlm_diffusion.jobs.localize.result_files import write_images, write_table
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.proposals import phi
 
 FILES = ("localizations.csv", "density.tif", "variance.tif")
 
@@ -18,7 +18,7 @@ FILES = ("localizations.csv", "density.tif", "variance.tif")
 def small_pieces(monkeypatch):
     """Chunks of seven frames, in batches of three: no number divides the 24 frames of the movie."""
     monkeypatch.setattr(chunks, "CHUNK_PIXELS", 7 * 28 * 36)
-    monkeypatch.setattr(phi, "_PIXELS_PER_BATCH", 3 * 28 * 36)
+    monkeypatch.setattr(estimator, "_PIXELS_PER_BATCH", 3 * 28 * 36)
 
 
 @pytest.mark.usefixtures("small_pieces")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.inference import estimator
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.proposals import phi
 from napari_smlm_diffusion.results.layers import KEY, frames_layer
 from napari_smlm_diffusion.results.point_layers import dataset_of
 
@@ -131,7 +131,7 @@ def test_the_molecules_of_a_run_get_no_rings(viewer, widget_in, movie_file, qtbo
 
 
 def test_cancel_keeps_what_is_done(viewer, widget_in, movie_file, qtbot, monkeypatch):
-    monkeypatch.setattr(phi, "_PIXELS_PER_BATCH", 28 * 36)  # a frame at a time
+    monkeypatch.setattr(estimator, "_PIXELS_PER_BATCH", 28 * 36)  # a frame at a time
     open_movie(viewer, movie_file)
     widget = widget_in(viewer)
 
@@ -154,7 +154,7 @@ def test_cancel_keeps_what_is_done(viewer, widget_in, movie_file, qtbot, monkeyp
 def test_the_density_grows_during_a_run(viewer, widget_in, movie_file, qtbot, monkeypatch):
     from napari_smlm_diffusion.widgets.localize import dock as localize
 
-    monkeypatch.setattr(phi, "_PIXELS_PER_BATCH", 28 * 36)  # a frame at a time
+    monkeypatch.setattr(estimator, "_PIXELS_PER_BATCH", 28 * 36)  # a frame at a time
     monkeypatch.setattr(localize, "_GROW_S", 0.0)
     monkeypatch.setattr(localize, "_GROW_REST", 0)
     open_movie(viewer, movie_file)

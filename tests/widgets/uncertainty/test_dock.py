@@ -7,8 +7,8 @@ import pytest
 
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.inference import estimator
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.proposals import phi
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import KEY, frames_layer
 from napari_smlm_diffusion.results.point_layers import dataset_of, points_layer
@@ -368,7 +368,7 @@ def test_the_head_does_the_whole_stack(viewer, widget_in, qtbot, monkeypatch, ti
     assert (known["uncertainty_source"], known["frames"]["done_until"]) == ("head", 4)
     assert "SD of 4 frames" in widget.run_form.far.text()
 
-    monkeypatch.setattr(phi, "_PIXELS_PER_BATCH", 20 * 24)  # a frame at a time
+    monkeypatch.setattr(estimator, "_PIXELS_PER_BATCH", 20 * 24)  # a frame at a time
     widget.runner.progressed.connect(lambda p: p.done and widget.run_form.cancel.click())
     ends(qtbot, widget, widget.run_form.sweep.click)
     done = viewer.layers[-1].metadata[KEY]["provenance"]["frames"]["done_until"]
