@@ -138,6 +138,13 @@ def sort(table: pd.DataFrame) -> pd.DataFrame:
     return ordered.sort_values(keys, kind="stable", ignore_index=True)
 
 
+def typical_uncertainty_nm(table: pd.DataFrame, unknown: float = 13.0) -> float:
+    """Median of ``uncertainty_xy_nm``, nm; `unknown` for a table without."""
+    sd = table["uncertainty_xy_nm"].to_numpy()
+    known = sd[np.isfinite(sd) & (sd > 0)]
+    return float(np.median(known)) if len(known) else unknown
+
+
 def _names(required: bool) -> list[str]:
     return [column.name for column in COLUMNS if column.required is required]
 

@@ -1,6 +1,7 @@
 """NDTiff, the datasets of Micro-Manager and Pycro-Manager: an index, and TIFF files it points into.
 
 The index alone says where every frame is, so that the TIFF files need not be parsed.
+(tifffile reads it too, but takes an index that breaks off for a shorter movie.)
 """
 
 import json

@@ -1,7 +1,6 @@
 """Movies of Nikon's NIS-Elements (.nd2), through the package nd2."""
 
 import math
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames.metadata import believable_pixel_nm
+from napari_smlm_diffusion.frames.one_by_one import frame_loader
 from napari_smlm_diffusion.frames.stack import FrameStack, fingerprint, stack_shape
 from napari_smlm_diffusion.guards.files import closed_on_error, one_line, truncated
 from napari_smlm_diffusion.guards.nd2_chunks import check_chunks
@@ -52,26 +52,12 @@ def _open(file: Any, path: Path) -> FrameStack:
         )
     # Channels of one moment are one frame of the file.
     channels = long is not None and axes[long] == "C"
-    lock = threading.Lock()
 
-    def frame(i: int) -> np.ndarray:
-        with lock:
-            try:
-                image = np.asarray(file.read_frame(0 if channels else i))
-            except Exception as error:
-                raise InputError(
-                    f"{path}: frame {i} (from 0) cannot be decoded ({one_line(error)})"
-                ) from error
-        return image.reshape(-1, *shape[1:])[i if channels else 0]
+    def read(i: int, roi: Roi) -> np.ndarray:
+        image = np.asarray(file.read_frame(0 if channels else i)).reshape(-1, *shape[1:])
+        return image[i if channels else 0, roi.y0 : roi.y1, roi.x0 : roi.x1]
 
-    frame(0)  # a missing codec is found before work starts
-
-    def load(start: int, stop: int, roi: Roi) -> np.ndarray:
-        out = np.empty((stop - start, roi.y1 - roi.y0, roi.x1 - roi.x0), dtype)
-        for i in range(start, stop):
-            out[i - start] = frame(i)[roi.y0 : roi.y1, roi.x0 : roi.x1]
-        return out
-
+    load = frame_loader(read, shape, dtype, path)
     try:
         size = file.voxel_size()
         pixel_size_nm = believable_pixel_nm(1e3 * size.x, 1e3 * size.y)

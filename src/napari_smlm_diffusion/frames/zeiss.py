@@ -5,7 +5,6 @@ reads grown files whole, and needs a newer Python than this package.)
 """
 
 import re
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames.metadata import believable_pixel_nm, to_float
+from napari_smlm_diffusion.frames.one_by_one import frame_loader
 from napari_smlm_diffusion.frames.stack import FrameStack, fingerprint, stack_shape
 from napari_smlm_diffusion.guards.files import closed_on_error, one_line
 from napari_smlm_diffusion.guards.packages import extra
@@ -60,26 +60,16 @@ def _open(file: Any, path: Path) -> FrameStack:
     check_size(shape, str(path))
     dtype = np.dtype(_TYPES[types.pop()])
     first = {axis: box[axis][0] for axis in axes}
-    lock = threading.Lock()
 
-    def load(start: int, stop: int, roi: Roi) -> np.ndarray:
+    def read(i: int, roi: Roi) -> np.ndarray:
+        plane = dict(first)
+        if long is not None:
+            plane[axes[long]] += i
         size = (roi.y1 - roi.y0, roi.x1 - roi.x0)
-        out = np.empty((stop - start, *size), dtype)
-        for i in range(start, stop):
-            plane = dict(first)
-            if long is not None:
-                plane[axes[long]] += i
-            try:
-                with lock:
-                    image = file.read(roi=(x0 + roi.x0, y0 + roi.y0, size[1], size[0]), plane=plane)
-            except Exception as error:
-                raise InputError(
-                    f"{path}: frame {i} (from 0) cannot be decoded ({one_line(error)})"
-                ) from error
-            out[i - start] = image.reshape(size)
-        return out
+        part = (x0 + roi.x0, y0 + roi.y0, size[1], size[0])
+        return file.read(roi=part, plane=plane).reshape(size)
 
-    load(0, 1, Roi(0, shape[1], 0, shape[2]))  # found to be damaged before work starts
+    load = frame_loader(read, shape, dtype, path)
     text = file.raw_metadata
     return FrameStack(
         str(path),

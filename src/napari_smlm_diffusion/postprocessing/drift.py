@@ -18,6 +18,7 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import uniform_filter1d
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.localizations import typical_uncertainty_nm
 from napari_smlm_diffusion.postprocessing import intersections
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.dataset import Dataset
@@ -29,7 +30,6 @@ from napari_smlm_diffusion.writing import atomic
 _FULL = 500
 _CELL_SD = 1.5
 _CELL_NM = (2.0, 100.0)
-_UNKNOWN_SD_NM = 13.0
 # A found drift whose rms is below this many of its SDs is taken for noise.
 _BEYOND_ERROR = 1.5
 _FEWEST_SEGMENTS = 4
@@ -213,10 +213,7 @@ def _segment_frames(rows: int, frames: int) -> int:
 
 
 def _cell_nm(table: pd.DataFrame) -> float:
-    sd = table["uncertainty_xy_nm"].to_numpy()
-    known = sd[np.isfinite(sd) & (sd > 0)]
-    typical = float(np.median(known)) if len(known) else _UNKNOWN_SD_NM
-    return float(np.clip(_CELL_SD * typical, *_CELL_NM))
+    return float(np.clip(_CELL_SD * typical_uncertainty_nm(table), *_CELL_NM))
 
 
 def _error(

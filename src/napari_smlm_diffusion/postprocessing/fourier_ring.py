@@ -29,6 +29,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal.windows import tukey
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.localizations import typical_uncertainty_nm
 from napari_smlm_diffusion.postprocessing.linking import LinkSettings, link
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.dataset import Dataset
@@ -39,7 +40,6 @@ _SPLITS = 100
 # A fine pixel of half an uncertainty: the resolution is some five uncertainties or more.
 _PIXEL_SD = 0.5
 _PIXEL_NM = (1.0, 25.0)
-_UNKNOWN_SD_NM = 13.0
 # Larger fields are judged by their fullest part: the transforms of all blocks are held at once.
 _SIDE = 2048
 _LEAST_SIDE = 64
@@ -167,7 +167,9 @@ def ring_correlation(
     # As many localizations in each block, borders between frames.
     rank = np.searchsorted(np.sort(frame), frame)
     block = rank * settings.blocks // len(frame)
-    pixel = settings.fine_pixel_nm or _pixel_nm(table)
+    pixel = settings.fine_pixel_nm or float(
+        np.clip(_PIXEL_SD * typical_uncertainty_nm(table), *_PIXEL_NM)
+    )
     xy, side = _square(table[["x_nm", "y_nm"]].to_numpy(np.float64), pixel)
     inside = ((xy >= 0) & (xy < side)).all(axis=1)
     pictures = _Pictures(xy[inside], block[inside], settings.blocks, side)
@@ -264,13 +266,6 @@ class _Pictures:
             part = flat[:, 2 * start : 2 * stop]
             out[:, :, r] = part @ part.T
         return out
-
-
-def _pixel_nm(table: pd.DataFrame) -> float:
-    sd = table["uncertainty_xy_nm"].to_numpy()
-    known = sd[np.isfinite(sd) & (sd > 0)]
-    typical = float(np.median(known)) if len(known) else _UNKNOWN_SD_NM
-    return float(np.clip(_PIXEL_SD * typical, *_PIXEL_NM))
 
 
 def _square(xy_nm: NDArray[np.float64], pixel_nm: float) -> tuple[NDArray[np.float64], int]:

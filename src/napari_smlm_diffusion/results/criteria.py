@@ -21,7 +21,45 @@ from napari_smlm_diffusion.settings import Settings
 _BELOW, _ABOVE, _UNKNOWN = 1, 2, 3
 
 
-class Range(Settings):
+class _Criterion(Settings):
+    """What is held against a range of values, both ends included."""
+
+    @property
+    def _ends(self) -> tuple[float | None, float | None, bool]:
+        """Smallest, largest, and whether what is not known is kept."""
+        raise NotImplementedError
+
+    def failed(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return where the (N,) `values`, of a column or of an image, are rejected."""
+        minimum, maximum, keep_unknown = self._ends
+        # A comparison with NaN is false, so that what is not known fails unless it is let through.
+        # The first comparison makes the array, which saves a pass over a million values.
+        if maximum is not None:
+            ok = np.less_equal(values, maximum)
+            if minimum is not None:
+                ok &= values >= minimum
+        elif minimum is not None:
+            ok = np.greater_equal(values, minimum)
+        else:
+            ok = np.equal(values, values)
+        if keep_unknown:
+            ok |= np.isnan(values)
+        return np.logical_not(ok, out=ok)
+
+    def verdict(self, values: NDArray[Any]) -> NDArray[np.int8]:
+        """Why each of the `values` is rejected; see `explain`."""
+        minimum, maximum, keep_unknown = self._ends
+        why = np.zeros(values.shape, np.int8)
+        if not keep_unknown:
+            why[np.isnan(values)] = _UNKNOWN
+        if minimum is not None:
+            why[values < minimum] = _BELOW
+        if maximum is not None:
+            why[values > maximum] = _ABOVE
+        return why
+
+
+class Range(_Criterion):
     """Localizations whose value of one column lies between two ends, both included."""
 
     column: str = Field(title="Column", description="a column of the table that holds numbers")
@@ -53,13 +91,9 @@ class Range(Settings):
             )
         return self
 
-    def failed(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return where the (N,) `values` of the column are rejected."""
-        return _failed(values, self.minimum, self.maximum, self.keep_unknown)
-
-    def verdict(self, values: NDArray[Any]) -> NDArray[np.int8]:
-        """Why each of the `values` is rejected; see `explain`."""
-        return _verdict(values, self.minimum, self.maximum, self.keep_unknown)
+    @property
+    def _ends(self) -> tuple[float | None, float | None, bool]:
+        return self.minimum, self.maximum, self.keep_unknown
 
     def explain(self, verdict: int) -> str:
         """Return the reason that goes with a `verdict`, in words and with the unit."""
@@ -71,7 +105,7 @@ class Range(Settings):
         return f"{self.column} above {self.maximum:.10g}{unit}"
 
 
-class Region(Settings):
+class Region(_Criterion):
     """Localizations that lie where an image of the SD is no larger than a threshold."""
 
     quantity: Literal["sd", "relative_sd"] = Field(
@@ -122,13 +156,9 @@ class Region(Settings):
         """Return where not to trust, (sY, sX)."""
         return self.failed(self.image(maps))
 
-    def failed(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return where the `values`, the image at the (N,) localizations, are rejected."""
-        return _failed(values, None, self.maximum, self.keep_unknown)
-
-    def verdict(self, values: NDArray[Any]) -> NDArray[np.int8]:
-        """Why each of the `values` is rejected; see `explain`."""
-        return _verdict(values, None, self.maximum, self.keep_unknown)
+    @property
+    def _ends(self) -> tuple[float | None, float | None, bool]:
+        return None, self.maximum, self.keep_unknown
 
     def explain(self, verdict: int) -> str:
         """Return the reason that goes with a `verdict`, in words."""
@@ -168,34 +198,3 @@ class SdMap:
                     f"the image of the {name} has the shape {image.shape}, "
                     f"but must have that of its grid, {self.grid.shape}"
                 )
-
-
-def _failed(
-    values: NDArray[Any], minimum: float | None, maximum: float | None, keep_unknown: bool
-) -> NDArray[np.bool_]:
-    # A comparison with NaN is false, so that what is not known fails unless it is let through.
-    # The first comparison makes the array, which saves a pass over a million localizations.
-    if maximum is not None:
-        ok = np.less_equal(values, maximum)
-        if minimum is not None:
-            ok &= values >= minimum
-    elif minimum is not None:
-        ok = np.greater_equal(values, minimum)
-    else:
-        ok = np.equal(values, values)
-    if keep_unknown:
-        ok |= np.isnan(values)
-    return np.logical_not(ok, out=ok)
-
-
-def _verdict(
-    values: NDArray[Any], minimum: float | None, maximum: float | None, keep_unknown: bool
-) -> NDArray[np.int8]:
-    why = np.zeros(values.shape, np.int8)
-    if not keep_unknown:
-        why[np.isnan(values)] = _UNKNOWN
-    if minimum is not None:
-        why[values < minimum] = _BELOW
-    if maximum is not None:
-        why[values > maximum] = _ABOVE
-    return why

@@ -135,8 +135,11 @@ def _whole(values: Any) -> NDArray[np.int64]:
     array = np.asarray(values)
     if array.dtype.kind in "iub":
         return array.astype(np.int64, copy=False)
-    # A number that is not there, in a file that keeps counts as floats.
-    return np.rint(np.nan_to_num(array.astype(np.float64))).astype(np.int64)
+    array = array.astype(np.float64, copy=False)
+    if not np.isfinite(array).all():
+        # A number that is not there, in a file that keeps counts as floats.
+        array = np.nan_to_num(array)
+    return np.rint(array).astype(np.int64)
 
 
 def _shape(value: Any) -> tuple[int, int, int] | None:
