@@ -54,6 +54,17 @@ class InputError(SmlmError):
     """What the user gave (a file, an option, a setting) cannot be used. Exit code 2."""
 
 
+def require(ok: bool, name: str, allowed: str, got: object) -> None:
+    """Refuse the value of a setting, or of an argument, that is not `ok`.
+
+    Raises
+    ------
+    InputError
+    """
+    if not ok:
+        raise InputError(f"must be {allowed}, got {got}", field=name)
+
+
 class OutputError(SmlmError):
     """A result cannot be written, for example because the disk is full. Exit code 1."""
 

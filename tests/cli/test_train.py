@@ -42,7 +42,7 @@ def test_fine_tuning_says_what_it_does_and_where_the_model_is(train, tiny_model,
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"prior": {"photons": [500, 100]}}, "photons is (500, 100)"),
+        ({"prior": {"photons": [500, 100]}}, "prior.photons must be 0.01 <= low"),
         ({"start_from": "genral"}, "--start-from: no model is called 'genral'"),
         ({"start_from": None, "device": "mps", "network": {"channels": 8}}, "--device: "),
     ],

@@ -185,8 +185,8 @@ def test_samples_without_peaks_have_no_localizations():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([],), "at least one posterior sample"),
-        (([[]], 0.0), "radius must be above 0 px, got 0"),
+        (([],), "samples must be 1 or more"),
+        (([[]], 0.0), "radius_px must be above 0, got 0"),
         (([[]], 1.25, 0.0), r"in \(0, 1\], got 0"),
         (([[]], 1.25, 1.2), r"in \(0, 1\], got 1.2"),
     ],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_smlm_diffusion.cli.parser import add_settings, settings_from
 from napari_smlm_diffusion.cli.progress import drive
+from napari_smlm_diffusion.cli.tables import check_new
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs.calibrate.settings import CalibrateSettings
 from napari_smlm_diffusion.models.library import resolve
@@ -49,14 +50,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check everything, calibrate, print the verdict; stopped, judge the frames that are done."""
     settings = settings_from(CalibrateSettings, options)
-    if options.json is not None:
-        _check_file(options.json, "--json")
-    if options.store is not None:
-        _check_file(options.store, "--store")
-    if options.recalibrate is not None:
-        _check_file(options.recalibrate, "--recalibrate")
-        if options.recalibrate.exists():
-            raise InputError(f"--recalibrate {options.recalibrate} is there already")
+    for name in ("json", "store", "recalibrate"):
+        if (path := getattr(options, name)) is not None:
+            check_new(path, overwrite=True, field=name)
+    if options.recalibrate is not None and options.recalibrate.exists():
+        raise InputError(f"{options.recalibrate} is there already", field="recalibrate")
     if options.out is not None:
         run_folder.check(options.out, options.overwrite)
     model = resolve(settings.model) if options.stamp else None
@@ -112,11 +110,3 @@ def run(options: argparse.Namespace) -> int:
     if stopped is not None:
         raise KeyboardInterrupt(f"{stopped or 'stopped'}; the verdict is on these")
     return 0
-
-
-def _check_file(path: Path, flag: str) -> None:
-    """Refuse a file that could not be written after hours of work."""
-    if path.is_dir():
-        raise InputError(f"{flag} {path} is a folder; name a file in it")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"{flag} {path}: there is no folder {path.absolute().parent}")

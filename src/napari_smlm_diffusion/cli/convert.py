@@ -49,7 +49,6 @@ def run(options: argparse.Namespace) -> int:
     from napari_smlm_diffusion.results.formats import registry
 
     source, target = options.source, options.target
-    size = tables.pixel_size(options)
     fmt = registry.by_name(options.to) if options.to else registry.by_ending(target)
     if fmt is None:
         endings = sorted({f"{f.ending} ({f.name})" for f in registry.WRITABLE})
@@ -59,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         )
     for path in (target, *(target.with_name(target.stem + ending) for ending in fmt.beside)):
         tables.check_new(path, options.overwrite)
-    dataset = registry.read(source, size, options.from_)
+    dataset = registry.read(source, options.pixel_size, options.from_)
     tables.say([*dataset.notes, *registry.write(target, dataset, fmt.name)])
     print(f"{target}: {len(dataset.table)} localizations as {fmt.name} ({fmt.title})")
     return 0

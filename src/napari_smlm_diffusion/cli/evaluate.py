@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import require
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +31,7 @@ def run(options: argparse.Namespace) -> int:
     from napari_smlm_diffusion.frames import parse_frame_range
     from napari_smlm_diffusion.results.formats.text_formats import read_corner
 
-    if not options.tolerance > 0:
-        raise InputError(f"--tolerance must be above 0 nm, got {options.tolerance:g}")
+    require(options.tolerance > 0, "tolerance", "above 0 nm", options.tolerance)
     found, truth = read_corner(options.found), read_corner(options.truth)
     frames = None
     if options.frames is not None:

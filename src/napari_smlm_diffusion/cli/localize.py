@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_smlm_diffusion.cli.parser import add_settings, option, settings_from
 from napari_smlm_diffusion.cli.progress import drive
-from napari_smlm_diffusion.errors import InputError, OutputError, worded
+from napari_smlm_diffusion.errors import InputError, OutputError, require, worded
 from napari_smlm_diffusion.jobs.localize.settings import FREE, LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
@@ -156,8 +156,8 @@ def _localizing(options: argparse.Namespace, movie: Path) -> Iterator["Localizin
 
         yield localize
         return
-    if options.workers is not None and options.workers < 1:
-        raise InputError(f"--workers must be 1 or more, got {options.workers}")
+    if options.workers is not None:
+        require(options.workers >= 1, "workers", "1 or more", options.workers)
     from napari_smlm_diffusion.cluster import connect, localize_on
 
     with connect(options.cluster, options.workers) as client:

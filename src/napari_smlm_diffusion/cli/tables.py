@@ -41,25 +41,11 @@ def read_table(options: argparse.Namespace) -> "Dataset":
     """
     from napari_smlm_diffusion.results.formats import registry
 
-    dataset = registry.read(options.table, pixel_size(options))
+    dataset = registry.read(options.table, options.pixel_size)
     say(dataset.notes)
     if not len(dataset.only_kept().table):
         raise InputError(f"{options.table} has no localizations")
     return dataset
-
-
-def pixel_size(options: argparse.Namespace) -> float | None:
-    """Return what ``--pixel-size`` says.
-
-    Raises
-    ------
-    InputError
-        If it is no size.
-    """
-    size: float | None = options.pixel_size
-    if size is not None and not 0 < size < float("inf"):
-        raise InputError(f"--pixel-size must be above 0 nm, got {size:g}")
-    return size
 
 
 def say(notes: Iterable[str]) -> None:
@@ -68,18 +54,18 @@ def say(notes: Iterable[str]) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-def check_new(path: Path, overwrite: bool) -> None:
+def check_new(path: Path, overwrite: bool, field: str = "out") -> None:
     """Refuse, before the work, a file that could not or should not be written.
 
     Raises
     ------
     InputError
-        If it is there already, or has no folder to be in.
+        If it is there already, or has no folder to be in; it is the value of `field`.
     """
     if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file in it")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {path.absolute().parent} to write {path.name} to")
+        raise InputError(f"{path} is a folder; name a file in it", field=field)
+    if not (folder := path.absolute().parent).is_dir():
+        raise InputError(f"there is no folder {folder} to write {path.name} to", field=field)
     if path.exists() and not overwrite:
         raise InputError(f"{path} is there already; give --overwrite to replace it")
 

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import erfinv
 
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, require
 from napari_smlm_diffusion.evaluation.bootstrap import bootstrap
 from napari_smlm_diffusion.evaluation.matching import match_frames
 from napari_smlm_diffusion.evaluation.report import Evaluation, Honesty
@@ -55,8 +55,7 @@ def evaluate(
     InputError
         If the tolerance is not above 0, or no frame has a molecule.
     """
-    if not (tolerance_nm > 0 and math.isfinite(tolerance_nm)):
-        raise InputError(f"the tolerance must be above 0 nm, got {tolerance_nm:g}")
+    require(0 < tolerance_nm < math.inf, "tolerance_nm", "above 0", tolerance_nm)
     if frames is not None:
         found, truth = (t[t["frame"].between(frames[0], frames[1] - 1)] for t in (found, truth))
     used = np.union1d(found["frame"], truth["frame"])

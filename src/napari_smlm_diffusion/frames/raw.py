@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, require
 from napari_smlm_diffusion.frames.contiguous import offset_loader, regular_offsets
 from napari_smlm_diffusion.frames.sidecars import Sidecar, read_sidecar, sidecar_names
 from napari_smlm_diffusion.frames.stack import FrameStack, fingerprint, stack_shape
@@ -52,8 +52,7 @@ class RawLayout:
             raw_dtype(self.dtype)
         if self.shape is not None:
             check_size(self.shape, f"a raw layout of shape {'x'.join(map(str, self.shape))}")
-        if self.offset < 0:
-            raise InputError(f"the offset of a raw layout must be 0 or more, got {self.offset}")
+        require(self.offset >= 0, "raw_offset", "0 or more", self.offset)
 
 
 def raw_dtype(text: str) -> np.dtype[Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.emitters import Emitters
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import require
 from napari_smlm_diffusion.evaluation.matching import match_frames
 from napari_smlm_diffusion.inference.centres import find_centres, means
 
@@ -62,12 +62,9 @@ def localizations_from_peaks(
     the variance of the posterior and that of a mean of m draws, since the error of x has both. The
     pull (x - truth) / sd_x of a Gaussian then follows Student's t with m - 1 degrees of freedom.
     """
-    if samples < 1:
-        raise InputError("localizations need at least one posterior sample, got none")
-    if not radius_px > 0:
-        raise InputError(f"the radius must be above 0 px, got {radius_px:g}")
-    if not 0 < min_share <= 1:
-        raise InputError(f"the least share of samples must be in (0, 1], got {min_share:g}")
+    require(samples >= 1, "samples", "1 or more", samples)
+    require(radius_px > 0, "radius_px", "above 0", radius_px)
+    require(0 < min_share <= 1, "min_share", "above 0 and at most 1", min_share)
     # In one order whatever the order of the samples, so that sums are the same to the last bit.
     peaks = peaks.select(np.lexsort((peaks.multiplicity, *peaks.position.T[::-1])))
     sample, points = peaks.frame, peaks.position

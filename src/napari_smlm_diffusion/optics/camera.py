@@ -18,7 +18,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, require
 from napari_smlm_diffusion.settings import read_json
 
 FloatOrMap: TypeAlias = float | NDArray[np.float64]
@@ -242,7 +242,7 @@ def _float(name: str, value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
-        raise InputError(f"camera: {name} must be a number, got {value!r}") from error
+        raise InputError(f"must be a number, got {value!r}", field=name) from error
     _require(name, number, np.isfinite(number), "finite")
     return number
 
@@ -251,17 +251,15 @@ def _float_or_map(name: str, value: Any) -> FloatOrMap:
     if np.ndim(value) == 0:
         return _float(name, value)
     array = np.array(value, dtype=np.float64)  # a copy: nobody else can change it
-    if array.ndim != 2:
-        raise InputError(f"camera: {name} must be a number or a (Y, X) map, got {array.shape}")
+    require(array.ndim == 2, name, "a number or a (Y, X) map", array.shape)
     _require(name, array, np.all(np.isfinite(array)), "finite")
     array.setflags(write=False)
     return array
 
 
 def _require(name: str, value: Any, ok: Any, allowed: str) -> None:
-    if not ok:
-        got = value if np.ndim(value) == 0 else f"a map from {np.min(value)} to {np.max(value)}"
-        raise InputError(f"camera: {name} must be {allowed}, got {got}")
+    got = value if np.ndim(value) == 0 else f"a map from {np.min(value)} to {np.max(value)}"
+    require(bool(ok), name, allowed, got)
 
 
 def _load_map(name: str, value: Any, folder: Path | None) -> Any:

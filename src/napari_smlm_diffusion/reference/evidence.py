@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, require
 from napari_smlm_diffusion.reference.annealing import anneal
 from napari_smlm_diffusion.reference.labels import relabel
 from napari_smlm_diffusion.reference.molecules import Molecules, Photons, Sets
@@ -104,8 +104,7 @@ def count_posterior(
     """
     counts = tuple(int(k) for k in counts)
     before = np.ones(len(counts)) if prior is None else np.asarray(prior, dtype=np.float64)
-    if not counts or len(set(counts)) < len(counts):
-        raise InputError(f"counts must be different numbers, got {counts}")
+    require(0 < len(counts) == len(set(counts)), "counts", "different numbers", counts)
     if before.shape != (len(counts),) or before.min() < 0 or not 0 < before.sum() < np.inf:
         raise InputError(f"prior must be {len(counts)} numbers that are not negative, got {prior}")
     if isinstance(photons, Mapping):
@@ -157,10 +156,8 @@ def log_evidence(
         If a number is out of range.
     """
     for name, value, least in (("population", population, 20), ("draws", draws, 100)):
-        if value < least:
-            raise InputError(f"{name} must be {least} or more, got {value}")
-    if not 0 <= count <= MOST:
-        raise InputError(f"count must be 0 to {MOST}, got {count}")
+        require(value >= least, name, f"{least} or more", value)
+    require(0 <= count <= MOST, "count", f"0 to {MOST}", count)
     if count == 0:
         nothing = Sets(np.empty((1, 0, 2)), np.empty((1, 0)))
         log_z = float(observation.log_likelihood(nothing.positions, 1.0)[0])

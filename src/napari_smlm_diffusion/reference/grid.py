@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import require
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.reference.maps import DensityMaps, density_maps
 from napari_smlm_diffusion.reference.observation import Observation
@@ -100,8 +100,7 @@ def grid_posterior(observation: Observation, photons: float) -> GridPosterior:
     InputError
         If `photons` is not above 0.
     """
-    if not 0 < photons < np.inf:
-        raise InputError(f"photons must be above 0, got {photons}")
+    require(0 < photons < np.inf, "photons", "above 0", photons)
     sharpest = _sharpest(observation, photons)
     low, high = observation.box()
     cells = np.ceil((high - low) / (_COARSE * observation.psf.sigma_px)).astype(int)

@@ -9,7 +9,7 @@ with beta = 0.2 samples p^0.2, with standard deviations 1 / sqrt(0.2) = 2.24 tim
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, require
 from napari_smlm_diffusion.reference.chains import Chains, gather
 from napari_smlm_diffusion.reference.light import LightMap
 from napari_smlm_diffusion.reference.observation import Observation
@@ -173,8 +173,6 @@ def _by_light(
 
 
 def _check(photons: float, **numbers: int) -> None:
-    if not 0 < photons < np.inf:
-        raise InputError(f"photons must be above 0, got {photons}")
+    require(0 < photons < np.inf, "photons", "above 0", photons)
     for name, value in numbers.items():
-        if value < 1:
-            raise InputError(f"{name} must be 1 or more, got {value}")
+        require(value >= 1, name, "1 or more", value)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, require
 from napari_smlm_diffusion.optics import forward
 from napari_smlm_diffusion.optics.psf.base import PSF
 from napari_smlm_diffusion.reference.region import Region, box_of, lies_inside
@@ -73,8 +73,8 @@ class Observation:
                     f"{name} must be one number or a map of the frame's shape {frame.shape}, "
                     f"got {value.shape}"
                 )
-            if not (np.all(np.isfinite(value)) and np.all(value >= 0)):
-                raise InputError(f"{name} must be finite and 0 or more, got {value.min()}")
+            ok = bool(np.all(np.isfinite(value)) and np.all(value >= 0))
+            require(ok, name, "finite and 0 or more", value.min())
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, require
 from napari_smlm_diffusion.optics import forward
 from napari_smlm_diffusion.optics.psf.base import PSF
 from napari_smlm_diffusion.reference.molecules import LogUniform
@@ -80,12 +80,9 @@ class Patches:
             value = getattr(self, name)
             if isinstance(value, LogUniform) and value.shared and name == "photons":
                 raise InputError("photons must be drawn by each molecule: LogUniform(shared=False)")
-            if isinstance(value, float | int) and not value >= (
-                0 if name == "background" else 1e-9
-            ):
-                raise InputError(f"{name} must be above 0, got {value}")
-        if not 0 <= self.read_noise < np.inf:
-            raise InputError(f"read_noise must be 0 or more, got {self.read_noise}")
+            if isinstance(value, float | int):
+                require(value > 0 or (value == 0 and name == "background"), name, "above 0", value)
+        require(0 <= self.read_noise < np.inf, "read_noise", "0 or more", self.read_noise)
         object.__setattr__(self, "frames", frames)
         object.__setattr__(self, "counts", counts / counts.sum())
 

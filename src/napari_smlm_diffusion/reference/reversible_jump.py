@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.density import density_image
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import require
 from napari_smlm_diffusion.reference.diagnostics import effective_sample_size, r_hat
 from napari_smlm_diffusion.reference.jumps import State
 from napari_smlm_diffusion.reference.patches import Array, Patches
@@ -118,8 +118,7 @@ def sample_patches(
     for name, value, least in (
         ("chains", chains, 1), ("draws", draws, 1), ("thin", thin, 1), ("burn_in", burn_in, 0)
     ):  # fmt: skip
-        if value < least:
-            raise InputError(f"{name} must be {least} or more, got {value}")
+        require(value >= least, name, f"{least} or more", value)
     state = State(patches, chains, rng)
     tried = dict.fromkeys(dict(_moves(state)), 0)
     took = dict.fromkeys(tried, 0)

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from napari_smlm_diffusion import localizations
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, require
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,8 +57,8 @@ class Dataset:
 
     def __post_init__(self) -> None:
         localizations.validate(self.table)
-        if not (np.isfinite(self.pixel_size_nm) and self.pixel_size_nm > 0):
-            raise InputError(f"the pixel size must be above 0 nm, got {self.pixel_size_nm}")
+        size = self.pixel_size_nm
+        require(0 < size < np.inf, "pixel_size_nm", "above 0", size)
         rows = len(self.table)
         if self.kept is not None:
             object.__setattr__(self, "kept", _column("kept", self.kept, rows, np.bool_))

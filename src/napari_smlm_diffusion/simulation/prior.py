@@ -1,10 +1,9 @@
 """The prior: what a model was trained for. The same object is the training setting and the card."""
 
-from typing import Literal, Self, get_args
+from typing import Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from napari_smlm_diffusion.errors import InputError, Remark
 from napari_smlm_diffusion.settings import Settings
 
 Range = tuple[float, float]
@@ -17,8 +16,8 @@ StructureName = Literal["uniform", "filaments", "tubes", "clusters", "nanorulers
 
 # What can be simulated: float32 counts single photons up to 1.6e7, and a range must be finite.
 _LIMITS: dict[str, Range] = {
-    "psf_sigma_px": (0.0, 100.0),
-    "photons": (0.0, 1e7),
+    "psf_sigma_px": (0.01, 100.0),
+    "photons": (0.01, 1e7),
     "photon_cv": (0.0, 10.0),
     "background": (0.0, 1e6),
     "background_gradient": (0.0, 10.0),
@@ -75,27 +74,21 @@ class Prior(Settings):
     )
     disc_count: tuple[int, int] = Field((1, 20), title="Disc", description="emitters on the disc")
 
-    @model_validator(mode="after")
-    def _can_be_drawn(self) -> Self:
-        wrong: list[Remark] = []
+    @field_validator(*_LIMITS)
+    @classmethod
+    def _within(cls, ends: Range, info: ValidationInfo) -> Range:
+        least, most = _LIMITS[str(info.field_name)]
+        # Written so that a NaN is refused too.
+        if not least <= ends[0] <= ends[1] <= most:
+            raise ValueError(f"must be {least:g} <= low <= high <= {most:g}")
+        return ends
 
-        def refuse(name: str, text: str) -> None:
-            wrong.append(Remark(text, (f"prior.{name}",)))
-
-        for name, (least, most) in _LIMITS.items():
-            low, high = getattr(self, name)
-            # Written so that a NaN is refused too.
-            if not least <= low <= high <= most:
-                allowed = f"{least:g} <= low <= high <= {most:g}"
-                refuse(name, f"is ({low:g}, {high:g}), allowed is {allowed}")
-        for name in ("psf_sigma_px", "photons"):
-            if getattr(self, name)[0] == 0:
-                refuse(name, "the low end must be above 0")
-        if not self.structures:
-            refuse("structures", f"is empty, allowed are {', '.join(get_args(StructureName))}")
-        if wrong:
-            raise InputError(*wrong)
-        return self
+    @field_validator("structures")
+    @classmethod
+    def _somewhere(cls, structures: tuple[StructureName, ...]) -> tuple[StructureName, ...]:
+        if not structures:
+            raise ValueError(f"must have one of {', '.join(get_args(StructureName))} at least")
+        return structures
 
     def most_molecules(self, size: int) -> float:
         """Mean number in the densest frames of `size` px; 0 of a disc, which has its own number."""

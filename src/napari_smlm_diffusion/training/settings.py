@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from napari_smlm_diffusion.errors import InputError, Remark
-from napari_smlm_diffusion.networks.settings import GIVEN, PhiSettings, PsiSettings
+from napari_smlm_diffusion.networks.settings import PhiSettings, PsiSettings
 from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.simulation.prior import MOST_MOLECULES, SPOT_SIGMAS, Prior
 
@@ -33,8 +33,7 @@ RATE_FINE_TUNING = 1e-3
 # Of a sampler that is right already.
 RATE_OF_SAMPLER = 2e-4
 
-# Their homes load torch, which a form must not: a test holds these names against them.
-SAMPLER_NAMES = ("ancestral", "ddim", "heun", "multistep")
+# Its home loads torch, which a form must not: a test holds it against that.
 UPSAMPLING = 4
 
 
@@ -131,80 +130,38 @@ class TrainingSettings(Settings):
 
     @model_validator(mode="after")
     def _can_be_done(self) -> Self:
-        wrong = [*self._frames(), *self._networks()]
-        if wrong:
-            raise InputError(*wrong)
-        return self
+        prior, size, wrong = self.prior, self.frame_size, []
 
-    def _frames(self) -> list[Remark]:
-        """Say what cannot be simulated."""
-        wrong: list[Remark] = []
-        prior, size = self.prior, self.frame_size
-        spot = SPOT_SIGMAS * prior.psf_sigma_px[1]
-        if spot > size:
-            wrong.append(
-                Remark(
-                    f"the range goes up to {prior.psf_sigma_px[1]:g} px, a spot of {spot:.0f} px, "
-                    f"which does not fit a frame of {size} px: allowed is up to "
-                    f"{size / SPOT_SIGMAS:.2g} px, or a larger frame",
-                    ("prior.psf_sigma_px", "frame_size"),
-                )
+        def refuse(text: str, *fields: str) -> None:
+            wrong.append(Remark(text, fields))
+
+        widest = prior.psf_sigma_px[1]
+        if (spot := SPOT_SIGMAS * widest) > size:
+            refuse(
+                f"the range goes up to {widest:g} px, a spot of {spot:.0f} px, which does not fit "
+                f"a frame of {size} px: allowed is up to {size / SPOT_SIGMAS:.2g} px, or a larger "
+                "frame",
+                "prior.psf_sigma_px",
+                "frame_size",
             )
         if "disc" in prior.structures and 2 * prior.disc_radius_px > size:
-            wrong.append(
-                Remark(
-                    f"a disc of radius {prior.disc_radius_px:g} px does not fit a frame of {size} "
-                    f"px: allowed is up to {size / 2:g} px, or a larger frame",
-                    ("prior.disc_radius_px", "frame_size"),
-                )
+            refuse(
+                f"a disc of radius {prior.disc_radius_px:g} px does not fit a frame of {size} px: "
+                f"allowed is up to {size / 2:g} px, or a larger frame",
+                "prior.disc_radius_px",
+                "frame_size",
             )
         most, density = prior.most_molecules(size), prior.density_per_px2[1]
         if most > MOST_MOLECULES:
-            wrong.append(
-                Remark(
-                    f"the range goes up to {density:g} per px^2, {most:,.0f} molecules in a frame "
-                    f"of {size} px: at most {MOST_MOLECULES:,} can be simulated, which is "
-                    f"{density * MOST_MOLECULES / most:.2g} per px^2, or take a smaller frame",
-                    ("prior.density_per_px2", "frame_size"),
-                )
+            refuse(
+                f"the range goes up to {density:g} per px^2, {most:,.0f} molecules in a frame of "
+                f"{size} px: at most {MOST_MOLECULES:,} can be simulated, which is "
+                f"{density * MOST_MOLECULES / most:.2g} per px^2, or take a smaller frame",
+                "prior.density_per_px2",
+                "frame_size",
             )
-        return wrong
-
-    def _networks(self) -> list[Remark]:
-        """Say what cannot be built."""
-        wrong: list[Remark] = []
-        network, psi = self.network, self.psi
-
-        def refuse(name: str, got: Any, allowed: str) -> None:
-            wrong.append(Remark(f"is {got}, allowed {allowed}", (name,)))
-
-        if network.upsampling != UPSAMPLING:
-            refuse("network.upsampling", network.upsampling, f"is {UPSAMPLING}")
-        for name, numbers in (
-            ("network.dilations", network.dilations),
-            ("network.up_channels", network.up_channels),
-            ("psi.multipliers", psi.multipliers),
-        ):
-            if min(numbers, default=1) < 1:
-                refuse(name, numbers, "are numbers of 1 and more")
-        for name, got, allowed in (
-            ("psi.recipe", psi.recipe, GIVEN),
-            ("psi.sampling.sampler", psi.sampling.sampler, SAMPLER_NAMES),
-        ):
-            if got not in allowed:
-                refuse(name, repr(got), f"are {', '.join(allowed)}")
-        if psi.sampling.steps < 2:
-            refuse("psi.sampling.steps", psi.sampling.steps, "are 2 and more")
-        # The attention splits this level into heads of about 32 channels.
-        attended = psi.width * psi.multipliers[2]
-        heads = max(1, attended // 32)
-        if attended % heads:
-            wrong.append(
-                Remark(
-                    f"{psi.width} times {psi.multipliers[2]} (the third of the multipliers) is "
-                    f"{attended}, which {heads} attention heads cannot share: make it a multiple "
-                    f"of {heads}",
-                    ("psi.width", "psi.multipliers"),
-                )
-            )
-        return wrong
+        if (upsampling := self.network.upsampling) != UPSAMPLING:
+            refuse(f"is {upsampling}, allowed is {UPSAMPLING}", "network.upsampling")
+        if wrong:
+            raise InputError(*wrong)
+        return self

@@ -40,17 +40,11 @@ def known_optics(stack: FrameStack, settings: LocalizeSettings) -> Known:
                 field="pixel_size_nm",
             )
         notes.append(Remark(f"pixel size {pixel:g} nm from the metadata"))
-    if pixel < SMALLEST_PIXEL_NM:
+    if not SMALLEST_PIXEL_NM <= pixel <= LARGEST_PIXEL_NM:
         raise InputError(
-            f"it is the width of a camera pixel in the sample in nm, at least "
-            f"{SMALLEST_PIXEL_NM:g}, got {pixel:g}; {pixel:g} um would be {1000 * pixel:g}",
-            field="pixel_size_nm",
-        )
-    if pixel > LARGEST_PIXEL_NM:
-        raise InputError(
-            f"it is the width of a camera pixel in the sample in nm, at most "
-            f"{LARGEST_PIXEL_NM:g}, got {pixel:g}; a camera's own pixels are divided by the "
-            "magnification",
+            f"it is the width of a camera pixel in the sample, {SMALLEST_PIXEL_NM:g} to "
+            f"{LARGEST_PIXEL_NM:g} nm, got {pixel:g}; {pixel:g} um would be {1000 * pixel:g}, and "
+            "a camera's own pixels are divided by the magnification",
             field="pixel_size_nm",
         )
     camera, said = _camera(stack, settings)

@@ -7,6 +7,7 @@ from napari_smlm_diffusion.networks.settings.psi import (
     GIVEN,
     Given,
     PsiSettings,
+    SamplerName,
     SamplingSettings,
     SdScale,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "Network",
     "PhiSettings",
     "PsiSettings",
+    "SamplerName",
     "SamplingSettings",
     "SdScale",
     "VarianceSettings",

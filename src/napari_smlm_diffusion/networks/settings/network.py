@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from napari_smlm_diffusion.kinds import Kind
 if TYPE_CHECKING:
     from torch import nn
 
+Count = Annotated[int, Field(ge=1)]
 _Other = TypeVar("_Other", bound="Network")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from napari_smlm_diffusion.density import DensityScale
-from napari_smlm_diffusion.networks.settings.network import Network
+from napari_smlm_diffusion.networks.settings.network import Count, Network
 
 if TYPE_CHECKING:
     from napari_smlm_diffusion.networks.deepstorm import DeepStorm
@@ -19,8 +19,8 @@ class PhiSettings(Network):
     upsampling: int = Field(4, description="fine pixels per camera pixel")
     kernel_sigma: float = Field(1.25, gt=0, description="SD of the density kernel, fine pixels")
     channels: int = Field(64, ge=4, description="width of phi's trunk")
-    dilations: tuple[int, ...] = Field((1, 2, 4, 2, 1), description="one residual block for each")
-    up_channels: tuple[int, int] = Field((32, 8), description="kept after each up-sampling")
+    dilations: tuple[Count, ...] = Field((1, 2, 4, 2, 1), description="one residual block for each")
+    up_channels: tuple[Count, Count] = Field((32, 8), description="kept after each up-sampling")
     refinements: int = Field(1, ge=0, description="convolutions at full resolution")
     end: Literal["linear", "softplus", "hardtanh"] = Field("linear", description="phi's end")
 

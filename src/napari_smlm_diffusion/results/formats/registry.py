@@ -3,9 +3,10 @@
 A new text table is an entry of `text_formats`, any other format a module with a `FORMAT`.
 """
 
+import math
 from pathlib import Path
 
-from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.errors import InputError, require
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.formats import (
     decode,
@@ -102,6 +103,8 @@ def read(path: str | Path, pixel_size_nm: float | None = None, name: str | None 
         If the pixel size is needed and not known.
     """
     path = Path(path)
+    if pixel_size_nm is not None:
+        require(0 < pixel_size_nm < math.inf, "pixel_size_nm", "above 0", pixel_size_nm)
     try:
         size = path.stat().st_size
     except OSError as error:

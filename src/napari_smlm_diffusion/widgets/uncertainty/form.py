@@ -1,6 +1,6 @@
 """The forms of the widget "Uncertainty": what to sample and how; buttons and how far it is."""
 
-from typing import Any
+from typing import Any, get_args
 
 from napari.layers import Shapes
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import parse_frame_range
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.training.settings import SAMPLER_NAMES
+from napari_smlm_diffusion.networks.settings import SamplerName
 from napari_smlm_diffusion.widgets.shared.fields import combo
 from napari_smlm_diffusion.widgets.shared.run_form import RunForm
 from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm
@@ -57,7 +57,7 @@ class SampleForm(QWidget):
         self.settings = SettingsForm(LocalizeSettings, ("samples", "steps", "seed"), _EMPTY)
         self.sampler = combo("Sampler: how a sample is drawn; another is not calibrated.")
         self.sampler.addItem("as calibrated", None)
-        for name in SAMPLER_NAMES[::-1]:
+        for name in get_args(SamplerName)[::-1]:
             self.sampler.addItem(name, name)
         self.keep = QCheckBox("Keep the samples as a layer")
         self.keep.setToolTip(
