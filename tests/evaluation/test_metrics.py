@@ -203,7 +203,7 @@ def test_nothing_matched_is_a_result(rng):
 def test_inputs_that_cannot_be_compared(rng):
     some = table([(0, 0, 0)])
     for tolerance in (0, -5, math.nan, math.inf):
-        with pytest.raises(InputError, match="tolerance must be above 0"):
+        with pytest.raises(InputError, match="tolerance_nm must be above 0"):
             evaluate(some, some, tolerance, rng)
     with pytest.raises(InputError, match="nothing to compare"):
         evaluate(table([]), table([]), 100, rng)

@@ -187,8 +187,8 @@ def test_samples_without_peaks_have_no_localizations():
     [
         (([],), "samples must be 1 or more"),
         (([[]], 0.0), "radius_px must be above 0, got 0"),
-        (([[]], 1.25, 0.0), r"in \(0, 1\], got 0"),
-        (([[]], 1.25, 1.2), r"in \(0, 1\], got 1.2"),
+        (([[]], 1.25, 0.0), "min_share must be above 0 and at most 1, got 0"),
+        (([[]], 1.25, 1.2), "min_share must be above 0 and at most 1, got 1.2"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments, message):

@@ -136,7 +136,7 @@ def test_what_cannot_be_drawn_is_said(tiny_model, rng):
         Posterior(load_model(tiny_model), MICROSCOPE)
     with pytest.raises(InputError, match="samples: a variance needs"):
         drawn(model, frame(rng), 1)
-    with pytest.raises(InputError, match=r"steps: .* got 1"):
+    with pytest.raises(InputError, match=r"steps must .* got 1"):
         Posterior(model, MICROSCOPE, SamplingSettings(steps=1))
     with pytest.raises(InputError, match=r"sampler must .* got nobody"):
         Posterior(model, MICROSCOPE, SamplingSettings(sampler="nobody"))
