@@ -10,7 +10,8 @@ neither place nor photons: the mean is log-uniform and the molecules scatter abo
 puts two and one into a frame. It does know that the background is flat, which the samples do not.
 
 Then counting over repeated simulation, without a reference: frames of the model's own prior, in
-discs around rows of phi the share of samples with two or more molecules, and how often there were.
+discs around localizations of phi the share of samples with two or more molecules, and how often
+there were.
 `--out` draws both. Errors are one standard error; over frames.
 """
 

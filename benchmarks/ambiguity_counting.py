@@ -47,9 +47,9 @@ def count_over_simulation(
 ) -> dict[str, list[Image]]:
     """Claims of `two or more` and what was there, in discs of frames from the model's own prior.
 
-    A disc is chosen by the frame: around a row of phi, at random, none within 4 px of another.
-    "alike" counts the molecules of the true density as those of a sample are counted, so that a
-    fault of the peak finder is none of the posterior's.
+    A disc is chosen by the frame: around a localization of phi, at random, none within 4 px of
+    another. "alike" counts the molecules of the true density as those of a sample are counted, so
+    that a fault of the peak finder is none of the posterior's.
     """
     prior, network = Prior(**model.card.prior), model.card.phi
     generator = torch.Generator().manual_seed(SEEDS["counting"])

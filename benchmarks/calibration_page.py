@@ -21,12 +21,12 @@ COLUMNS = (
     ("y, 90 %", "y of isolated"),
     ("neighbours, 90 %", "nearest neighbours"),
     ("TARP", "whole frame (TARP)"),
-    ("pull SD", "pulls of rows"),
+    ("pull SD", "pulls of localizations"),
     ("SD / CRLB", "SD over CRLB"),
-    ("probability", "probability of rows"),
+    ("probability", "probability of localizations"),
 )
 # What calibration is usually held to: intervals, pulls, and no SD below the bound.
-USUAL = {"density pixels", "pulls of rows", "SD over CRLB"}
+USUAL = {"density pixels", "pulls of localizations", "SD over CRLB"}
 
 
 def failed(group: dict[str, Any]) -> set[str]:

@@ -153,7 +153,7 @@ def main() -> None:
                 for seed in range(args.repeats):
                     true = true_drift(frames, 100 + seed)
                     settings = ObservedSettings(
-                        frames=frames, rows_per_frame=rate, shape=SHAPE, seed=seed
+                        frames=frames, per_frame=rate, shape=SHAPE, seed=seed
                     )
                     rows = observe(settings, true)
                     if name == "COMET" and len(rows) > args.most_rows_of_comet:

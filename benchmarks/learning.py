@@ -10,7 +10,7 @@ isolated molecules against the Cramer-Rao bound. `shifted` has a microscope outs
 `general`: PSF sigma 2.1 px, an EMCCD with its excess noise, 80 photons of background. The table
 holds general, general after so many minutes of fine-tuning, and a model that was trained there from
 nothing, on the same frames; "recovered" is the share of the way from the first to the last. Minutes
-are of all stages together: phi 60 %, the variance head 20 %, then the rows.
+are of all stages together: phi 60 %, the variance head 20 %, then the localization head.
 """
 
 import argparse

@@ -143,7 +143,7 @@ def after(stage: Stage) -> None:
     from napari_smlm_diffusion.simulation.observed import ObservedSettings, observe
     from napari_smlm_diffusion.widgets.after.dock import AfterLocalization
 
-    settings = ObservedSettings(frames=6000, rows_per_frame=12, shape=(80, 80))
+    settings = ObservedSettings(frames=6000, per_frame=12, shape=(80, 80))
     t = np.arange(settings.frames)[:, None] / settings.frames
     drift = 200 * (t * [0.8, -0.5] + 0.3 * np.sin(2 * np.pi * (t * [0.7, 1.3] + 0.2)))
     table = observe(settings, drift)

@@ -38,15 +38,15 @@ COLUMNS = (
     Column("uncertainty_x_nm", "float64", "nm", "standard deviation of the error of x"),
     Column("uncertainty_y_nm", "float64", "nm", "standard deviation of the error of y"),
     Column("uncertainty_xy_nm", "float64", "nm", "per axis: sqrt((ux^2 + uy^2) / 2)"),
-    Column("probability", "float64", "", "that a true molecule is here and is this row's"),
+    Column("probability", "float64", "", "that a true molecule is here, and nobody else's"),
     Column("crlb_xy_nm", "float64", "nm", "Cramer-Rao bound per axis, neighbours included"),
     Column("density_sd", "float64", "", "standard deviation of the density here; a molecule is 1"),
-    Column("multiplicity", "int64", "", "molecules that this row stands for"),
+    Column("multiplicity", "int64", "", "molecules that this localization stands for"),
     Column("uncertainty_source", "str", "", "where the uncertainty comes from: head or samples:K"),
-    Column("id", "int64", "", "number of the row or, in a simulation, of the molecule", False),
+    Column("id", "int64", "", "its number or, in a simulation, that of the molecule", False),
     Column("z_nm", "float64", "nm", "height above the focal plane", False),
     Column("uncertainty_z_nm", "float64", "nm", "standard deviation of the error of z", False),
-    Column("detections", "int64", "", "frames that were linked into this row", False),
+    Column("detections", "int64", "", "frames that were linked into this one", False),
 )
 
 BY_NAME = {column.name: column for column in COLUMNS}

@@ -19,7 +19,7 @@ DRIFT = np.linspace(0, 1, FRAMES)[:, None] * [200.0, -120.0]
 @pytest.fixture(scope="module")
 def table_file(tmp_path_factory):
     settings = ObservedSettings(
-        frames=FRAMES, rows_per_frame=6, shape=(48, 48), structure=Filaments(count=6, margin_px=0)
+        frames=FRAMES, per_frame=6, shape=(48, 48), structure=Filaments(count=6, margin_px=0)
     )
     dataset = Dataset(
         table=observe(settings, DRIFT), pixel_size_nm=100.0, frame_shape=(FRAMES, 48, 48)

@@ -81,7 +81,7 @@ def test_an_honest_posterior_is_calibrated(reports):
     assert len(report.bins) == 4
     judged = {name for name, passed in results(report).items() if passed is not None}
     # Everything is judged, but for what is shown for information only.
-    assert set(results(report)) - judged == {"pulls of all rows"}
+    assert set(results(report)) - judged == {"pulls of all localizations"}
     assert report.verdict().startswith("calibrated: 11 of 11 diagnostics pass over all frames")
 
 
@@ -108,7 +108,7 @@ def test_narrow_wide_and_shifted_ones_are_not(reports, kind):
     print(report.text())
     failed = {name for name, passed in results(report).items() if passed is False}
     assert not report.calibrated
-    assert failed >= CAUGHT[kind] | {"whole frame (TARP)", "pulls of rows"}
+    assert failed >= CAUGHT[kind] | {"whole frame (TARP)", "pulls of localizations"}
     assert report.share_of_bins < 0.9
     assert report.failed_bins
     assert report.verdict().startswith("NOT calibrated")
@@ -141,7 +141,7 @@ def test_the_json_holds_the_verdict_and_all_a_plot_needs(reports):
     assert read["failed_bins"] == report.failed_bins
     by_name = {d["name"]: d for d in read["diagnostics"]}
     assert len(by_name["density pixels"]["histogram"]) == 20
-    assert len(by_name["probability of rows"]["reliability"]) == 10
+    assert len(by_name["probability of localizations"]["reliability"]) == 10
     checks = by_name["density pixels"]["checks"]
     assert {"what", "value", "error", "target", "band", "allowed", "passed"} == checks[0].keys()
     assert read["bins"][0]["axis"] == "density"

@@ -21,7 +21,7 @@ def curve(frames=FRAMES, size=250.0, seed=0):
 
 @pytest.fixture(scope="module")
 def settings():
-    return ObservedSettings(frames=FRAMES, rows_per_frame=8, shape=(96, 96), seed=2)
+    return ObservedSettings(frames=FRAMES, per_frame=8, shape=(96, 96), seed=2)
 
 
 def centred(xy, table):

@@ -12,10 +12,10 @@ from napari_smlm_diffusion.simulation.observed import ObservedSettings, observe
 from napari_smlm_diffusion.simulation.structures import UniformField
 
 
-def blinking(scale=1.0, seed=3, rows_per_frame=12.0):
+def blinking(scale=1.0, seed=3, per_frame=12.0):
     return ObservedSettings(
         frames=1000,
-        rows_per_frame=rows_per_frame,
+        per_frame=per_frame,
         structure=UniformField(),
         blinking=Blinking(on_frames=4, duty=0.01),
         error_scale=scale,
@@ -113,7 +113,7 @@ def test_the_scatter_between_frames_tells_whether_the_claims_are_true(scale):
 
 @pytest.mark.slow
 def test_the_scatters_error_is_its_spread():
-    found = [scatter(observe(blinking(seed=seed, rows_per_frame=3.0))) for seed in range(10)]
+    found = [scatter(observe(blinking(seed=seed, per_frame=3.0))) for seed in range(10)]
     spread = np.std([each.ratio for each in found], ddof=1)
     assert 0.4 < spread / np.mean([each.error for each in found]) < 1.8
 

@@ -23,7 +23,7 @@ def report(pixels):
         },
         {"name": "density SD over error", "passed": False, "numbers": {"ratio": number(0.8)}},
         {
-            "name": "probability of rows",
+            "name": "probability of localizations",
             "passed": True,
             "numbers": {},
             "reliability": [{"claim": number(None, None), "true": number(None, None)}] * 5

@@ -38,8 +38,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--recalibrate",
         metavar="MODEL",
         type=Path,
-        help="new model file, with the uncertainties of rows corrected by what these frames show; "
-        "only written if that helps frames held out",
+        help="new model file, with the uncertainties of localizations corrected by what these "
+        "frames show; only written if that helps frames held out",
     )
     parser.add_argument(
         "--stamp", action="store_true", help="write the result into the card of the model's file"

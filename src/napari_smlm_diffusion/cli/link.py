@@ -1,4 +1,4 @@
-"""``smlm-diffusion link``: one row for each molecule's time on."""
+"""``smlm-diffusion link``: one localization for each molecule's time on."""
 
 import argparse
 
@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
 
     settings = settings_from(LinkSettings, options)
     fmt = tables.check_table_out(options)
-    linked = drive(link(tables.read_table(options), settings), "rows")
+    linked = drive(link(tables.read_table(options), settings), "localizations")
     tables.write_table(options.out, linked.dataset, fmt)
     print(f"{linked.text()}\nwritten to {options.out}")
     return 0

@@ -37,7 +37,7 @@ def read_table(options: argparse.Namespace) -> "Dataset":
     Raises
     ------
     InputError
-        If it cannot be read, or has no rows.
+        If it cannot be read, or has no localizations.
     """
     from napari_smlm_diffusion.results.formats import registry
 

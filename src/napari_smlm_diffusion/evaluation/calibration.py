@@ -68,13 +68,13 @@ class CalibrationData:
             *asked,
             diagnostics.TarpDiagnostic(np.array([f.tarp for f in frames])),
             diagnostics.pull_diagnostic(
-                "pulls of rows",
-                "is the error of a row as large as its uncertainty claims?",
+                "pulls of localizations",
+                "is the error of a localization as large as its uncertainty claims?",
                 [f.scores[f.narrow] for f in frames],
             ),
             diagnostics.pull_diagnostic(
-                "pulls of all rows",
-                "the same with rows that claim over a third of the tolerance, for information",
+                "pulls of all localizations",
+                "the same with those that claim over a third of the tolerance, for information",
                 [f.scores for f in frames],
                 judged=False,
             ),

@@ -16,7 +16,7 @@ _COLUMNS = (
     ("SD / error", "density SD over error", "ratio"),
     ("90 % holds", "density pixels", "coverage 0.9"),
     ("counts 90 %", "molecules in boxes", "coverage 0.9"),
-    ("pull SD", "pulls of rows", "sd"),
+    ("pull SD", "pulls of localizations", "sd"),
 )
 
 
@@ -183,7 +183,9 @@ class CalibrationReport:
         judged = [r for r in self.whole.results if r.checks]
         wrong = [r.name for r in judged if not r.passed]
         blank = [
-            r.name for r in self.whole.results if not r.checks and r.name != "pulls of all rows"
+            r.name
+            for r in self.whole.results
+            if not r.checks and r.name != "pulls of all localizations"
         ]
         text = "calibrated" if self.calibrated else "NOT calibrated"
         text += f": {len(judged) - len(wrong)} of {len(judged)} diagnostics pass over all frames"
@@ -240,7 +242,7 @@ class CalibrationReport:
             "",
             f"{self.frames} frames, {count} samples each (+- standard error over frames)",
             "",
-            f"{'':<24}{'values':>8}  {'':<10}",
+            f"{'':<30}{'values':>8}  {'':<10}",
         ]
         for result in self.whole.results:
             lines.append(_line(result))
@@ -278,7 +280,7 @@ def _line(result: Result) -> str:
     mark = {True: "pass", False: "FAIL", None: "-"}[result.passed]
     shown = [key for key in (result.headline, "coverage 0.9", "mean") if key in result.numbers]
     numbers = ", ".join(f"{key} {_short(result.numbers[key])}" for key in dict.fromkeys(shown))
-    return f"{result.name:<24}{result.values:>8}  {mark:<6}{numbers}"
+    return f"{result.name:<30}{result.values:>8}  {mark:<6}{numbers}"
 
 
 def _short(estimate: Estimate) -> str:

@@ -155,7 +155,7 @@ def rank_diagnostic(
 def pull_diagnostic(
     name: str, question: str, scores: Sequence[NDArray[np.float64]], *, judged: bool = True
 ) -> SumsDiagnostic:
-    """Claimed uncertainties of rows; those not `judged` are only reported."""
+    """Claimed uncertainties of localizations; those not `judged` are only reported."""
     rules = (
         Rule(
             "mean", "the mean pull", 0.0, j.PULL_MEAN_BAND, unit_error=1.0,
@@ -203,16 +203,16 @@ def bound_diagnostic(terms: Mapping[str, NDArray[np.float64]]) -> SumsDiagnostic
 def reliability_diagnostic(
     probability: Sequence[NDArray[np.float64]], hit: Sequence[NDArray[np.bool_]]
 ) -> SumsDiagnostic:
-    """Calibration of the rows' probabilities."""
+    """Calibration of the localizations' probabilities."""
     rule = Rule(
         "excess", "the calibration error beyond chance", 0.0, j.PROBABILITY_BAND,
         high="the probabilities are not shares", side="above",
     )  # fmt: skip
     sums = dict(reliability_sums(probability, hit))
     sums["n"] = np.array([len(p) for p in probability], float)
-    question = "of the rows that claim 0.7, are 7 of 10 true?"
+    question = "of the localizations that claim 0.7, are 7 of 10 true?"
     return SumsDiagnostic(
-        "probability of rows", question, "excess", sums, reliability_statistics, (rule,)
+        "probability of localizations", question, "excess", sums, reliability_statistics, (rule,)
     )
 
 

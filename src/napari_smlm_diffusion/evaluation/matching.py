@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 
 class Match(NamedTuple):
-    """Pairs: row ``found[k]`` of the found molecules is row ``truth[k]`` of the true ones."""
+    """Pairs: molecule ``found[k]`` of the found ones is molecule ``truth[k]`` of the true ones."""
 
     found: NDArray[np.intp]
     truth: NDArray[np.intp]
@@ -37,7 +37,7 @@ def match(found_xy: ArrayLike, truth_xy: ArrayLike, tolerance: float) -> Match:
 
     Returns
     -------
-    Match, ordered by the found row.
+    Match, ordered by the found molecule.
     """
     found, truth = np.asarray(found_xy, float), np.asarray(truth_xy, float)
     return match_frames(np.zeros(len(found)), found, np.zeros(len(truth)), truth, tolerance)
@@ -63,7 +63,7 @@ def match_frames(
 
     Returns
     -------
-    Match, ordered by the found row.
+    Match, ordered by the found molecule.
 
     Notes
     -----
@@ -108,7 +108,7 @@ def _candidates(
     truth: np.ndarray,
     tolerance: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return found row, true row and squared distance of every pair within the tolerance."""
+    """Return found one, true one and squared distance of every pair within the tolerance."""
     if not (len(found) and len(truth)):
         none = np.empty(0, np.intp)
         return none, none, np.empty(0)
@@ -127,13 +127,13 @@ def _candidates(
 
 
 def _assign(rows: np.ndarray, columns: np.ndarray, square: np.ndarray, limit: float) -> np.ndarray:
-    """Solve one island; (2, P) found and true rows of its pairs."""
-    row_ids, i = np.unique(rows, return_inverse=True)
-    column_ids, j = np.unique(columns, return_inverse=True)
+    """Solve one island; (2, P) found and true molecules of its pairs."""
+    found_ids, i = np.unique(rows, return_inverse=True)
+    truth_ids, j = np.unique(columns, return_inverse=True)
     # One pair more is worth more than all squared distances together.
-    prize = limit * (min(row_ids.size, column_ids.size) + 1)
-    cost = np.zeros((row_ids.size, column_ids.size))
+    prize = limit * (min(found_ids.size, truth_ids.size) + 1)
+    cost = np.zeros((found_ids.size, truth_ids.size))
     cost[i, j] = square - prize
     a, b = linear_sum_assignment(cost)
     real = cost[a, b] < 0
-    return np.stack([row_ids[a[real]], column_ids[b[real]]])
+    return np.stack([found_ids[a[real]], truth_ids[b[real]]])

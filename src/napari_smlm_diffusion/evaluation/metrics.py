@@ -39,7 +39,7 @@ def evaluate(
     ----------
     found, truth : DataFrame
         Tables with ``frame``, ``x_nm``, ``y_nm``; the found one may have ``uncertainty_x_nm`` and
-        ``uncertainty_y_nm``. Rows without a finite positive uncertainty on both axes are left out
+        ``uncertainty_y_nm``. Those without a finite positive uncertainty on both axes are left out
         of the honesty.
     tolerance_nm : float
         Largest distance of a pair, nm.
@@ -87,20 +87,20 @@ def evaluate(
         third = np.sqrt((claimed**2).mean(axis=1)) < tolerance_nm / 3
         if usable.any():
             parts = {"honesty": usable, "honesty_narrow": usable & third}
-    for name, rows in parts.items():
-        for key, values in _honesty_terms(error, claimed, rows).items():
+    for name, counts in parts.items():
+        for key, values in _honesty_terms(error, claimed, counts).items():
             sums[f"{name} {key}"] = per_frame(values)
 
     estimates = bootstrap(sums, partial(_statistics, parts=tuple(parts)), rng, draws)
     honesty = {
         name: Honesty(
-            rows=int(rows.sum()),
+            rows=int(counts.sum()),
             pull_mean=estimates[f"{name} pull_mean"],
             pull_sd=estimates[f"{name} pull_sd"],
             coverage={f"{p * 100:.0f}": estimates[f"{name} coverage {p}"] for p in LEVELS},
             claimed_over_true=estimates[f"{name} claimed_over_true"],
         )
-        for name, rows in parts.items()
+        for name, counts in parts.items()
     }
     return Evaluation(
         tolerance_nm=float(tolerance_nm),
@@ -115,13 +115,13 @@ def evaluate(
 
 
 def _honesty_terms(
-    error: NDArray[np.float64], claimed: NDArray[np.float64], rows: NDArray[np.bool_]
+    error: NDArray[np.float64], claimed: NDArray[np.float64], counts: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64]]:
-    """Per matched row, what the sums of `_statistics` are made of; 0 for rows that do not count."""
-    claimed = np.where(rows[:, None], claimed, np.nan)
+    """Per match, what the sums of `_statistics` are made of; 0 for those that do not count."""
+    claimed = np.where(counts[:, None], claimed, np.nan)
     pull = error / claimed
-    terms = {"n": np.where(rows, 2.0, 0.0), "pull": pull, "pull2": pull**2}
-    terms |= {"claimed2": claimed**2, "error2": np.where(rows[:, None], error**2, 0.0)}
+    terms = {"n": np.where(counts, 2.0, 0.0), "pull": pull, "pull2": pull**2}
+    terms |= {"claimed2": claimed**2, "error2": np.where(counts[:, None], error**2, 0.0)}
     for level, half_width in zip(LEVELS, _HALF_WIDTHS, strict=True):
         terms[f"inside {level}"] = (np.abs(pull) <= half_width).astype(float)
     return {

@@ -7,7 +7,7 @@ the centre of the posterior. For a Gaussian posterior::
 
 follows Student's t with m - 1 degrees of freedom, not a Gaussian: at m = 8 an honest posterior has
 a pull SD of 1.25. So t is turned into the Gaussian number of equal probability, a *score*, of mean
-0 and SD 1 for any m; scores of rows with different m can be put together.
+0 and SD 1 for any m; scores of localizations with different m can be put together.
 """
 
 from collections.abc import Sequence

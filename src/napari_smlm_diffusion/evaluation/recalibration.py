@@ -1,6 +1,6 @@
 """A correction of claimed uncertainties, fitted to scores of known truth and tried on others.
 
-Every claim is multiplied by exp(c . f), f being what is known of the row. The c of the greatest
+Every claim is multiplied by exp(c . f), f being what is known of it. The c of the greatest
 likelihood of Gaussian scores is found on half of the frames and judged on the other half, both
 ways: a correction that does not help frames it has not seen is none.
 """
@@ -19,7 +19,7 @@ from napari_smlm_diffusion.evaluation.report import Estimate
 
 _FEWEST_SCORES = 200
 _SIGMAS = 2.576  # two-sided 99 %
-# Coefficients of this size are expected at most: it keeps those apart that the rows cannot tell.
+# Coefficients of this size are expected at most: it keeps those apart that the claims cannot tell.
 _PRIOR_SD = 1.0
 
 Array = NDArray[np.float64]
@@ -58,7 +58,7 @@ class Recalibration:
         """Say it in a sentence."""
         what = "helps" if self.helps else "does not help"
         return (
-            f"a correction of the rows' uncertainties {what} on frames held out: pull SD "
+            f"a correction of the localizations' uncertainties {what} on frames held out: pull SD "
             f"{self.before} before, {self.after} after; gain {self.gain} nats a coordinate"
         )
 
@@ -100,7 +100,7 @@ def recalibrate(features: Sequence[Array], scores: Sequence[Array]) -> Recalibra
     known = [(f, z) for f, z in zip(features, scores, strict=True) if len(z)]
     if sum(len(z) for _, z in known) < _FEWEST_SCORES:
         raise InputError(
-            f"a correction needs at least {_FEWEST_SCORES} matched coordinates of rows; "
+            f"a correction needs at least {_FEWEST_SCORES} matched coordinates of localizations; "
             "take more frames"
         )
     terms = np.zeros((4, len(known)))

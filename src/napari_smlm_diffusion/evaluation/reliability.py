@@ -1,8 +1,8 @@
-"""Reliability of probabilities: of the rows that claim 0.7, 7 of 10 should be true.
+"""Reliability of probabilities: of those that claim 0.7, 7 of 10 should be true.
 
-The expected calibration error is the mean over rows of |share that is true - mean claim| in the
-row's bin of probability. Chance alone makes it positive: a perfect probability has 0.03 at 1,000
-rows. So that value is computed too (the mean of |N(0, v)| is sqrt(2 v / pi), v the sum of
+The expected calibration error is the mean over localizations of |share that is true - mean claim|
+in their bin of probability. Chance alone makes it positive: a perfect probability has 0.03 at 1,000
+localizations. So that value is computed too (the mean of |N(0, v)| is sqrt(2 v / pi), v the sum of
 p (1 - p)), and judged is what lies above it.
 """
 
@@ -21,7 +21,7 @@ _ALL = range(BINS)
 def reliability_sums(
     probability: Sequence[NDArray[np.float64]], hit: Sequence[NDArray[np.bool_]]
 ) -> dict[str, NDArray[np.float64]]:
-    """What the frames add to `reliability_statistics`, from the rows of each frame."""
+    """What the frames add to `reliability_statistics`, from the localizations of each frame."""
     frames = len(probability)
     frame = np.repeat(np.arange(frames), [len(p) for p in probability])
     p = np.concatenate([*probability, np.empty(0)])

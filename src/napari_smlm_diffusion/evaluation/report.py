@@ -20,19 +20,19 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Honesty:
-    """Claimed against true errors of the matched rows that claim an uncertainty.
+    """Claimed against true errors of the matched localizations that claim an uncertainty.
 
     Attributes
     ----------
     rows : int
-        Matched rows that count here.
+        Matched localizations that count here, under their name in files.
     pull_mean, pull_sd : Estimate
         Mean and standard deviation of (found - truth) / claimed, x and y together; 0 and 1 are
         honest.
     coverage : dict of str to Estimate
         Share of errors within the central Gaussian interval of 50, 68, 90 and 95 %.
     claimed_over_true : Estimate
-        sqrt(mean of claimed squares) / RMSE per axis, over these rows; 1 is honest, below is too
+        sqrt(mean of claimed squares) / RMSE per axis, over these; 1 is honest, below is too
         good to be true.
     """
 
@@ -52,7 +52,7 @@ class Evaluation:
     tolerance_nm : float
         Largest distance of a pair.
     frames, found, truth, matched : int
-        Frames with at least one molecule, rows found (a row of multiplicity m is one), true
+        Frames with at least one molecule, localizations found (one of multiplicity m is one), true
         molecules, pairs.
     precision, recall, jaccard : Estimate
         matched / found, matched / truth, matched / (found + truth - matched).
@@ -66,9 +66,10 @@ class Evaluation:
     efficiency : Estimate
         100 - sqrt((100 - 100 jaccard)^2 + (rmse_lateral / nm)^2).
     honesty : Honesty or None
-        All rows. A tolerance cuts large errors off, so that rows which claim much look too wide.
+        All localizations. A tolerance cuts large errors off, so that those which claim much look
+        too wide.
     honesty_narrow : Honesty or None
-        Only the rows that claim less than a third of the tolerance, where that does not matter.
+        Only those that claim less than a third of the tolerance, where that does not matter.
     """
 
     tolerance_nm: float
@@ -106,9 +107,9 @@ class Evaluation:
             return "\n".join([*lines, "", "no uncertainties in the found table"])
         third = self.tolerance_nm / 3
         columns = (self.honesty, self.honesty_narrow)
-        lines += ["", f"{'uncertainties':<32}{'all rows':<24}claim under {third:.3g} nm"]
-        lines.append(f"{'rows':<32}" + "".join(f"{h.rows!s:<24}" for h in columns).rstrip())
-        rows = {
+        lines += ["", f"{'uncertainties':<32}{'all localizations':<24}claim under {third:.3g} nm"]
+        values_of: dict[str, list[Any]] = {
+            "localizations": [h.rows for h in columns],
             "pull mean (0)": [h.pull_mean for h in columns],
             "pull SD (1)": [h.pull_sd for h in columns],
             "claimed / true error (1)": [h.claimed_over_true for h in columns],
@@ -116,7 +117,7 @@ class Evaluation:
             f"inside {level} % interval": [h.coverage[level] for h in columns]
             for level in self.honesty.coverage
         }
-        for label, values in rows.items():
+        for label, values in values_of.items():
             lines.append(f"{label:<32}" + "".join(f"{v!s:<24}" for v in values).rstrip())
         return "\n".join(lines)
 

@@ -1,1 +1,1 @@
-"""From effective photons to a density, its variance, and rows with an uncertainty."""
+"""From effective photons to a density, its variance, and localizations with an uncertainty."""

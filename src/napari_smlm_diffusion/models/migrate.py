@@ -1,5 +1,6 @@
 """Cards of older formats as cards of today."""
 
+import re
 from typing import Any
 
 from napari_smlm_diffusion.errors import InputError
@@ -40,4 +41,17 @@ def _from_2(card: dict[str, Any]) -> dict[str, Any]:
             # Psi as it was before: with the usual sampling, and nothing measured of its samples.
             own = {k: v for k, v in psi.items() if k not in ("sampling", "sd_scale")}
             networks["teacher"] = {"kind": "psi", **own}
+    if "calibration" in card:
+        card["calibration"] = _said_of_localizations(card["calibration"])
     return {**card, "format_version": FORMAT_VERSION, "networks": networks}
+
+
+def _said_of_localizations(value: Any) -> Any:
+    """Diagnostics by their names of today: a localization was called a row."""
+    if isinstance(value, dict):
+        return {key: _said_of_localizations(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_said_of_localizations(item) for item in value]
+    if isinstance(value, str):
+        return re.sub(r"\brow(s?)\b", r"localization\1", value)
+    return value

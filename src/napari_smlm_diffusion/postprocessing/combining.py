@@ -42,7 +42,7 @@ def combine(table: pd.DataFrame, track: NDArray[np.int64], tracks: int) -> pd.Da
         table = table.assign(detections=np.ones(len(table), np.int64))
     first = np.unique(track, return_index=True)[1]
     out = table.iloc[first].reset_index(drop=True)
-    rows = np.bincount(track, minlength=tracks)
+    each = np.bincount(track, minlength=tracks)
 
     def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.bincount(track, values, tracks).astype(np.float64)
@@ -50,7 +50,7 @@ def combine(table: pd.DataFrame, track: NDArray[np.int64], tracks: int) -> pd.Da
     for name in _SUMS:
         out[name] = total(table[name].to_numpy(np.float64)).astype(BY_NAME[name].dtype)
     for name in _MEANS:
-        out[name] = total(table[name].to_numpy(np.float64)) / rows
+        out[name] = total(table[name].to_numpy(np.float64)) / each
     for name in _LARGEST:
         # NaN only where it is not known for any.
         out[name] = table[name].groupby(track).max().to_numpy()

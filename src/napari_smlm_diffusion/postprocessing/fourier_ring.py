@@ -4,7 +4,7 @@ After Nieuwenhuizen et al., "Measuring image resolution in optical nanoscopy", N
 557 (2013). The movie is cut into blocks of frames, half of the blocks make one picture and half the
 other; the resolution is the inverse of the frequency at which their correlation falls below 1/7.
 
-Blocks, because what one molecule does in neighbouring frames is one observation: split row by row,
+Blocks, because what one molecule does in neighbouring frames is one observation: split one by one,
 half of its time on would be in each picture, and the two would agree on its error too, so that the
 resolution looked better than it is. For the same reason localizations that are linked go where the
 first of them goes. A molecule that comes back after a long dark time cannot be told from another
@@ -45,7 +45,7 @@ _SIDE = 2048
 _LEAST_SIDE = 64
 # Rings that are smoothed over, of all rings.
 _SMOOTH = 0.02
-_FEWEST_ROWS = 100
+_FEWEST = 100
 
 
 class RingSettings(Settings):
@@ -153,10 +153,10 @@ def ring_correlation(
     dataset = dataset.only_kept()
     table = dataset.table
     frame = table["frame"].to_numpy()
-    if len(table) < _FEWEST_ROWS or len(np.unique(frame)) < 2 * settings.blocks:
+    if len(table) < _FEWEST or len(np.unique(frame)) < 2 * settings.blocks:
         raise InputError(
             f"{len(table)} localizations in {len(np.unique(frame))} frames are too few for "
-            f"{settings.blocks} blocks of frames; the resolution needs {_FEWEST_ROWS} of them "
+            f"{settings.blocks} blocks of frames; the resolution needs {_FEWEST} of them "
             "and two frames a block or more: take fewer blocks, or a longer movie"
         )
     if not settings.unlinked:

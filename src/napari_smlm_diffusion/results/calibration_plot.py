@@ -16,7 +16,7 @@ _BACK, _INK, _FAINT, _BAND = "#0d1117", "#e6edf3", "#aab4c0", "#30363d"
 _GOOD, _BAD = "#3fb950", "#ff7b72"
 _COLOURS = ("#63d8ff", "#ffb000", "#d2a8ff", "#3fb950", "#ff7b72", "#f0f6fc", "#79c0ff")
 _HISTOGRAMS = ("density pixels", "molecules in boxes", "x of isolated", "whole frame (TARP)")
-_SPREAD, _ROWS = "density SD over error", "probability of rows"
+_SPREAD, _PROBABILITY = "density SD over error", "probability of localizations"
 _SIGMAS = 2.576  # of a band that holds 99 %
 
 
@@ -75,8 +75,8 @@ def write_calibration_plot(
         axes[1, 2], bins, diagnostics.get("density pixels", {}), "density pixels", "coverage 0.9",
         0.9, 0.03,
     )  # fmt: skip
-    _style(axes[1, 3], "probability of rows")
-    _reliability(axes[1, 3], diagnostics.get(_ROWS, {}).get("reliability", []))
+    _style(axes[1, 3], "probability of localizations")
+    _reliability(axes[1, 3], diagnostics.get(_PROBABILITY, {}).get("reliability", []))
     with atomic(path) as partial:
         figure.savefig(partial, dpi=130, facecolor=_BACK)
 

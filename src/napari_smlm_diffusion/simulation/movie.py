@@ -112,7 +112,7 @@ class Movie:
     ----------
     frames : (T, Y, X) uint16 array, ADU.
     truth : DataFrame
-        A table of localizations, sorted by frame: one row for each molecule within the frame and
+        A table of localizations, sorted by frame: one for each molecule within the frame and
         each frame in which it shines. Molecules in the margin are in the frames only. ``photons``
         and ``background`` are photons at the sensor, ``id`` numbers the molecules.
     settings : MovieSettings

@@ -1,8 +1,8 @@
 """Tables without frames: what a localizer with true error bars would make of blinking molecules.
 
 For what comes after localization (drift, linking, resolution) a movie is a detour: here every
-molecule that shines gives a row at its place, plus the drift, plus an error of the SD that the row
-claims.
+molecule that shines is localized at its place, plus the drift, plus an error of the SD that is
+claimed.
 """
 
 import numpy as np
@@ -22,7 +22,9 @@ class ObservedSettings(Settings):
     frames: int = Field(default=2000, ge=1, description="number of frames")
     shape: tuple[int, int] = Field(default=(128, 128), description="field (y, x), pixels")
     pixel_size_nm: float = Field(default=100.0, gt=0, description="width of a camera pixel, nm")
-    rows_per_frame: float = Field(default=20.0, ge=0, description="mean number of rows in a frame")
+    per_frame: float = Field(
+        default=20.0, ge=0, description="mean number of localizations in a frame"
+    )
     structure: Structure = Field(default=Filaments(count=12), description="where molecules are")
     blinking: Activity = Field(default=Blinking(on_frames=3, duty=0.002), description="when")
     psf_sigma_nm: float = Field(default=130.0, gt=0, description="standard deviation of a spot, nm")
@@ -35,8 +37,8 @@ class ObservedSettings(Settings):
 def observe(settings: ObservedSettings, drift_nm: ArrayLike | None = None) -> pd.DataFrame:
     """Simulate a table.
 
-    The claimed uncertainty of a row is the spot's SD over the root of its photons, but at least
-    1 nm; photons are those of the part of the frame in which the molecule shines.
+    The claimed uncertainty is the spot's SD over the root of its photons, but at least 1 nm; photons are
+    those of the part of the frame in which the molecule shines.
 
     Parameters
     ----------
@@ -49,8 +51,8 @@ def observe(settings: ObservedSettings, drift_nm: ArrayLike | None = None) -> pd
     A table of localizations in order of frames; ``id`` numbers the molecules.
     """
     rng = np.random.default_rng(settings.seed)
-    active = settings.blinking.draw(settings.frames, settings.rows_per_frame, False, rng)
-    visible = round(settings.rows_per_frame)
+    active = settings.blinking.draw(settings.frames, settings.per_frame, False, rng)
+    visible = round(settings.per_frame)
     place = settings.structure.positions(active.molecules, settings.shape, rng, visible)
     full = settings.photons * np.exp(settings.photons_spread * rng.standard_normal(len(place)))
     photons = full[active.molecule] * active.fraction

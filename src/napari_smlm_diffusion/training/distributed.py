@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-# Process 0 may work alone this long, on a validation or the row predictor.
+# Process 0 may work alone this long, on a validation or the localization head.
 _PATIENCE = timedelta(hours=6)
 
 

@@ -1,4 +1,4 @@
-"""Training a model from settings to a model file: phi, variance head, rows, Psi, its sampler."""
+"""Training a model from settings to a model file: phi, its heads, Psi and its sampler."""
 
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
@@ -68,7 +68,7 @@ _Train = Callable[[TrainingSettings, Path, Path, bool, Processes], Generator[Pro
 # Frames over which the SD of Psi's target is measured.
 _FRAMES_TO_MEASURE = 128
 
-# Frames simulated for the row predictor: about 60,000 rows of the general prior.
+# Frames simulated for the localization head: about 60,000 candidates of the general prior.
 ROW_FRAMES = 2400
 ROW_FRAME_SIZE = 40
 
@@ -102,7 +102,7 @@ def train_model(
         Gets `model_file` and the folders of the checkpoints.
     stages : sequence of str
         Of `ALL_STAGES`. The variance head needs a phi in the model file, or in `start_from` when
-        there is no model file yet; the rows and Psi need the head too, distil a Psi, and energy a
+        there is no model file yet; `rows` and Psi need the head too, distil a Psi, and energy a
         distilled one that has not had it.
     resume : bool
         Continue the first of the stages from its checkpoint.
@@ -127,7 +127,7 @@ def train_model(
     run: dict[StageName, _Train] = {
         "phi": _train_phi,
         "variance": _train_variance,
-        "rows": _train_rows,
+        "rows": _train_localization_head,
         "psi": _train_psi,
         "distil": partial(_train_sampler, "distil"),
         "energy": partial(_train_sampler, "energy"),
@@ -261,21 +261,21 @@ def _train_variance(
             _save(settings, out, "variance", tensors, card, result)
 
 
-def _train_rows(
+def _train_localization_head(
     settings: TrainingSettings, out: Path, folder: Path, resume: bool, processes: Processes
 ) -> Generator[Progress, None, None]:
     # Minutes of work: there is nothing to resume, and the folder stays empty.
     del folder, resume
     with processes.waiting():
         if processes.leads:
-            yield from _fit_rows(settings, out)
+            yield from _fit_head(settings, out)
 
 
-def _fit_rows(settings: TrainingSettings, out: Path) -> Generator[Progress, None, None]:
+def _fit_head(settings: TrainingSettings, out: Path) -> Generator[Progress, None, None]:
     tensors, card = _built_on(settings, out, "rows")
     phi = _phi_of(settings, tensors)
     head = _head_of(settings, tensors)
-    # Not the seed of the other stages: the rows must see frames phi was not trained on.
+    # Not the seed of the other stages: the head must see frames phi was not trained on.
     generator = torch.Generator().manual_seed(settings.seed + 1_000_003)
     size = settings.frame_size if "disc" in settings.prior.structures else ROW_FRAME_SIZE
     candidates = yield from collect_candidates(

@@ -158,8 +158,13 @@ def test_only_an_honest_posterior_passes(name, tiny_model):
         data = data.add_frame(frame_numbers(frame, one, NETWORK, data.settings))
     report = check(data)
     judged = {r.name: r.passed for r in report.whole.results}
-    assert {"x of isolated", "pulls of rows", "density pixels", "SD over CRLB"} <= judged.keys()
-    told = ["x of isolated", "y of isolated", "pulls of rows", "density SD over error"]
+    assert {
+        "x of isolated",
+        "pulls of localizations",
+        "density pixels",
+        "SD over CRLB",
+    } <= judged.keys()
+    told = ["x of isolated", "y of isolated", "pulls of localizations", "density SD over error"]
     if name == "honest":
         assert report.whole.passed, report.text()
         assert all(judged[what] for what in told)

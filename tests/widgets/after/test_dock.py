@@ -14,7 +14,7 @@ pytestmark = pytest.mark.gui
 
 FRAMES = 1500
 SETTINGS = ObservedSettings(
-    frames=FRAMES, rows_per_frame=6, shape=(48, 48), structure=Filaments(count=6, margin_px=0)
+    frames=FRAMES, per_frame=6, shape=(48, 48), structure=Filaments(count=6, margin_px=0)
 )
 DRIFT = np.linspace(0, 1, FRAMES)[:, None] * [200.0, -120.0]
 
