@@ -113,7 +113,8 @@ class Evaluation:
             "pull mean (0)": [h.pull_mean for h in columns],
             "pull SD (1)": [h.pull_sd for h in columns],
             "claimed / true error (1)": [h.claimed_over_true for h in columns],
-        } | {
+        }
+        values_of |= {
             f"inside {level} % interval": [h.coverage[level] for h in columns]
             for level in self.honesty.coverage
         }

@@ -37,8 +37,8 @@ class ObservedSettings(Settings):
 def observe(settings: ObservedSettings, drift_nm: ArrayLike | None = None) -> pd.DataFrame:
     """Simulate a table.
 
-    The claimed uncertainty is the spot's SD over the root of its photons, but at least 1 nm; photons are
-    those of the part of the frame in which the molecule shines.
+    The claimed uncertainty is the spot's SD over the root of its photons, but at least 1 nm; photons
+    are those of the part of the frame in which the molecule shines.
 
     Parameters
     ----------
