@@ -37,7 +37,7 @@ class ObservedSettings(Settings):
 def observe(settings: ObservedSettings, drift_nm: ArrayLike | None = None) -> pd.DataFrame:
     """Simulate a table.
 
-    The claimed uncertainty is the spot's SD over the root of its photons, but at least 1 nm; photons
+    The claimed uncertainty is the spot's SD over the root of its photons, at least 1 nm; photons
     are those of the part of the frame in which the molecule shines.
 
     Parameters
