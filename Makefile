@@ -22,7 +22,7 @@ test: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 NAPARI_STRICT_QT=1 tools/with-screen $(BIN)/python -m pytest -n auto \
+	OMP_NUM_THREADS=1 NAPARI_STRICT_QT=1 tools/with-screen $(BIN)/python -m pytest -n auto --dist loadfile \
 		$(if $(filter 1,$(SMLM_SLOW)),-m "")
 
 demo: $(VENV)/installed

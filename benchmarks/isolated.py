@@ -161,7 +161,7 @@ def main() -> None:
     options.add_argument("--frames", type=int, default=24)
     options.add_argument("--samples", type=int, default=256)
     options.add_argument("--steps", type=int, default=16, help="that only the start differs")
-    args = parse(options, quick={"frames": 2, "samples": 8, "steps": 1})
+    args = parse(options, quick={"frames": 2, "samples": 8, "steps": 2})
     model = load_model(resolve(args.model))
     with Report(args) as report:
         compare(model, args.frames, args.samples, report)

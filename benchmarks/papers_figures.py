@@ -178,7 +178,7 @@ def main() -> None:
     options.add_argument("--samples", type=int, default=64)
     options.add_argument("--ddpm-samples", type=int, default=39, help="L + 1 = 40 ranks")
     options.add_argument("--out", type=Path, help="folder of densities.png")
-    small = {"isolated": 2, "frames": 2, "ddpm_frames": 2, "samples": 8, "ddpm_samples": 3}
+    small = {"isolated": 1, "frames": 1, "ddpm_frames": 1, "samples": 4, "ddpm_samples": 2}
     args = parse(options, small)
     model = load_model(resolve(args.model))
     general = load_model(resolve(args.general))

@@ -75,16 +75,19 @@ def main() -> None:
     """Measure each stage of each model."""
     options = parser(__doc__)
     options.add_argument("--steps", type=int, default=20)
+    options.add_argument("--stages", nargs="+", choices=("phi", "psi"), default=("phi", "psi"))
+    options.add_argument("--models", nargs="+", choices=KINDS, default=list(KINDS))
     options.add_argument("--device", default="auto")
     options.add_argument("--precision", default="auto")
-    args = parse(options, quick={"steps": 1})
+    args = parse(options, quick={"steps": 1, "stages": ["phi"], "models": ["papers"]})
     with Report(args) as report:
         columns = {"stage": None, "prior": None, "frames a step": None, "simulating, ms": 1}
         more = {"the rest, ms": 0, "share simulating, %": 1, "steps/s": 2}
         last = {"validation, % of 500 steps": 1}
         table = report.table("training", columns | more | last)
-        for name in ("phi", "psi"):
-            for model, values in KINDS.items():
+        for name in args.stages:
+            for model in args.models:
+                values = KINDS[model]
                 settings = TrainingSettings(**values, device=args.device, precision=args.precision)
                 drawn, rest, validating = measure(stage_of(name, model), settings, args.steps)
                 step = drawn + rest

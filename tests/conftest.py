@@ -141,6 +141,34 @@ def movie_file(tmp_path_factory) -> Path:
     return folder / "movie.tif"
 
 
+@pytest.fixture
+def finish():
+    """Run a job to its end and return what it returns; its progress must never go back."""
+
+    def run(job):
+        last = None
+        while True:
+            try:
+                step = next(job)
+            except StopIteration as end:
+                return end.value
+            if last is not None and step.message == last.message:
+                assert step.done >= last.done
+            last = step
+
+    return run
+
+
+@pytest.fixture
+def quick_validation(monkeypatch):
+    """Validate trainings on a handful of frames."""
+    from napari_smlm_diffusion.training import metrics, validation
+
+    monkeypatch.setattr(validation, "_FRAMES", 8)
+    for name, number in (("_WIDTHS", 1), ("_FRAMES", 2), ("_ALONE", 4)):
+        monkeypatch.setattr(metrics, name, number)
+
+
 @pytest.fixture(scope="session")
 def dataset_of():
     """Make a dataset of n random rows; see the options."""

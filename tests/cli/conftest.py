@@ -1,11 +1,28 @@
 import pytest
 
+from napari_smlm_diffusion.cli import main
+
 
 @pytest.fixture
-def quick_validation(monkeypatch):
-    """Validate trainings on a handful of frames."""
-    from napari_smlm_diffusion.training import metrics, validation
+def command(capsys, monkeypatch):
+    """Run the program; return what it said, on stderr if it must fail."""
+    monkeypatch.delenv("SMLM_DEBUG", raising=False)
 
-    monkeypatch.setattr(validation, "_FRAMES", 8)
-    for name, number in (("_WIDTHS", 1), ("_FRAMES", 2), ("_ALONE", 4)):
-        monkeypatch.setattr(metrics, name, number)
+    def run(*argv, code=0):
+        assert main([str(a) for a in argv]) == code
+        said = capsys.readouterr()
+        return said.err if code else said.out
+
+    return run
+
+
+@pytest.fixture
+def localize(tmp_path, movie_file, tiny_model):
+    """Run `localize` into a folder, which is returned."""
+
+    def run(out, *arguments, code=0, movie=movie_file):
+        argv = ["localize", movie, "--out", tmp_path / out, "--model", tiny_model, *arguments]
+        assert main([str(a) for a in argv]) == code
+        return tmp_path / out
+
+    return run

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from napari_smlm_diffusion.cli import main
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.images import read_image
@@ -27,18 +26,6 @@ def table_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("after") / "table.csv"
     registry.write(path, dataset)
     return path
-
-
-@pytest.fixture
-def command(capsys, monkeypatch):
-    monkeypatch.delenv("SMLM_DEBUG", raising=False)
-
-    def run(*argv, code=0):
-        assert main([str(a) for a in argv]) == code
-        said = capsys.readouterr()
-        return said.err if code else said.out
-
-    return run
 
 
 def test_drift_is_taken_out_and_written(command, table_file, tmp_path):

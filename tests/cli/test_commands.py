@@ -17,15 +17,6 @@ from napari_smlm_diffusion.models import library
 from napari_smlm_diffusion.results.formats import registry, text_writer
 
 
-@pytest.fixture
-def command(capsys):
-    def run(*argv, code=0):
-        assert main([str(a) for a in argv]) == code
-        return capsys.readouterr().out
-
-    return run
-
-
 def test_help_names_every_command_and_loads_no_torch():
     code = (
         "import sys; from napari_smlm_diffusion.cli import main; main(['--help']);"

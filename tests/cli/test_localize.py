@@ -24,16 +24,6 @@ RESULTS = ("localizations.csv", "density.tif", "variance.tif")
 
 
 @pytest.fixture
-def localize(tmp_path, movie_file, tiny_model):
-    def run(out, *arguments, code=0, movie=movie_file):
-        argv = ["localize", movie, "--out", tmp_path / out, "--model", tiny_model, *arguments]
-        assert main([str(a) for a in argv]) == code
-        return tmp_path / out
-
-    return run
-
-
-@pytest.fixture
 def small_chunks(monkeypatch):
     """Make chunks of four of the movie's frames."""
     monkeypatch.setattr(chunks, "CHUNK_PIXELS", 4 * 28 * 36)

@@ -5,19 +5,6 @@ from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.results.dataset import Dataset
 
 
-def _run(job):
-    """Drive a job to its end; its progress must never go back or beyond its total."""
-    last = None
-    try:
-        while True:
-            step = next(job)
-            if last is not None and step.message == last.message:
-                assert step.done >= last.done
-            last = step
-    except StopIteration as end:
-        return end.value
-
-
 def _table_of(xy, sd, frame, **columns):
     """A table with these positions (N, 2), uncertainties and frames, in order of frames."""
     like = localizations.empty(columns.keys() & {"id", "z_nm", "uncertainty_z_nm", "detections"})
@@ -37,11 +24,6 @@ def _table_of(xy, sd, frame, **columns):
 def _dataset_of(table, frames=None):
     shape = None if frames is None else (frames, 64, 64)
     return Dataset(table=table, pixel_size_nm=100.0, frame_shape=shape)
-
-
-@pytest.fixture
-def run():
-    return _run
 
 
 @pytest.fixture

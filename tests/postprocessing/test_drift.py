@@ -28,10 +28,10 @@ def centred(xy, table):
     return xy - xy[table["frame"]].mean(axis=0)
 
 
-def test_a_known_drift_is_found_as_well_as_it_says(settings, dataset_of, run):
+def test_a_known_drift_is_found_as_well_as_it_says(settings, dataset_of, finish):
     true = curve()
     table = observe(settings, true)
-    found = run(find_drift(dataset_of(table, FRAMES)))
+    found = finish(find_drift(dataset_of(table, FRAMES)))
     error = found.xy_nm - centred(true, table)
     assert np.sqrt(np.mean(error**2)) < 3.5
     assert 0.6 < np.std(error / found.sd_nm) < 1.5
@@ -39,40 +39,40 @@ def test_a_known_drift_is_found_as_well_as_it_says(settings, dataset_of, run):
     assert (after < 0.15 * before).all()
 
 
-def test_a_still_table_stays(settings, dataset_of, run):
+def test_a_still_table_stays(settings, dataset_of, finish):
     table = observe(settings)
     dataset = dataset_of(table, FRAMES)
-    found = run(find_drift(dataset))
+    found = finish(find_drift(dataset))
     assert np.sqrt(np.mean(found.xy_nm**2)) < 3.0
     assert np.sqrt(np.mean(found.sd_nm**2)) < 4.0
     assert "may not have drifted at all" in module.warning(found, dataset)
 
 
-def test_frames_after_the_last_row_have_no_drift(settings, dataset_of, run):
+def test_frames_after_the_last_row_have_no_drift(settings, dataset_of, finish):
     """Of a run that was stopped there is less than its movie."""
     table = observe(settings, curve())
     part = table[table["frame"] < 1000].reset_index(drop=True)
-    of_movie, alone = (run(find_drift(dataset_of(part, n))) for n in (FRAMES, 1000))
+    of_movie, alone = (finish(find_drift(dataset_of(part, n))) for n in (FRAMES, 1000))
     assert len(of_movie.xy_nm) == 1000
     np.testing.assert_array_equal(of_movie.xy_nm, alone.xy_nm)
     assert module.warning(alone, dataset_of(part, 1000)) == ""
 
 
-def test_a_shifted_copy_of_the_drift_is_the_same_drift(settings, dataset_of, run):
+def test_a_shifted_copy_of_the_drift_is_the_same_drift(settings, dataset_of, finish):
     """Where the field lies is of no account, and x is not y."""
     table = observe(settings, curve())
-    first = run(find_drift(dataset_of(table, FRAMES)))
+    first = finish(find_drift(dataset_of(table, FRAMES)))
     moved = table.assign(x_nm=table["y_nm"] + 12_345.0, y_nm=table["x_nm"] - 777.0)
-    second = run(find_drift(dataset_of(moved, FRAMES)))
+    second = finish(find_drift(dataset_of(moved, FRAMES)))
     difference = first.xy_nm - second.xy_nm[:, ::-1]
     assert np.sqrt(np.mean(difference**2)) < 2.0
 
 
-def test_removing_it_moves_positions_only_and_leaves_the_original(settings, dataset_of, run):
+def test_removing_it_moves_positions_only_and_leaves_the_original(settings, dataset_of, finish):
     table = observe(settings, curve())
     before = table.copy()
     dataset = dataset_of(table, FRAMES)
-    found = run(find_drift(dataset))
+    found = finish(find_drift(dataset))
     freed = found.remove_from(dataset)
     assert table.equals(before)
     moved = before["x_nm"] - found.xy_nm[before["frame"], 0]
@@ -87,30 +87,30 @@ def test_removing_it_moves_positions_only_and_leaves_the_original(settings, data
         short.remove_from(dataset)
 
 
-def test_the_file_has_a_line_a_frame(settings, dataset_of, run, tmp_path):
-    found = run(find_drift(dataset_of(observe(settings, curve()), FRAMES)))
+def test_the_file_has_a_line_a_frame(settings, dataset_of, finish, tmp_path):
+    found = finish(find_drift(dataset_of(observe(settings, curve()), FRAMES)))
     found.write(tmp_path / "d.csv")
     read = np.genfromtxt(tmp_path / "d.csv", delimiter=",", skip_header=1)
     np.testing.assert_array_equal(read[:, 0], np.arange(FRAMES))
     np.testing.assert_allclose(read[:, 1:3], found.xy_nm, atol=6e-4)
 
 
-def test_noise_is_told_from_a_structure(dataset_of, table_of, run):
+def test_noise_is_told_from_a_structure(dataset_of, table_of, finish):
     """Rows anywhere have no drift to be found: the error says so."""
     rng = np.random.default_rng(0)
     xy, frame = rng.uniform(0, 6000, (4000, 2)), rng.integers(0, 1000, 4000)
     dataset = dataset_of(table_of(xy, 10.0, frame), 1000)
-    found = run(find_drift(dataset))
+    found = finish(find_drift(dataset))
     assert "worse than the positions" in module.warning(found, dataset)
 
 
-def test_too_little_is_refused(dataset_of, table_of, run):
+def test_too_little_is_refused(dataset_of, table_of, finish):
     few = table_of(np.ones((20, 2)), 10.0, np.arange(20))
     with pytest.raises(InputError, match="20 localizations in 20 frames"):
-        run(find_drift(dataset_of(few)))
+        finish(find_drift(dataset_of(few)))
     many = table_of(np.ones((500, 2)), 10.0, np.arange(500))
     with pytest.raises(InputError, match="3 segments of 200 frames"):
-        run(find_drift(dataset_of(many), DriftSettings(segment_frames=200)))
+        finish(find_drift(dataset_of(many), DriftSettings(segment_frames=200)))
     far = many.assign(x_nm=np.linspace(0, 1e8, 500))
     with pytest.raises(InputError, match="cells"):
-        run(find_drift(dataset_of(far)))
+        finish(find_drift(dataset_of(far)))

@@ -40,8 +40,8 @@ def predicted(mean, sigma):
 
 
 @pytest.mark.parametrize(("mean", "sigma"), [(16, 10.0), (6, 10.0), (16, 25.0)])
-def test_the_resolution_is_what_precision_and_labels_allow(mean, sigma, points, run):
-    found = run(ring_correlation(points(mean, sigma), ALONE))
+def test_the_resolution_is_what_precision_and_labels_allow(mean, sigma, points, finish):
+    found = finish(ring_correlation(points(mean, sigma), ALONE))
     expected = predicted(mean, sigma)
     assert found.resolution_nm == pytest.approx(expected, rel=0.04)
     assert abs(found.resolution_nm - expected) < 4 * found.resolution_error_nm
@@ -50,24 +50,24 @@ def test_the_resolution_is_what_precision_and_labels_allow(mean, sigma, points, 
 
 
 @pytest.mark.slow
-def test_the_error_is_the_spread(points, run):
-    found = [run(ring_correlation(points(8, 20.0, seed=s), ALONE)) for s in range(10)]
+def test_the_error_is_the_spread(points, finish):
+    found = [finish(ring_correlation(points(8, 20.0, seed=s), ALONE)) for s in range(10)]
     spread = np.std([each.resolution_nm for each in found], ddof=1)
     claimed = np.mean([each.resolution_error_nm for each in found])
     # Somewhat more than the spread, as a jackknife of a quantity of the second order is.
     assert 0.3 < spread / claimed < 1.5
 
 
-def test_noise_has_no_resolution(table_of, dataset_of, run):
+def test_noise_has_no_resolution(table_of, dataset_of, finish):
     rng = np.random.default_rng(0)
     table = table_of(rng.uniform(0, FIELD, (5000, 2)), 10.0, rng.integers(0, FRAMES, 5000))
-    found = run(ring_correlation(dataset_of(table), ALONE))
+    found = finish(ring_correlation(dataset_of(table), ALONE))
     # The edge of the field is structure, of a few rings.
     assert np.abs(found.curve[20:]).max() < 0.1
     assert not found.resolution_nm < 100
 
 
-def test_identical_halves_correlate_fully(points, run):
+def test_identical_halves_correlate_fully(points, finish):
     rng = np.random.default_rng(1)
     transforms = rng.standard_normal((2, 30, 5))
     same = np.concatenate([transforms, transforms])  # blocks 0 and 1 again as 2 and 3
@@ -76,33 +76,34 @@ def test_identical_halves_correlate_fully(points, run):
     np.testing.assert_allclose(curve, 1.0)
 
 
-def test_rows_of_one_time_on_are_not_two_observations(table_of, dataset_of, run):
+def test_rows_of_one_time_on_are_not_two_observations(table_of, dataset_of, finish):
     """Each molecule shines once, for four frames: cut by a block's end it would seem seen twice."""
     rng = np.random.default_rng(0)
     place = np.repeat(rng.uniform(0, FIELD, (1500, 2)), 4, axis=0)
     frame = np.repeat(rng.integers(0, FRAMES - 4, 1500), 4) + np.tile(np.arange(4), 1500)
     dataset = dataset_of(table_of(place + rng.normal(0, 10, place.shape), 10.0, frame), FRAMES)
     linked, alone = (
-        run(ring_correlation(dataset, RingSettings(unlinked=v, blocks=40))) for v in (False, True)
+        finish(ring_correlation(dataset, RingSettings(unlinked=v, blocks=40)))
+        for v in (False, True)
     )
     band = slice(*np.searchsorted(linked.frequency, [1 / 200, 1 / 80]))
     assert abs(linked.curve[band].mean()) < 0.03
     assert alone.curve[band].mean() > 0.05
 
 
-def test_a_coarse_pixel_is_said(points, run):
-    found = run(ring_correlation(points(), RingSettings(unlinked=True, fine_pixel_nm=25.0)))
+def test_a_coarse_pixel_is_said(points, finish):
+    found = finish(ring_correlation(points(), RingSettings(unlinked=True, fine_pixel_nm=25.0)))
     assert np.isnan(found.resolution_nm)
     assert "take finer pixels" in found.text()
     assert found.to_dict()["resolution_nm"] is None
 
 
-def test_a_large_field_is_judged_by_its_fullest_part(points, table_of, dataset_of, run):
+def test_a_large_field_is_judged_by_its_fullest_part(points, table_of, dataset_of, finish):
     dataset = points(sigma=10.0)
     moved = dataset.table.assign(x_nm=dataset.table["x_nm"] + 30_000)
     stray = table_of([[0, 0]] * 3, 10.0, [0, 1, 2])
     both = pd.concat([stray, moved], ignore_index=True)
-    found = run(ring_correlation(dataset_of(both, FRAMES), ALONE))
+    found = finish(ring_correlation(dataset_of(both, FRAMES), ALONE))
     assert found.side_nm < 11_000
     assert found.rows > 0.95 * len(moved)
     assert found.resolution_nm == pytest.approx(predicted(16, 10.0), rel=0.05)
@@ -115,7 +116,7 @@ def test_the_crossing_is_interpolated():
     assert np.isnan(resolution_nm(frequency, np.array([1.0, 0.9, 0.8])))
 
 
-def test_too_little_is_refused(table_of, dataset_of, run):
+def test_too_little_is_refused(table_of, dataset_of, finish):
     table = table_of(np.ones((200, 2)), 10.0, np.zeros(200, int))
     with pytest.raises(InputError, match="200 localizations in 1 frames"):
-        run(ring_correlation(dataset_of(table)))
+        finish(ring_correlation(dataset_of(table)))

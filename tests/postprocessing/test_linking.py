@@ -32,14 +32,14 @@ def pulls(linked, table, settings):
     return (rows[["x_nm", "y_nm"]].to_numpy() - place.loc[rows["id"]].to_numpy()) / claim
 
 
-def test_a_perfect_table_links_perfectly(table_of, dataset_of, run):
+def test_a_perfect_table_links_perfectly(table_of, dataset_of, finish):
     rng = np.random.default_rng(0)
     places = 500.0 * np.stack(np.meshgrid(np.arange(8), np.arange(8)), -1).reshape(-1, 2)
     frame = np.tile(np.arange(5), 64)
     molecule = np.repeat(np.arange(64), 5)
     xy = places[molecule] + rng.normal(0, 5, (320, 2))
     table = table_of(xy, 5.0, frame, id=molecule)
-    linked = run(link(dataset_of(table)))
+    linked = finish(link(dataset_of(table)))
     rows = linked.dataset.table
     assert len(rows) == 64
     assert (rows["detections"] == 5).all()
@@ -54,9 +54,9 @@ def test_a_perfect_table_links_perfectly(table_of, dataset_of, run):
     np.testing.assert_allclose(rows["x_nm"], mean.loc[rows["id"]])
 
 
-def test_precise_rows_count_more(table_of, dataset_of, run):
+def test_precise_rows_count_more(table_of, dataset_of, finish):
     table = table_of([[0, 0], [10, 0]], np.array([2.0, 8.0]), [0, 1])
-    rows = run(link(dataset_of(table))).dataset.table
+    rows = finish(link(dataset_of(table))).dataset.table
     assert len(rows) == 1
     weight = np.array([1 / 4, 1 / 64])
     assert rows["x_nm"][0] == pytest.approx(10 * weight[1] / weight.sum())
@@ -76,22 +76,22 @@ def test_precise_rows_count_more(table_of, dataset_of, run):
     ],
 )
 def test_rows_are_judged_by_their_own_uncertainty(
-    distance, sd, frames, linked, table_of, dataset_of, run
+    distance, sd, frames, linked, table_of, dataset_of, finish
 ):
     table = table_of([[0, 0], [distance, 0]], sd, frames)
-    assert len(run(link(dataset_of(table))).dataset.table) == (1 if linked else 2)
+    assert len(finish(link(dataset_of(table))).dataset.table) == (1 if linked else 2)
 
 
-def test_a_row_that_two_could_have_goes_to_the_nearer(table_of, dataset_of, run):
+def test_a_row_that_two_could_have_goes_to_the_nearer(table_of, dataset_of, finish):
     table = table_of([[0, 0], [30, 0], [20, 0], [2, 0]], 10.0, [0, 0, 1, 1])
-    rows = run(link(dataset_of(table))).dataset.table
+    rows = finish(link(dataset_of(table))).dataset.table
     np.testing.assert_allclose(sorted(rows["x_nm"]), [1, 25])
 
 
-def test_linked_error_bars_are_as_true_as_the_single_ones(dataset_of, run):
+def test_linked_error_bars_are_as_true_as_the_single_ones(dataset_of, finish):
     settings = blinking()
     table = observe(settings)
-    linked = run(link(dataset_of(table)))
+    linked = finish(link(dataset_of(table)))
     error = pulls(linked, table, settings)
     several = linked.dataset.table["detections"].to_numpy() > 1
     assert several.mean() > 0.7
@@ -125,11 +125,11 @@ def test_no_molecule_twice_no_verdict(table_of):
     assert "too few" in scatter(table).text()
 
 
-def test_the_order_of_the_rows_is_of_no_account(dataset_of, run):
+def test_the_order_of_the_rows_is_of_no_account(dataset_of, finish):
     table = observe(blinking())
     order = np.random.default_rng(0).permutation(len(table))
     shuffled = table.iloc[order].reset_index(drop=True)
-    one, other = (run(link(dataset_of(t))) for t in (table, shuffled))
+    one, other = (finish(link(dataset_of(t))) for t in (table, shuffled))
     key = ["frame", "x_nm", "y_nm"]
     pd.testing.assert_frame_equal(
         one.dataset.table.sort_values(key, ignore_index=True)[key],
@@ -139,30 +139,30 @@ def test_the_order_of_the_rows_is_of_no_account(dataset_of, run):
     assert pairs.shape[1] == len(one.dataset.table)
 
 
-def test_nothing_is_lost_and_heights_are_combined(table_of, dataset_of, run):
+def test_nothing_is_lost_and_heights_are_combined(table_of, dataset_of, finish):
     table = table_of(
         [[0, 0], [1, 0], [900, 0]], 10.0, [0, 1, 1], z_nm=[0.0, 30.0, 5.0],
         uncertainty_z_nm=[10.0, 20.0, 7.0], probability=[0.3, 0.8, np.nan],
     )  # fmt: skip
-    rows = run(link(dataset_of(table))).dataset.table
+    rows = finish(link(dataset_of(table))).dataset.table
     np.testing.assert_allclose(rows["z_nm"], [6.0, 5.0])
     np.testing.assert_allclose(rows["uncertainty_z_nm"], [80**0.5, 7.0])
     assert rows["probability"][0] == 0.8
     assert np.isnan(rows["probability"][1])
-    again = run(link(dataset_of(rows))).dataset.table
+    again = finish(link(dataset_of(rows))).dataset.table
     assert list(again["detections"]) == [2, 1]
 
 
-def test_rows_without_uncertainty_are_refused(table_of, dataset_of, run):
+def test_rows_without_uncertainty_are_refused(table_of, dataset_of, finish):
     table = table_of([[0, 0], [1, 1]], np.array([np.nan, 5.0]), [0, 1])
     with pytest.raises(InputError, match="1 of 2 localizations"):
-        run(link(dataset_of(table), LinkSettings()))
+        finish(link(dataset_of(table), LinkSettings()))
 
 
-def test_detections_come_back_from_a_file(table_of, dataset_of, run, tmp_path):
+def test_detections_come_back_from_a_file(table_of, dataset_of, finish, tmp_path):
     from napari_smlm_diffusion.results.formats import registry
 
-    linked = run(link(dataset_of(table_of([[0, 0], [1, 0]], 10.0, [0, 1])))).dataset
+    linked = finish(link(dataset_of(table_of([[0, 0], [1, 0]], 10.0, [0, 1])))).dataset
     for name in ("csv", "thunderstorm"):
         registry.write(tmp_path / f"{name}.csv", linked, name)
         assert list(registry.read(tmp_path / f"{name}.csv", 100.0).table["detections"]) == [2]

@@ -51,7 +51,9 @@ def drawn(
 def test_samples_have_the_moments_the_network_claims(tiny_model, rng):
     model = with_psi(tiny_model)
     photons = frame(rng)
-    images = drawn(model, photons, 256, SamplingSettings(sampler="multistep", steps=24))
+    samples = 100
+    sampling = SamplingSettings(sampler="multistep", steps=24)
+    images = drawn(model, photons, samples, sampling)
     inputs = torch.from_numpy(photons)[None]
     field = Field(model.psi, _inputs(inputs))
     centre = field.density(torch.zeros(1, *field.padded))[0].numpy()
@@ -59,7 +61,7 @@ def test_samples_have_the_moments_the_network_claims(tiny_model, rng):
     # The last level is not far below the SD of 1: that costs sqrt(1 + last^2).
     ratio = images.std(0, ddof=1) / spread * np.hypot(1, RESIDUAL.last)
     assert ratio.mean() == pytest.approx(1.0, abs=0.02)
-    pull = (images.mean(0) - centre) / spread * 16
+    pull = (images.mean(0) - centre) / spread * samples**0.5
     assert abs(pull.mean()) < 0.1
 
 

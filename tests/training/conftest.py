@@ -7,7 +7,6 @@ from napari_smlm_diffusion.diffusion.psi import Psi
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.networks.settings import PhiSettings, PsiSettings, SamplingSettings
 from napari_smlm_diffusion.simulation.prior import PAPERS
-from napari_smlm_diffusion.training import metrics, validation
 from napari_smlm_diffusion.training.distil import distilled_sampling
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.training.stages import PhiStage
@@ -26,11 +25,8 @@ def one_thread():
 
 
 @pytest.fixture(autouse=True)
-def few_frames(monkeypatch):
-    """Validate on a handful of frames."""
-    monkeypatch.setattr(validation, "_FRAMES", 8)
-    for name, number in (("_WIDTHS", 1), ("_FRAMES", 2), ("_ALONE", 4)):
-        monkeypatch.setattr(metrics, name, number)
+def few_frames(quick_validation):
+    """Every training here."""
 
 
 @pytest.fixture
@@ -79,17 +75,3 @@ def student(tiny_psi_model):
     with torch.no_grad():
         unet.exit.weight.normal_(0, 0.1)
     return Psi(model.phi, model.variance, unet, settings)
-
-
-@pytest.fixture
-def finish():
-    """Run a job to its end and return what it returns."""
-
-    def run(generator):
-        while True:
-            try:
-                next(generator)
-            except StopIteration as end:
-                return end.value
-
-    return run
