@@ -50,7 +50,7 @@ def test_every_benchmark_is_in_the_index(repo):
     folder = repo / "benchmarks"
     index = (folder / "README.md").read_text(encoding="utf-8")
     for script in folder.glob("*.py"):
-        assert f"`{script.name}`" in index, script.name
+        assert script.name in index, script.name
     for page in (repo / "README.md", *(repo / "docs").glob("*.md")):
         for name in re.findall(r"benchmarks/(\w+\.py)", page.read_text(encoding="utf-8")):
             assert (folder / name).exists(), f"{page.name} names {name}"
