@@ -73,7 +73,7 @@ def test_an_address_without_a_scheduler_is_found_before_anything_is_made(
 ):
     monkeypatch.setattr("napari_smlm_diffusion.cluster._SECONDS_FOR_A_SCHEDULER", 0.5)
     folder = localize("out", "--cluster", "tcp://127.0.0.1:1", code=2)
-    assert "no dask scheduler answers there" in capsys.readouterr().err
+    assert "no dask scheduler answers at tcp:" in capsys.readouterr().err
     assert not folder.exists()
 
 

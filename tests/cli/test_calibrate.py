@@ -52,7 +52,7 @@ def test_the_verdict_is_printed_drawn_and_fit_for_the_card(command, tmp_path, ti
         (["--density", "2"], "--density, --pixel-size: the width"),
         (["--camera", "nowhere.json"], "nowhere.json"),
         (["--json", "nowhere/card.json"], "there is no folder"),
-        (["--store", "nowhere/frames.jsonl"], "--store nowhere/frames.jsonl: there is no folder"),
+        (["--store", "nowhere/frames.jsonl"], "--store: there is no folder"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(options, says, command):

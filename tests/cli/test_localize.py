@@ -148,7 +148,7 @@ def test_a_map_of_the_camera_is_cut_with_the_region(localize, tmp_path, movie_fi
 
 def test_the_width_of_the_psf_is_estimated_and_said(localize, capsys):
     folder = localize("out")
-    assert "PSF sigma 1" in capsys.readouterr().err
+    assert "--psf-sigma: 1" in capsys.readouterr().err
     assert record(folder)["psf_sigma_nm"] == pytest.approx(130, rel=0.05)
 
 

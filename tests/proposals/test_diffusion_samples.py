@@ -138,10 +138,11 @@ def test_what_cannot_be_drawn_is_said(tiny_model, rng):
         Posterior(load_model(tiny_model), MICROSCOPE)
     with pytest.raises(InputError, match="samples: a variance needs"):
         drawn(model, frame(rng), 1)
-    with pytest.raises(InputError, match=r"steps must .* got 1"):
-        Posterior(model, MICROSCOPE, SamplingSettings(steps=1))
+    usual = SamplingSettings()
+    with pytest.raises(InputError, match=r"steps: .* got 1"):
+        Posterior(model, MICROSCOPE, usual.model_copy(update={"steps": 1}))
     with pytest.raises(InputError, match=r"sampler must .* got nobody"):
-        Posterior(model, MICROSCOPE, SamplingSettings(sampler="nobody"))
+        Posterior(model, MICROSCOPE, usual.model_copy(update={"sampler": "nobody"}))
 
 
 def test_the_papers_recipe_starts_from_noise_or_from_phi(tiny_model, rng):
