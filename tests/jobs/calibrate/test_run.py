@@ -195,7 +195,7 @@ def run(plan, stop=None):
 
 
 def test_a_run_can_be_stopped_and_made_again(tiny_psi_model):
-    plan = prepare(CalibrateSettings(model=str(tiny_psi_model), frames=20, samples=9, seed=4))
+    plan = prepare(CalibrateSettings(model=str(tiny_psi_model), frames=20, samples=9, seed=5))
     assert plan.size == frame_size(plan.model.card) == 16
     last = run(plan)
     assert (last.done, last.total) == (20, 20)
