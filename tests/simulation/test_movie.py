@@ -20,7 +20,14 @@ from napari_smlm_diffusion.simulation.light import (
     UniformPhotons,
 )
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
-from napari_smlm_diffusion.simulation.structures import Disc, Filaments, Tubes, UniformField
+from napari_smlm_diffusion.simulation.structures import (
+    Clusters,
+    Disc,
+    Filaments,
+    Nanorulers,
+    Tubes,
+    UniformField,
+)
 
 from ..rendering import expected_image
 
@@ -147,7 +154,9 @@ def test_nothing_but_background():
     assert light.mean() == pytest.approx(10, abs=4 * np.sqrt(14 / light.size))
 
 
-structures = st.sampled_from([UniformField(), Disc(radius_px=3), Filaments(count=2), Tubes()])
+structures = st.sampled_from(
+    [UniformField(), Disc(radius_px=3), Filaments(count=(2, 3)), Tubes(), Clusters(), Nanorulers()]
+)
 brightness = st.sampled_from(
     [
         ConstantPhotons(),
@@ -197,13 +206,16 @@ def test_the_microscope_is_what_the_localizer_is_told():
         ({"psf_sigma_nm": float("nan")}, "sigma_nm must be .*got nan"),
         ({"shape": (0, 5)}, "shape.0 must be greater than or equal to 1, got 0"),
         ({"structure": {"kind": "disc", "radius_px": 0}}, "disc.radius_px must be .* got 0"),
-        ({"structure": {"kind": "spiral"}}, "structure .*'spiral'.*'disc'"),
-        ({"photons": {"kind": "constant", "sd": 1}}, "sd is unknown; the names are kind, mean"),
+        ({"structure": {"kind": "spiral"}}, "structure: .*'spiral'.*'disc'"),
+        ({"photons": {"kind": "constant", "sd": 1}}, "photons.constant.sd is unknown"),
         ({"blinking": {"kind": "blinking", "duty": 1}}, "duty must be less than 1, got 1"),
         ({"camera": {"offset": 0, "gain": -2}}, "gain must be above 0.*got -2"),
-        ({"camera": "mine"}, "camera must be an instance of Camera, got 'mine'"),
-        ({"count_per_frame": 4}, "give one of density_per_um2 .* got 1.0 and 4"),
-        ({"density_per_um2": None}, "give one of density_per_um2 .* got None and None"),
+        ({"camera": "mine"}, "camera must be an instance of Camera, got mine"),
+        ({"count_per_frame": 4}, "count_per_frame: give one .* got 1.0 and 4"),
+        (
+            {"density_per_um2": None},
+            "count_per_frame: give one .* got None and None",
+        ),
     ],
 )
 def test_wrong_settings_name_field_value_and_range(wrong, message):

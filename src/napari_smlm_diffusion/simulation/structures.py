@@ -7,11 +7,11 @@ in camera pixels. Molecules may lie beyond the frame: their tails fall into it.
 
 from collections.abc import Callable
 from itertools import cycle, islice
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, PositiveFloat
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PositiveFloat
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.settings import Settings
@@ -27,26 +27,26 @@ _REACH = 0.6
 _MARKS = 3
 
 
-def _in_order(value: float | tuple[float, float]) -> float | tuple[float, float]:
-    if isinstance(value, tuple) and value[0] > value[1]:
+def _both_ends(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value, value)
+
+
+def _in_order(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
         raise ValueError("must have its low end first")
-    return value
+    return ends
 
 
+# A range may be given as one number, and is saved as one.
+_RANGE = (
+    BeforeValidator(_both_ends),
+    AfterValidator(_in_order),
+    PlainSerializer(lambda ends: ends[0] if ends[0] == ends[1] else ends),
+)
 _Whole = Annotated[int, Field(ge=1, le=10_000)]
 _Length = Annotated[float, Field(ge=0, le=1000)]
-Count: TypeAlias = Annotated[_Whole | tuple[_Whole, _Whole], AfterValidator(_in_order)]
-Length: TypeAlias = Annotated[_Length | tuple[_Length, _Length], AfterValidator(_in_order)]
-
-
-def _counts(count: Count, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    low, high = count if isinstance(count, tuple) else (count, count)
-    return rng.integers(low, high, size=n, endpoint=True)
-
-
-def _lengths(length: Length, n: int, rng: np.random.Generator) -> Array:
-    low, high = length if isinstance(length, tuple) else (length, length)
-    return rng.uniform(low, high, n)
+Counts: TypeAlias = Annotated[tuple[_Whole, _Whole], *_RANGE]
+Lengths: TypeAlias = Annotated[tuple[_Length, _Length], *_RANGE]
 
 
 class _InFrame(Settings):
@@ -153,16 +153,16 @@ class Filaments(_Lines):
     """Thin curved filaments in random directions that cross each other."""
 
     kind: Literal["filaments"] = "filaments"
-    count: Count = Field(default=6, description="number of filaments")
-    width_px: Length = Field(
-        default=0.1, description="standard deviation across a filament, pixels"
+    count: Counts = Field(default=(6, 6), description="number of filaments")
+    width_px: Lengths = Field(
+        default=(0.1, 0.1), description="standard deviation across a filament, pixels"
     )
 
     def lay_out(self, n: int, field: Array, rng: np.random.Generator) -> Layout:
         """See `_InFrame.lay_out`."""
-        (count,) = _counts(self.count, 1, rng)
+        count = int(rng.integers(*self.count, endpoint=True))
         lines = self._draw_lines(count, field, rng)
-        width = _lengths(self.width_px, count, rng)
+        width = rng.uniform(*self.width_px, count)
 
         def draw(m: int) -> Positions:
             which = rng.integers(count, size=m)
@@ -175,23 +175,23 @@ class Tubes(_Lines):
     """Bundles of nearly parallel curved tubes, labelled on their surface, like microtubules."""
 
     kind: Literal["tubes"] = "tubes"
-    bundles: Count = Field(default=2, description="number of bundles")
-    tubes: Count = Field(default=3, description="tubes in a bundle")
-    spacing_px: Length = Field(
-        default=1.0, description="distance between neighbours in a bundle, pixels"
+    bundles: Counts = Field(default=(2, 2), description="number of bundles")
+    tubes: Counts = Field(default=(3, 3), description="tubes in a bundle")
+    spacing_px: Lengths = Field(
+        default=(1.0, 1.0), description="distance between neighbours in a bundle, pixels"
     )
     spread_rad: float = Field(
         default=0.03, ge=0, le=1, description="standard deviation of the tubes' directions, radian"
     )
-    diameter_px: Length = Field(default=0.4, description="diameter of a tube, pixels")
+    diameter_px: Lengths = Field(default=(0.4, 0.4), description="diameter of a tube, pixels")
 
     def lay_out(self, n: int, field: Array, rng: np.random.Generator) -> Layout:
         """See `_InFrame.lay_out`."""
-        (bundles,) = _counts(self.bundles, 1, rng)
+        bundles = int(rng.integers(*self.bundles, endpoint=True))
         lines = self._draw_lines(bundles, field, rng)
-        tubes = _counts(self.tubes, bundles, rng)
-        spacing = _lengths(self.spacing_px, bundles, rng)
-        diameter = _lengths(self.diameter_px, bundles, rng)
+        tubes = rng.integers(*self.tubes, size=bundles, endpoint=True)
+        spacing = rng.uniform(*self.spacing_px, bundles)
+        diameter = rng.uniform(*self.diameter_px, bundles)
         tilt = self.spread_rad * rng.standard_normal((bundles, tubes.max()))
 
         def draw(m: int) -> Positions:
@@ -214,7 +214,7 @@ class Clusters(_InFrame):
     molecules: float = Field(
         default=8.0, gt=0, le=10_000, description="visible molecules in a cluster, on average"
     )
-    radius_px: Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_in_order)] = Field(
+    radius_px: Annotated[tuple[PositiveFloat, PositiveFloat], *_RANGE] = Field(
         default=(0.3, 3.0),
         description="standard deviation of a cluster, pixels: uniform in its logarithm",
     )
@@ -237,14 +237,14 @@ class Nanorulers(_InFrame):
     """Rulers anywhere, all alike: three marks in a row, with one visible molecule on each."""
 
     kind: Literal["nanorulers"] = "nanorulers"
-    distance_px: Length = Field(
+    distance_px: Lengths = Field(
         default=(0.3, 3.0), description="distance between neighbouring marks, pixels"
     )
 
     def lay_out(self, n: int, field: Array, rng: np.random.Generator) -> Layout:
         """See `_InFrame.lay_out`."""
         rulers = max(1, -(-n // _MARKS))
-        (distance,) = _lengths(self.distance_px, 1, rng)
+        distance = rng.uniform(*self.distance_px, 1)
         middle = field * rng.random((rulers, 1, 2))
         angle = rng.uniform(0, 2 * np.pi, (rulers, 1))
         marks = (middle + _polar(distance * (np.arange(_MARKS) - 1), angle)).reshape(-1, 2)
