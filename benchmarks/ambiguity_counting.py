@@ -5,6 +5,7 @@ come true in 3 of 10 discs of frames that are simulated as the training frames w
 """
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -79,10 +80,8 @@ def count_over_simulation(
         drawn = torch.cat(list(Posterior(model, microscope).draw(effective[0], index, samples)))
         scale = network.kernel_sigma, network.upsampling
         peaks, alike = (peaks_of_samples(d, *scale) for d in (drawn, pairs.density))
-        there = (pairs.photons[0] > 0).numpy()
-        y, x = (c[0].double().numpy()[there] for c in (pairs.y, pairs.x))
-        place = np.stack([y, x], axis=1)
-        truth = Emitters(np.zeros(len(y), int), place, multiplicity=np.ones(len(y)))
+        true = pairs.emitters.each(torch.Tensor.numpy)
+        truth = replace(true, multiplicity=np.ones(len(true)))
         for name, sets, count in (
             ("claim", peaks, samples),
             ("true", truth, 1),

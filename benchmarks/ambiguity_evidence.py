@@ -72,10 +72,8 @@ def odds_of_two(scene: Scene, frames: int = 6000) -> float:
     one = two = 0
     for _ in range(frames // 60):
         pairs = pairs_of(here, 60, generator, scene.size)
-        inside = pairs.photons > 0
-        for c in (pairs.y, pairs.x):
-            inside &= (c > -0.5) & (c < scene.size - 0.5)
-        count = inside.sum(1)
+        inside = ((pairs.position > -0.5) & (pairs.position < scene.size - 0.5)).all(-1)
+        count = (inside & (pairs.photons > 0)).sum(1)
         one, two = one + int((count == 1).sum()), two + int((count == 2).sum())
     print(f"prior: {one} frames with one molecule, {two} with two, of {frames}", file=sys.stderr)
     return two / one

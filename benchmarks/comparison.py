@@ -222,7 +222,7 @@ def pair_table(model: Model, args: argparse.Namespace, report: Report) -> None:
         chains = jumps(pairs.effective.double().numpy(), args.draws)
         share, correlation = np.empty((2, args.pairs)), np.full((2, args.pairs), np.nan)
         for i in range(args.pairs):
-            true = np.stack([pairs.y[i].double(), pairs.x[i].double()], 1)[:2]
+            true = pairs.position[i, :2].double().numpy()
             axis = (true[1] - true[0]) / np.linalg.norm(true[1] - true[0])
             images = torch.cat(list(posterior.draw(pairs.effective[i].numpy(), i, args.draws)))
             peaks = peaks_of_samples(images, KERNEL, FINE)

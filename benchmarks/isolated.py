@@ -105,7 +105,7 @@ def predicted_ratio(model: Model, pairs: Pairs, index: int, sd_px: float, first:
     _, y_hat, variance = model.psi.look(inputs)
     spread = model.psi.recipe.scaling(y_hat, variance).spread[0].double().numpy()
     ratios = []
-    for y, x in zip(pairs.y[index], pairs.x[index], strict=True):
+    for y, x in pairs.position[index]:
         kernel = [
             density_image([float(y)], [float(x) + d], (SIZE, SIZE), FINE, KERNEL)
             for d in (-0.05, 0.05)

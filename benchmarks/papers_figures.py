@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from papers_sampler import compare_samplers
@@ -83,7 +82,7 @@ def errors(models: Sequence[Model], frames: int, samples: int, report: Report) -
             if not low <= photons <= high:
                 continue
             pairs = pairs_of(with_count(1, photons), frames, SEEDS["papers"])
-            places = torch.stack([pairs.y[:, 0], pairs.x[:, 0]], 1)
+            places = pairs.position[:, 0]
             bound = bound_nm(places, photons)
             for source, rows in tables(model, pairs, samples).items():
                 result = judge(rows, pairs)

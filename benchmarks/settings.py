@@ -94,9 +94,9 @@ def pairs_of(
 
 def truth_of(pairs: Pairs) -> pd.DataFrame:
     """Frame, x and y of the true molecules, in the papers' pixels."""
-    frame, molecule = (pairs.photons > 0).nonzero(as_tuple=True)
-    y, x = (c[frame, molecule].double().numpy() for c in (pairs.y, pairs.x))
-    return table(frame.numpy(), x, y, PIXEL_NM)
+    true = pairs.emitters
+    y, x = true.position.double().numpy().T
+    return table(true.frame.numpy(), x, y, PIXEL_NM)
 
 
 def judge(found: pd.DataFrame, pairs: Pairs) -> Evaluation:

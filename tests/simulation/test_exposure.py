@@ -51,9 +51,9 @@ def test_the_pixels_are_made_on_the_device_of_the_scenes():
 def test_frames_are_those_of_the_reference_physics():
     frames = draw(one_setting())
     for i in range(len(frames.effective)):
-        shining = frames.photons[i] > 0
-        y, x, n = (v[i][shining].double().numpy() for v in (frames.y, frames.x, frames.photons))
-        mean = expected_image(y, x, n, (24, 24), 1.1, 50.0)
+        true = frames.emitters.of_frame(i)
+        place, n = true.position.double().numpy(), true.photons.double().numpy()
+        mean = expected_image(*place.T, n, (24, 24), 1.1, 50.0)
         pull = (frames.effective[i].numpy() - mean) / np.sqrt(mean)
         assert abs(pull.mean()) < 5 / 24
         assert abs(pull.std() - 1) < 0.12
@@ -107,8 +107,7 @@ def test_the_local_density_stays_within_what_the_card_says(structure):
     radius = 3.0
     crowd = []
     for i in range(8):
-        shining = frames.photons[i] > 0
-        at = torch.stack([frames.y[i][shining], frames.x[i][shining]], 1)
+        at = frames.emitters.of_frame(i).position
         crowd.append(((torch.cdist(at, at) < radius).sum(1) - 1) / (np.pi * radius**2))
     assert torch.cat(crowd).quantile(0.9) < 1.5 * prior.local_density_per_px2
 
@@ -132,7 +131,7 @@ def test_the_papers_setting_is_drawn_as_it_is():
     torch.testing.assert_close(
         frames.photons[shining].unique(), torch.tensor([200.0]), rtol=1e-5, atol=0
     )
-    from_centre = torch.hypot(frames.y - 9.5, frames.x - 9.5)[shining]
+    from_centre = (frames.emitters.position - 9.5).norm(dim=1)
     assert from_centre.max() <= 7.0001
 
 

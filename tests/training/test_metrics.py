@@ -26,7 +26,7 @@ class Oracle(torch.nn.Module):
         pairs = next(p for p in self.known if torch.equal(network_input_of(p), inputs))
         present = (pairs.photons > 0).float()
         shape = tuple(pairs.effective.shape[1:])
-        place = torch.stack([pairs.y + self.shift, pairs.x], dim=-1)
+        place = pairs.position + torch.tensor([self.shift, 0.0])
         return kernel_density(place, present, shape, 4, 1.25)
 
 

@@ -83,8 +83,7 @@ def effective(scenes: Scenes, size: int, g: Generator) -> Frames:
     mean = forward.expected(scenes.position, scenes.photons, psf, (size, size), background)
     noise = torch.randn(mean.shape, generator=g, device=mean.device) * read_noise
     return Frames(
-        y=scenes.y,
-        x=scenes.x,
+        position=scenes.position,
         photons=scenes.photons,
         effective=torch.poisson(mean, generator=g) + noise,
         read_variance=read_noise**2,

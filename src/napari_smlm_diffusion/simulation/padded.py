@@ -1,4 +1,7 @@
-"""Batches of frames: tensors whose first axis is the frame."""
+"""Batches of frames: tensors whose first axis is the frame.
+
+Emitters are padded here, so that all frames are rendered by one product of matrices.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -20,18 +23,14 @@ class Batch(Columns):
 
     Attributes
     ----------
-    y, x, photons : Tensor
-        (B, M) emitters in camera pixels and effective photons; photons 0 is no emitter.
+    position : Tensor
+        (B, M, D) emitters in camera pixels, z in nm.
+    photons : Tensor
+        (B, M) effective photons; 0 is no emitter.
     """
 
-    y: Tensor
-    x: Tensor
+    position: Tensor
     photons: Tensor
-
-    @property
-    def position(self) -> Tensor:
-        """(B, M, 2) their y and x."""
-        return torch.stack([self.y, self.x], dim=-1)
 
     @property
     def emitters(self) -> Emitters[Tensor]:
@@ -57,9 +56,10 @@ def join(parts: Sequence[AnyBatch]) -> AnyBatch:
 
     def joined(name: str) -> Tensor:
         values = [getattr(part, name) for part in parts]
-        if name in ("y", "x", "photons"):
-            nobody = 0.0 if name == "photons" else NOWHERE
-            values = [F.pad(v, (0, most - v.shape[1]), value=nobody) for v in values]
+        if name == "position":
+            values = [F.pad(v, (0, 0, 0, most - v.shape[1]), value=NOWHERE) for v in values]
+        if name == "photons":
+            values = [F.pad(v, (0, most - v.shape[1])) for v in values]
         return torch.cat(values)
 
     return type(parts[0])(**{f.name: joined(f.name) for f in fields(parts[0])})

@@ -96,11 +96,10 @@ def draw_scenes(
     present = np.arange(max(1, counts.max())) < counts[:, None]
 
     def padded(values: NDArray[np.float64], nobody: float) -> Tensor:
-        filled = np.full(present.shape, nobody, np.float32)
+        filled = np.full((*present.shape, *values.shape[1:]), nobody, np.float32)
         filled[present] = values
         return torch.from_numpy(filled)
 
-    y, x = np.concatenate(places).T
     photons = lognormal(np.repeat(mean_photons, counts), np.repeat(cv, counts), rng)
     drawn = {
         "psf_sigma_px": sigma,
@@ -110,8 +109,7 @@ def draw_scenes(
         "read_noise": _log_uniform(_beyond(prior, "read_noise"), batch, rng),
     }
     return Scenes(
-        y=padded(y, NOWHERE),
-        x=padded(x, NOWHERE),
+        position=padded(np.concatenate(places), NOWHERE),
         photons=padded(photons, 0.0),
         **{name: torch.from_numpy(values.astype(np.float32)) for name, values in drawn.items()},
     )

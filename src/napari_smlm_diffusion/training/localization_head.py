@@ -31,14 +31,17 @@ _HELD_OUT = 0.1
 
 def match_candidates(found: Candidates, pairs: Pairs, radius: float) -> Tensor:
     """Return, for each of M candidates, the index of its true emitter in its frame, or -1."""
-    frame, emitter = (pairs.photons > 0).nonzero(as_tuple=True)
-    truth = torch.stack([pairs.y[frame, emitter], pairs.x[frame, emitter]], 1)
-    emitters = found.emitters
+    emitters, truth = found.emitters, pairs.emitters
+    place = (pairs.photons > 0).nonzero()[:, 1]
     hits = match_frames(
-        emitters.frame.numpy(), emitters.position.numpy(), frame.numpy(), truth.numpy(), radius
+        emitters.frame.numpy(),
+        emitters.position.numpy(),
+        truth.frame.numpy(),
+        truth.position.numpy(),
+        radius,
     )
     matched = torch.full((len(emitters),), -1)
-    matched[torch.from_numpy(hits.found)] = emitter[torch.from_numpy(hits.truth)]
+    matched[torch.from_numpy(hits.found)] = place[torch.from_numpy(hits.truth)]
     return matched
 
 
@@ -81,8 +84,7 @@ def collect_candidates(
         matched = match_candidates(found, pairs, MATCH_RADIUS_PX)
         hit = matched >= 0
         emitters = found.emitters
-        which = emitters.frame, matched.clamp_min(0)
-        truth = torch.stack([pairs.y[which], pairs.x[which]], 1)
+        truth = pairs.position[emitters.frame, matched.clamp_min(0)]
         kept.append(
             (
                 features(found, fit, sigma, network.kernel_sigma),

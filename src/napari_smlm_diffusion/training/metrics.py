@@ -124,7 +124,7 @@ class PhiMetrics:
             which = candidates.emitters.frame, matched.clamp_min(0)
             limit = torch.from_numpy(limits)[which]
             clear = (matched >= 0) & (limit.square().mean(-1).sqrt() < _DIMMEST_BOUND_PX)
-            off = candidates.emitters.position - torch.stack([pairs.y[which], pairs.x[which]], 1)
+            off = candidates.emitters.position - pairs.position[which]
             error += float(off[clear].square().sum())
             bound += float(limit[clear].square().sum())
         numbers = {"jaccard": hits / max(1, found + true - hits)}
@@ -136,8 +136,9 @@ class PhiMetrics:
 def _inside(pairs: Pairs) -> Tensor:
     """(B, M) which emitters there are, and within the frame."""
     height, width = pairs.effective.shape[1:]
-    inside = (pairs.photons > 0) & (pairs.y > -0.5) & (pairs.y < height - 0.5)
-    return inside & (pairs.x > -0.5) & (pairs.x < width - 0.5)
+    limit = torch.tensor([height, width]) - 0.5
+    inside = ((pairs.position > -0.5) & (pairs.position < limit)).all(-1)
+    return inside & (pairs.photons > 0)
 
 
 def bounds(pairs: Pairs) -> NDArray[np.float64]:
@@ -146,7 +147,7 @@ def bounds(pairs: Pairs) -> NDArray[np.float64]:
     shape = (pairs.effective.shape[1], pairs.effective.shape[2])
     for i, j in (pairs.photons > 0).nonzero().tolist():
         limit = crlb(
-            [[float(pairs.y[i, j]), float(pairs.x[i, j])]],
+            pairs.position[i, j][None],
             [float(pairs.photons[i, j])],
             Gaussian(float(pairs.psf_sigma_px[i])),
             shape,

@@ -25,7 +25,7 @@ class Pairs(Frames):
 
 def with_density(frames: Frames, upsampling: int, kernel_sigma: float) -> Pairs:
     """Put their density beside frames; `kernel_sigma` is the SD of its kernel in fine pixels."""
-    present = (frames.photons > 0).to(frames.y.dtype)
+    present = (frames.photons > 0).to(frames.photons.dtype)
     shape = frames.effective.shape[1], frames.effective.shape[2]
     density = kernel_density(frames.position, present, shape, upsampling, kernel_sigma)
     return Pairs(**vars(frames), density=density)

@@ -77,9 +77,9 @@ def simulate_frame(
     generator = torch.Generator().manual_seed(key)
     pairs = draw_pairs(prior, 1, size, network.upsampling, network.kernel_sigma, generator)
     noise = float(pairs.read_variance[0].sqrt())
-    place = torch.stack([pairs.y[0], pairs.x[0]], 1).double().numpy()
-    photons = pairs.photons[0].double().numpy()
-    inside = (photons > 0) & (np.abs(place - (size - 1) / 2) < size / 2).all(1)
+    drawn = pairs.emitters
+    place, photons = drawn.position.double().numpy(), drawn.photons.double().numpy()
+    true = Emitters(drawn.frame.numpy(), place, photons)
     return SimulatedFrame(
         index=index,
         effective=pairs.effective[0].numpy(),
@@ -89,7 +89,7 @@ def simulate_frame(
             psf=GaussianPsf(sigma_nm=_PIXEL_NM * float(pairs.psf_sigma_px[0])),
         ),
         density=pairs.density[0].numpy(),
-        emitters=Emitters(np.zeros(len(place), int), place, photons).select(inside),
+        emitters=true.select(true.inside((size, size))),
         background=float(pairs.background[0]),
     )
 
