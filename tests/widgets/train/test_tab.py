@@ -142,6 +142,7 @@ def test_from_start_to_a_model_that_localize_uses(viewer, fine_tuned, qtbot, own
     assert f"{error.y[-1]:.2f}" in records["phi"].words()
     assert "times the true error" in records["variance"].words()
     assert "Validation loss" in records["psi"].words()
+    assert [line.name for line in tab.watch.loss.lines] == ["loss", "validation loss"]
     assert {"frame", "truth", "density"} <= seen["phi"]
     assert "sd" in seen["variance"]
     assert "“small” is trained" in tab.watch.far.text()

@@ -150,21 +150,18 @@ class LinePlot(Plot):
             ends += list(np.percentile(both, (2, 99) if self.axes.log else (0, 100)))
         low, high = np.log10([min(ends), max(ends)]) if self.axes.log else (min(ends), max(ends))
         room = max(0.05 * (high - low), 0.02) if self.axes.log else 0.04 * (high - low) or 1.0
+        self.set_logarithmic(axes, self.axes.log)
         if not self.axes.log:
             axes.set_ylim(low - room, high + room)
             axes.ticklabel_format(useOffset=False)
             axes.locator_params("y", nbins=5)
             return
-        axes.set_yscale("log")
         axes.set_ylim(10.0 ** (low - room), 10.0 ** (high + room))
         # As many numbers for a power of ten as there is room for.
         closest = 1.3 * self.letters * (high - low + 2 * room) / self.area().height()
         marks = next((marks for share, marks in _MARKS if share > closest), (1,))
-        from matplotlib.ticker import LogLocator, NullLocator
-
-        axes.yaxis.set_major_locator(LogLocator(subs=marks))
+        axes.locator_params("y", subs=marks)
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _known(line: Line, axes: Axes) -> Line:

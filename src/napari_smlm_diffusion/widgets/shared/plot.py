@@ -121,6 +121,13 @@ class Plot(QWidget):
         """Height of the dock's letters, px."""
         return QFontInfo(self.font()).pixelSize()
 
+    def set_logarithmic(self, axes: "Axes", log: bool) -> None:
+        """Say whether heights are on a logarithmic axis, which is slow where nothing changes."""
+        scale = "log" if log else "linear"
+        if axes.get_yscale() != scale:
+            axes.set_yscale(scale)
+            axes.minorticks_off()
+
     def write(self, axes: "Axes", words: str, at: tuple[float, float], **options: Any) -> None:
         """Write at a place of the axes, in shares of them unless `xycoords` says otherwise."""
         style: dict[str, Any] = {"color": self.colours.text, "fontsize": self.letters}

@@ -45,20 +45,17 @@ class IntensityHistogram(Plot):
 
     def fill(self, axes: "Axes") -> None:
         """Draw bars, line, axes and legend."""
-        from matplotlib.ticker import NullLocator
-
         low, high = self._ends()
-        axes.set_yscale("log")
+        self.set_logarithmic(axes, True)
         axes.set_ylim(low, high)
         axes.set_xlim(self.edges[0], self.edges[-1])
-        bars: dict[str, Any] = {"fill": True, "color": self.colours.chosen}
-        line: dict[str, Any] = {"color": self.colours.text, "linewidth": 1.6}
-        for series, style in ((self.bars, bars), (self.line, line)):
-            if series is not None:
-                heights = np.maximum(series.shares, low)
-                axes.stairs(heights, self.edges, baseline=low, label=series.name, **style)
+        if (bars := self.bars) is not None:
+            style: dict[str, Any] = {"color": self.colours.chosen, "linewidth": 0, "step": "post"}
+            axes.fill_between(self.edges, low, _steps(bars, low), label=bars.name, **style)
+        if (line := self.line) is not None:
+            style = {"color": self.colours.text, "linewidth": 1.6, "drawstyle": "steps-post"}
+            axes.plot(self.edges, _steps(line, low), label=line.name, **style)
         axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
-        axes.yaxis.set_minor_locator(NullLocator())
         # Edges of bins of whole numbers are halves, which nobody asked for.
         start, end = float(self.edges[0]), float(self.edges[-1])
         said = [
@@ -77,3 +74,8 @@ class IntensityHistogram(Plot):
         top = 10.0 ** np.ceil(np.log10(shares.max()))
         # The rarest bin still has a height.
         return max(min(0.5 * shares.min(), 0.1 * top), top * 10.0**-_DECADES), top
+
+
+def _steps(series: Series, low: float) -> NDArray[np.float64]:
+    """Return the height at each edge, (B + 1,), which holds up to the next one."""
+    return np.maximum(np.append(series.shares, 0.0), low)

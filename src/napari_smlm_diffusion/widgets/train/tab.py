@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_info
-from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import Qt, QTimer, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -41,6 +41,9 @@ from napari_smlm_diffusion.widgets.train.result import TrainingResult
 from napari_smlm_diffusion.widgets.train.simulation_form import PriorForm
 from napari_smlm_diffusion.widgets.train.tab_forms import TrainingForm, WatchForm
 
+# Progress comes seven times a second; to draw the curves as often would slow the training down.
+_CURVES_MS = 1000
+
 
 class Training(QWidget):
     """Trains a model for the prior of a form.
@@ -64,6 +67,9 @@ class Training(QWidget):
         self._clock = Clock()
         self._plan: StoredTraining | None = None  # of the training that is shown, running or not
         self._paused = self._gone = False
+        self._due = QTimer(self)
+        self._due.setSingleShot(True)
+        self._due.setInterval(_CURVES_MS)
         self._build()
         self._connect()
         self._propose()
@@ -116,12 +122,14 @@ class Training(QWidget):
         self.discard.clicked.connect(self._on_discard)
         self.runner.progressed.connect(self._on_progress)
         self.runner.ended.connect(self._on_ended)
+        self._due.timeout.connect(self._draw)
         self.result.changed.connect(self._show_state)
         self.result.said.connect(self._say)
 
     def let_go(self) -> None:
         """End what runs, with its checkpoint; nothing is shown any more."""
         self._gone = True
+        self._due.stop()
         self.runner.cancel()
         self.result.let_go()
 
@@ -269,7 +277,8 @@ class Training(QWidget):
         if self.stop.isEnabled():
             watch.far.setText(self._far(progress))
         if info.get("losses") or "metrics" in info or "history" in info:
-            self._draw()
+            if not self._due.isActive():
+                self._due.start()
         if "example" in info:
             watch.pictures.set_example(info["example"])
 
@@ -303,6 +312,8 @@ class Training(QWidget):
         if self._gone:
             return
         plan = self._plan
+        self._due.stop()
+        self._draw()
         self._show_state()
         bar = self.watch.bar
         bar.setRange(0, max(1, bar.maximum()))
