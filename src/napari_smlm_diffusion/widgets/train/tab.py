@@ -42,7 +42,7 @@ from napari_smlm_diffusion.widgets.train.simulation_form import PriorForm
 from napari_smlm_diffusion.widgets.train.tab_forms import TrainingForm, WatchForm
 
 # Progress comes seven times a second; to draw the curves as often would slow the training down.
-_CURVES_MS = 1000
+_CURVES_MS = 2000
 
 
 class Training(QWidget):
