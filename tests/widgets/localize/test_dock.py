@@ -194,7 +194,7 @@ def test_failures_are_sentences_and_leave_the_button_usable(
     plain = viewer.add_image(np.ones((5, 30, 30), np.uint16), name="plain")
     widget.source.choice.setCurrentIndex(widget.source.choice.findText("plain"))
     assert ends(qtbot, widget, widget.run_form.start.click) == "failed"
-    assert "“Pixel size”: it is not in the metadata" in told()[-1]
+    assert "“Pixel size”: the metadata of" in told()[-1]
     assert "--" not in told()[-1]
     viewer.layers.remove(plain)
 

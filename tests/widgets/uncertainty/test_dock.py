@@ -426,8 +426,8 @@ def test_what_the_thread_finds_out_is_a_sentence_and_leaves_the_button_usable(
         assert "--" not in told()[-1]
         return told()[-1]
 
-    assert "“Pixel size”: it is not in the metadata" in fails()
-    assert "“Pixel size”: it is not in the metadata" in fails(widget.run_form.sweep)
+    assert "“Pixel size”: the metadata of" in fails()
+    assert "“Pixel size”: the metadata of" in fails(widget.run_form.sweep)
     add_movie(viewer)
     widget.source.choice.setCurrentIndex(widget.source.choice.findText("movie"))
     widget.form.settings.set_values({"steps": 1})

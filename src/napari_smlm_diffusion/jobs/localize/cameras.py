@@ -35,14 +35,14 @@ def known_optics(stack: FrameStack, settings: LocalizeSettings) -> Known:
         pixel = stack.pixel_size_nm
         if pixel is None:
             raise InputError(
-                f"it is not in the metadata of {stack.source}; give the width of a camera pixel in "
-                "the sample, in nm",
+                f"the metadata of {stack.source} do not say how wide a camera pixel is in the "
+                "sample; give that in nm",
                 field="pixel_size_nm",
             )
         notes.append(Remark(f"pixel size {pixel:g} nm from the metadata"))
     if not SMALLEST_PIXEL_NM <= pixel <= LARGEST_PIXEL_NM:
         raise InputError(
-            f"it is the width of a camera pixel in the sample, {SMALLEST_PIXEL_NM:g} to "
+            f"must be the width of a camera pixel in the sample, {SMALLEST_PIXEL_NM:g} to "
             f"{LARGEST_PIXEL_NM:g} nm, got {pixel:g}; {pixel:g} um would be {1000 * pixel:g}, and "
             "a camera's own pixels are divided by the magnification",
             field="pixel_size_nm",

@@ -30,7 +30,7 @@ def check_sampling(settings: LocalizeSettings) -> None:
         how = ("sampler", "steps", "sample_frames", "keep_samples")
         if idle := [name for name in how if getattr(settings, name) not in (None, False)]:
             raise InputError(
-                "it is said how to sample, but not how many samples; give their number, 2 or more",
+                "how to sample is given, but not how many samples; give their number, 2 or more",
                 field=("samples", *idle),
             )
         return
