@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BINS = 128
-# Values beyond these shares lie in the first and the last bin: one bright row must not flatten all.
+# Values beyond these shares lie in the first and the last bin: one alone must not flatten all.
 _SHARES = (0.1, 99.9)
 _NONE = BINS  # bin of a value that is not known
 
@@ -35,13 +35,13 @@ class Binned(NamedTuple):
     bins: NDArray[np.uint8]
 
     def counts(self, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.intp]:
-        """Rows in each bin, (BINS,): all, or those `chosen`."""
+        """Values in each bin, (BINS,): all, or those `chosen`."""
         bins = self.bins if chosen is None else self.bins[chosen]
         return np.bincount(bins, minlength=BINS + 1)[:BINS]
 
     @property
     def unknown(self) -> int:
-        """Number of rows without a value."""
+        """How many are not known."""
         return int(np.count_nonzero(self.bins == _NONE))
 
 
@@ -143,7 +143,7 @@ class RangeHistogram(Plot):
             line.set(xdata=[ends[which]] * 3, linewidth=2.5 if used else 1.5)
 
     def _tall(self, counts: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return heights of bars: that of a single row is a pixel, so that it is seen."""
+        """Return heights of bars: that of a single value is a pixel, so that it is seen."""
         pixel = self._counts.max() / self.area().height()
         return np.where(counts > 0, np.maximum(counts, pixel), 0.0)
 
@@ -214,7 +214,7 @@ class RangeHistogram(Plot):
         area, (low, high) = self.area(), self._axis
         share = (x - area.left()) / area.width()
         value: float | None = low + share * (high - low)
-        # At the rim there is no limit: rows beyond the axis are kept too.
+        # At the rim there is no limit: values beyond the axis are kept too.
         if (share <= 0 and self._active == 0) or (share >= 1 and self._active == 1):
             value = None
         ends = list(self._range)
