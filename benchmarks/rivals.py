@@ -26,7 +26,7 @@ from napari_smlm_diffusion.simulation.prior import PAPERS
 from napari_smlm_diffusion.simulation.structures import Disc
 from napari_smlm_diffusion.training.loop import train
 from napari_smlm_diffusion.training.settings import TrainingSettings
-from napari_smlm_diffusion.training.stages import PhiStage
+from napari_smlm_diffusion.training.stages.phi import PhiStage
 
 # Gal & Ghahramani 2016 and Lakshminarayanan et al. 2017.
 DROPOUT, MEMBERS = 0.1, 3

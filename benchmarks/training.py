@@ -20,9 +20,10 @@ from napari_smlm_diffusion.training.batches import step_frames, step_noise, step
 from napari_smlm_diffusion.training.distributed import Processes
 from napari_smlm_diffusion.training.hardware import autocast, simulates_on, training_device
 from napari_smlm_diffusion.training.learner import Learner
-from napari_smlm_diffusion.training.psi import PsiStage
 from napari_smlm_diffusion.training.settings import TrainingSettings
-from napari_smlm_diffusion.training.stages import PhiStage, Stage
+from napari_smlm_diffusion.training.stage import LearningStage
+from napari_smlm_diffusion.training.stages.phi import PhiStage
+from napari_smlm_diffusion.training.stages.psi import PsiStage
 from napari_smlm_diffusion.training.validation import Validation
 
 ALONE = Processes()
@@ -32,7 +33,7 @@ KINDS = {
 }
 
 
-def stage_of(name: str, model_name: str) -> Stage:
+def stage_of(name: str, model_name: str) -> LearningStage:
     """Return the stage of a shipped model, ready to go on."""
     model = load_model(resolve(model_name))
     if name == "phi":
@@ -43,7 +44,9 @@ def stage_of(name: str, model_name: str) -> Stage:
     return PsiStage(model.psi)
 
 
-def measure(stage: Stage, settings: TrainingSettings, steps: int) -> tuple[float, float, float]:
+def measure(
+    stage: LearningStage, settings: TrainingSettings, steps: int
+) -> tuple[float, float, float]:
     """Return seconds of simulating and of the rest of a step, and of a validation with metrics."""
     device = training_device(settings)
     stage.move(device)

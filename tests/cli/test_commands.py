@@ -144,7 +144,7 @@ def test_ctrl_c_in_training_leaves_a_checkpoint_and_says_how_to_go_on(
 ):
     import signal
 
-    from napari_smlm_diffusion.training.stages import PhiStage
+    from napari_smlm_diffusion.training.stages.phi import PhiStage
 
     loss = PhiStage.loss
 

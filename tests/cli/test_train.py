@@ -6,7 +6,7 @@ import pytest
 
 from napari_smlm_diffusion.cli import main
 from napari_smlm_diffusion.models.card import load_card
-from napari_smlm_diffusion.training.stages import PhiStage
+from napari_smlm_diffusion.training.stages.phi import PhiStage
 
 
 @pytest.fixture

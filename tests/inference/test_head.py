@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from napari_smlm_diffusion.networks.localization_head import FEATURES, LocalizationHead
-from napari_smlm_diffusion.training import localization_head as training
+from napari_smlm_diffusion.training.stages import rows as training
 
 
 def simulated(count, sd_ratio, bias=0.0, share=0.5):

@@ -7,9 +7,9 @@ from napari_smlm_diffusion.diffusion.psi import Psi
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.networks.settings import PhiSettings, PsiSettings, SamplingSettings
 from napari_smlm_diffusion.simulation.prior import PAPERS
-from napari_smlm_diffusion.training.distil import distilled_sampling
 from napari_smlm_diffusion.training.settings import TrainingSettings
-from napari_smlm_diffusion.training.stages import PhiStage
+from napari_smlm_diffusion.training.stages.distil import distilled_sampling
+from napari_smlm_diffusion.training.stages.phi import PhiStage
 
 SMALL = PhiSettings(channels=8, dilations=(1, 2), up_channels=(8, 4), refinements=0)
 SMALL_PSI = PsiSettings(width=4, multipliers=(1, 1, 1), encoder_width=8)

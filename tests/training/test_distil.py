@@ -13,14 +13,14 @@ from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.networks.settings import PsiSettings, SamplingSettings
 from napari_smlm_diffusion.simulation.prior import PAPERS
 from napari_smlm_diffusion.training import job
-from napari_smlm_diffusion.training.distil import (
+from napari_smlm_diffusion.training.pairs import draw_pairs
+from napari_smlm_diffusion.training.settings import TrainingSettings
+from napari_smlm_diffusion.training.stage import network_input_of
+from napari_smlm_diffusion.training.stages.distil import (
     TEACHER_STEPS,
     DistilStage,
     teacher_levels,
 )
-from napari_smlm_diffusion.training.pairs import draw_pairs
-from napari_smlm_diffusion.training.settings import TrainingSettings
-from napari_smlm_diffusion.training.stages import network_input_of
 
 
 def pairs_of(frames):

@@ -25,7 +25,7 @@ from napari_smlm_diffusion.training.batches import (
 )
 from napari_smlm_diffusion.training.distributed import Processes
 from napari_smlm_diffusion.training.job import train_model
-from napari_smlm_diffusion.training.psi import PsiStage
+from napari_smlm_diffusion.training.stages.psi import PsiStage
 
 
 def frames_of(settings, processes, step):

@@ -12,10 +12,10 @@ from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.models.file import TEACHER
 from napari_smlm_diffusion.simulation.prior import PAPERS
 from napari_smlm_diffusion.training import job
-from napari_smlm_diffusion.training.energy import EnergyStage, energy_score, window_norms
 from napari_smlm_diffusion.training.pairs import draw_pairs
 from napari_smlm_diffusion.training.settings import RATE_OF_SAMPLER, TrainingSettings
-from napari_smlm_diffusion.training.stages import network_input_of
+from napari_smlm_diffusion.training.stage import network_input_of
+from napari_smlm_diffusion.training.stages.energy import EnergyStage, energy_score, window_norms
 
 DISTANCES = {
     "pixels": torch.Tensor.abs,
@@ -61,7 +61,7 @@ def test_norms_of_small_and_large_frames(side):
 
 @pytest.fixture
 def stage(student):
-    return EnergyStage(student)
+    return EnergyStage(student, 1.25)
 
 
 def test_samples_are_those_of_the_sampler(stage):

@@ -1,21 +1,71 @@
 """Stage after stage into one model file."""
 
+from typing import Literal
+
 import pytest
+from torch import nn
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.models.model import load_model
+from napari_smlm_diffusion.networks.settings import Network
 from napari_smlm_diffusion.simulation.prior import PAPERS
-from napari_smlm_diffusion.training import job, localization_head, scale
-from napari_smlm_diffusion.training.settings import TrainingSettings
+from napari_smlm_diffusion.training import job
+from napari_smlm_diffusion.training.settings import ALL_STAGES, STAGES, TrainingSettings
+from napari_smlm_diffusion.training.stage import LearningStage, network_input_of, stage_class
+from napari_smlm_diffusion.training.stages import psi, rows, variance
+
+
+class EchoSettings(Network):
+    """A network that the package does not know."""
+
+    kind: Literal["echo"] = "echo"
+
+    def build(self, others):
+        return nn.Linear(others["phi"].channels, 1)
+
+
+class EchoStage(LearningStage):
+    """A stage that the package does not know, with its network, its loss and what it measures."""
+
+    name = "echo"
+    needs = ("phi",)
+    writes = ("echo",)
+    clip = 1.0
+
+    @classmethod
+    def begin(cls, settings, built, resume):
+        stage = cls()
+        stage.phi, stage.layer = built.load("phi"), EchoSettings().build(built.networks)
+        return stage
+
+    @property
+    def network(self):
+        return self.layer
+
+    def move(self, device):
+        self.layer.to(device)
+
+    def loss(self, pairs, noise):
+        features = self.phi.features(network_input_of(pairs)).mean((2, 3))
+        return (self.layer(features) - 1.0).square().mean()
+
+    def show(self, pairs):
+        return {"density": self.phi(network_input_of(pairs))}
+
+    def metrics(self, settings, batches):
+        return lambda: {"bias": float(self.layer.bias)}
+
+    def finish(self, settings):
+        return {"echo": (EchoSettings(), self.layer.state_dict())}
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(job, "ROW_FRAMES", 48)
-    monkeypatch.setattr(job, "_FRAMES_TO_MEASURE", 8)
-    monkeypatch.setattr(scale, "_FRAMES", 32)
-    monkeypatch.setattr(localization_head, "_STEPS", 20)
+    monkeypatch.setattr(rows, "_FRAMES", 48)
+    monkeypatch.setattr(rows, "_STEPS", 20)
+    monkeypatch.setattr(psi, "_FRAMES_TO_MEASURE", 8)
+    monkeypatch.setattr(variance, "_FRAMES", 32)
 
 
 def test_the_stages_build_one_model_file(tmp_path, quick, tiny_psi_model, finish):
@@ -51,6 +101,27 @@ def test_the_stages_build_one_model_file(tmp_path, quick, tiny_psi_model, finish
     # Another phi: the head and the rows of the old one must not survive it.
     finish(job.train_model(fine.model_copy(update={"steps": 1}), tmp_path, ["phi"]))
     assert list(load_model(path).card.stages) == ["phi"]
+
+
+def test_a_stage_and_its_network_are_one_new_class_each(tmp_path, small, finish):
+    path = finish(job.train_model(small(), tmp_path, ["phi", "echo"]))
+    model = load_model(path)
+    assert list(model.card.stages) == ["phi", "echo"]
+    assert list(model.networks) == ["phi", "echo"]
+    bias = float(model.networks["echo"].bias)
+    assert model.card.stages["echo"]["metrics"]["bias"] == pytest.approx(bias)
+    # Built on phi, it does not survive another one.
+    finish(job.train_model(small(steps=1), tmp_path, ["phi"]))
+    assert list(load_model(path).networks) == ["phi"]
+    with pytest.raises(InputError, match=r"'eco' is unknown; the stages are .*phi"):
+        finish(job.train_model(small(), tmp_path, ["eco"]))
+
+
+def test_each_file_of_a_stage_has_the_stage_of_its_name():
+    assert ALL_STAGES[: len(STAGES)] == STAGES
+    for name in ALL_STAGES:
+        assert stage_class(name).__module__.rpartition(".")[2] == name
+        assert set(stage_class(name).needs) < set(ALL_STAGES)
 
 
 def test_a_stage_without_what_it_builds_on_is_refused(tmp_path, small, finish):

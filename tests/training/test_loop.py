@@ -14,7 +14,7 @@ from napari_smlm_diffusion.training.checkpoints import CHECKPOINT
 from napari_smlm_diffusion.training.ema import Ema
 from napari_smlm_diffusion.training.learner import Learner
 from napari_smlm_diffusion.training.loop import train
-from napari_smlm_diffusion.training.stages import PhiStage
+from napari_smlm_diffusion.training.stages.phi import PhiStage
 from napari_smlm_diffusion.training.validation import Validation
 
 
@@ -53,7 +53,7 @@ import sys, torch
 from pathlib import Path
 from napari_smlm_diffusion.training.loop import train
 from napari_smlm_diffusion.training.settings import TrainingSettings
-from napari_smlm_diffusion.training.stages import PhiStage
+from napari_smlm_diffusion.training.stages.phi import PhiStage
 settings = TrainingSettings.model_validate_json(Path(sys.argv[1], "settings.json").read_text())
 torch.set_num_threads(1)
 torch.manual_seed(settings.seed)

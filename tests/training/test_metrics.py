@@ -7,8 +7,9 @@ from napari_smlm_diffusion.density import kernel_density
 from napari_smlm_diffusion.simulation.prior import PAPERS, Prior
 from napari_smlm_diffusion.training import metrics
 from napari_smlm_diffusion.training.batches import draw
-from napari_smlm_diffusion.training.metrics import PhiMetrics, metrics_of
-from napari_smlm_diffusion.training.stages import VarianceStage, network_input_of
+from napari_smlm_diffusion.training.metrics import PhiMetrics
+from napari_smlm_diffusion.training.stage import network_input_of
+from napari_smlm_diffusion.training.stages.variance import VarianceStage
 
 
 class Oracle(torch.nn.Module):
@@ -60,5 +61,5 @@ def test_a_head_that_claims_twice_the_error(monkeypatch, small):
     monkeypatch.setattr(VarianceStage, "look", look)
     stage = VarianceStage(torch.nn.Linear(1, 1), torch.nn.Linear(1, 1))
     pairs = draw(small(), 4, 20, torch.Generator().manual_seed(2))
-    numbers = metrics_of(stage, small(), [pairs])()
+    numbers = stage.metrics(small(), [pairs])()
     assert numbers["claimed_over_true"] == pytest.approx(2.0, rel=0.01)

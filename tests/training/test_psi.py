@@ -12,7 +12,7 @@ from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.networks.settings import PsiSettings
 from napari_smlm_diffusion.simulation.prior import PAPERS as PRIOR
 from napari_smlm_diffusion.training.pairs import draw_pairs
-from napari_smlm_diffusion.training.psi import PsiStage
+from napari_smlm_diffusion.training.stages.psi import PsiStage
 
 
 def stage(tiny_model, recipe):

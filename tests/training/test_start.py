@@ -7,6 +7,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.training import start
 from napari_smlm_diffusion.training.settings import TrainingSettings
+from napari_smlm_diffusion.training.stages.psi import start_weights
 
 
 def test_the_architecture_comes_with_the_model(tiny_psi_model):
@@ -16,7 +17,7 @@ def test_the_architecture_comes_with_the_model(tiny_psi_model):
     assert settings.psi == card.psi
     weights = start.weights(settings, "phi")
     assert torch.equal(weights["entry.weight"], tensors["phi.entry.weight"])
-    weights, scale = start.psi_weights(settings)
+    weights, scale = start_weights(settings)
     assert scale == card.psi.sigma_data
     assert all(weight.dtype == torch.float32 for weight in weights.values())
 
@@ -31,7 +32,7 @@ def test_a_psi_of_another_recipe_starts_from_nothing(tiny_psi_model):
         start_from=str(tiny_psi_model),
         psi={"recipe": "papers", "width": 4, "encoder_width": 8, "multipliers": (1, 1, 1)},
     )
-    assert start.psi_weights(start.prepared(settings)) is None
+    assert start_weights(start.prepared(settings)) is None
 
 
 def test_a_start_that_is_not_there_is_named():

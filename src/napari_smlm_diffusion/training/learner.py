@@ -12,7 +12,7 @@ from napari_smlm_diffusion.training import checkpoints
 from napari_smlm_diffusion.training.distributed import Processes
 from napari_smlm_diffusion.training.ema import Ema
 from napari_smlm_diffusion.training.settings import TrainingSettings
-from napari_smlm_diffusion.training.stages import Stage
+from napari_smlm_diffusion.training.stage import LearningStage
 
 _WEIGHT_DECAY = 1e-4
 # A training of minutes has no time for the warm-up of a long one: it takes this share at most.
@@ -34,7 +34,7 @@ class Learner:
         Step of the checkpoint, if there is one.
     """
 
-    def __init__(self, stage: Stage, settings: TrainingSettings) -> None:
+    def __init__(self, stage: LearningStage, settings: TrainingSettings) -> None:
         self.stage, self.settings = stage, settings
         self.network = stage.network
         self.optimizer = torch.optim.AdamW(

@@ -22,14 +22,14 @@ from napari_smlm_diffusion.training.distributed import Processes
 from napari_smlm_diffusion.training.hardware import autocast, simulates_on, training_device
 from napari_smlm_diffusion.training.learner import Learner
 from napari_smlm_diffusion.training.settings import TrainingSettings
-from napari_smlm_diffusion.training.stages import Stage
+from napari_smlm_diffusion.training.stage import LearningStage
 from napari_smlm_diffusion.training.validation import Validation
 
 ALONE = Processes()
 
 
 def train(
-    stage: Stage,
+    stage: LearningStage,
     settings: TrainingSettings,
     folder: Path,
     resume: bool = False,
@@ -46,7 +46,7 @@ def train(
 
     Parameters
     ----------
-    stage : Stage
+    stage : LearningStage
         The network that learns and its loss.
     settings : TrainingSettings
         How.

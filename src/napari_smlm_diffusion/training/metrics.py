@@ -1,22 +1,21 @@
-"""How good a stage is, in numbers that a user understands, on a few seeded frames."""
-
-from collections.abc import Callable, Sequence
+"""How good phi is, in numbers that a user understands, on a few seeded frames."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from napari_smlm_diffusion.evaluation.matching import match_frames
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.proposals.candidates import Candidates, find_candidates
 from napari_smlm_diffusion.simulation.prior import Prior
-from napari_smlm_diffusion.training.localization_head import MATCH_RADIUS_PX, match_candidates
 from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
 from napari_smlm_diffusion.training.settings import TrainingSettings
-from napari_smlm_diffusion.training.stages import PhiStage, Stage, VarianceStage
 
+# "A true emitter lies within this distance and is this localization's own": `probability`.
+MATCH_RADIUS_PX = 1.25
 _SEED = 20_240_608
 # PSF widths within the prior's range, and frames and isolated molecules for each.
 _WIDTHS, _FRAMES, _ALONE = 4, 8, 100
@@ -26,30 +25,21 @@ _APART, _MOST_FRAMES = 8.0, 16
 # by the search radius.
 _DIMMEST_BOUND_PX = MATCH_RADIUS_PX / 5
 
-Metrics = Callable[[], dict[str, float]]
 
-
-def metrics_of(stage: Stage, settings: TrainingSettings, batches: Sequence[Pairs]) -> Metrics:
-    """Return what measures a stage; `batches` are the frames of the validation.
-
-    For phi: ``jaccard`` and ``rmse_over_crlb`` (see `PhiMetrics`). For the variance head:
-    ``claimed_over_true``, the rms of the errors it claims over that of phi's errors, 1 if honest.
-    Psi's samples take minutes to judge: for it nothing but the loss.
-    """
-    if isinstance(stage, PhiStage):
-        return PhiMetrics(stage.network, settings)
-    if isinstance(stage, VarianceStage):
-        return lambda: {"claimed_over_true": _claimed_over_true(stage, batches)}
-    return dict
-
-
-def _claimed_over_true(stage: VarianceStage, batches: Sequence[Pairs]) -> float:
-    claimed = true = 0.0
-    for pairs in batches:
-        density, log_variance = stage.look(pairs)
-        claimed += float(log_variance.exp().sum())
-        true += float((density - pairs.density).square().sum())
-    return (claimed / true) ** 0.5 if true else float("nan")
+def match_candidates(found: Candidates, pairs: Pairs, radius: float) -> Tensor:
+    """Return, for each of M candidates, the index of its true emitter in its frame, or -1."""
+    emitters, truth = found.emitters, pairs.emitters
+    place = (pairs.photons > 0).nonzero()[:, 1]
+    hits = match_frames(
+        emitters.frame.numpy(),
+        emitters.position.numpy(),
+        truth.frame.numpy(),
+        truth.position.numpy(),
+        radius,
+    )
+    matched = torch.full((len(emitters),), -1)
+    matched[torch.from_numpy(hits.found)] = place[torch.from_numpy(hits.truth)]
+    return matched
 
 
 class PhiMetrics:

@@ -4,6 +4,8 @@ What cannot be simulated or built is refused here, before anything runs; what de
 machine (the device, the model to start from) is looked at when the training begins.
 """
 
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -13,10 +15,11 @@ from napari_smlm_diffusion.networks.settings import PhiSettings, PsiSettings
 from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.simulation.prior import MOST_MOLECULES, SPOT_SIGMAS, Prior
 
-StageName = Literal["phi", "variance", "rows", "psi", "distil", "energy"]
-# A whole model; the last two of all are for those who ask for them.
+StageName = str
+# A whole model; others are for those who ask for them. Each is a file, which loads torch.
 STAGES: tuple[StageName, ...] = ("phi", "variance", "rows", "psi")
-ALL_STAGES: tuple[StageName, ...] = (*STAGES, "distil", "energy")
+_FILES = sorted(m.name for m in iter_modules([str(Path(__file__).with_name("stages"))]))
+ALL_STAGES: tuple[StageName, ...] = (*STAGES, *(name for name in _FILES if name not in STAGES))
 
 # What a stage trains, for people.
 STAGE_WORDS: dict[str, str] = {

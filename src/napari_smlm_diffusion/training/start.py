@@ -15,9 +15,6 @@ from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.networks.settings import SamplingSettings
 from napari_smlm_diffusion.training.settings import TrainingSettings
 
-# Of the settings of Psi, those that its weights belong to.
-_BUILT = {"recipe", "width", "multipliers", "encoder_width"}
-
 
 def prepared(settings: TrainingSettings) -> TrainingSettings:
     """Return the settings with the architecture of `start_from` where they say nothing of one.
@@ -54,24 +51,3 @@ def weights(settings: TrainingSettings, network: str) -> dict[str, Tensor]:
     if settings.start_from is None:
         return {}
     return checkpoint.part(checkpoint.load(start_file(settings.start_from))[0], network)
-
-
-def psi_weights(settings: TrainingSettings) -> tuple[dict[str, Tensor], float] | None:
-    """Return Psi's weights in `start_from`, and the SD of the target that they belong to.
-
-    None where there are none, or those of another recipe or size: phi and the variance head of a
-    model serve any Psi.
-    """
-    if settings.start_from is None:
-        return None
-    tensors, card = checkpoint.load(start_file(settings.start_from))
-    wanted = settings.psi.model_dump(include=_BUILT)
-    if card.psi is None or card.psi.model_dump(include=_BUILT) != wanted:
-        return None
-    return denoiser_weights(tensors), card.psi.sigma_data
-
-
-def denoiser_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of a Psi that is a denoiser: before it was distilled, if it was."""
-    half = checkpoint.part(tensors, checkpoint.TEACHER) or checkpoint.part(tensors, "psi")
-    return {name: tensor.float() for name, tensor in half.items()}

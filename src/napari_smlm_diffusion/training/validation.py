@@ -10,9 +10,8 @@ from torch import Generator
 
 from napari_smlm_diffusion.training.batches import draw
 from napari_smlm_diffusion.training.ema import Ema
-from napari_smlm_diffusion.training.metrics import metrics_of
 from napari_smlm_diffusion.training.settings import TrainingSettings
-from napari_smlm_diffusion.training.stages import Stage
+from napari_smlm_diffusion.training.stage import LearningStage
 
 _FRAMES = 64
 _SEED = 20_240_607
@@ -25,7 +24,7 @@ class Validation:
 
     Parameters
     ----------
-    stage : Stage
+    stage : LearningStage
     settings : TrainingSettings
         Prior and frame size; the frames do not depend on the seed.
     device : torch.device
@@ -39,14 +38,16 @@ class Validation:
         if it claims anything. Arrays of float32.
     """
 
-    def __init__(self, stage: Stage, settings: TrainingSettings, device: torch.device) -> None:
+    def __init__(
+        self, stage: LearningStage, settings: TrainingSettings, device: torch.device
+    ) -> None:
         self.stage, self.device = stage, device
         frames = draw(settings, _FRAMES, settings.frame_size, Generator().manual_seed(_SEED))
         self._batches = [
             frames.select(slice(i, i + settings.batch)).to(device)
             for i in range(0, _FRAMES, settings.batch)
         ]
-        self._metrics = metrics_of(stage, settings, self._batches)
+        self._metrics = stage.metrics(settings, self._batches)
         self._seconds = 0.0
         # A frame with something to see, which is not the most crowded one.
         order = self._batches[0].density.sum((1, 2)).argsort()

@@ -46,16 +46,17 @@ def own_folder(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     from napari_smlm_diffusion.jobs.train import run as training_work
-    from napari_smlm_diffusion.training import job, localization_head, metrics, scale, validation
+    from napari_smlm_diffusion.training import metrics, validation
+    from napari_smlm_diffusion.training.stages import psi, rows, variance
 
     monkeypatch.setattr(validation, "_FRAMES", 4)
     monkeypatch.setattr(validation, "_SHARE", 1e9)  # metrics each time
     for name, number in (("_WIDTHS", 1), ("_FRAMES", 2), ("_ALONE", 4)):
         monkeypatch.setattr(metrics, name, number)
-    monkeypatch.setattr(job, "ROW_FRAMES", 16)
-    monkeypatch.setattr(job, "_FRAMES_TO_MEASURE", 4)
-    monkeypatch.setattr(scale, "_FRAMES", 32)
-    monkeypatch.setattr(localization_head, "_STEPS", 100)
+    monkeypatch.setattr(rows, "_FRAMES", 16)
+    monkeypatch.setattr(psi, "_FRAMES_TO_MEASURE", 4)
+    monkeypatch.setattr(variance, "_FRAMES", 32)
+    monkeypatch.setattr(rows, "_STEPS", 100)
     monkeypatch.setattr(training_work, "_REPORT_S", 0.0)  # every step is heard of
 
 
@@ -291,7 +292,7 @@ def test_failures_are_sentences_and_leave_the_button_usable(
     import torch
 
     from napari_smlm_diffusion.training import checkpoints
-    from napari_smlm_diffusion.training.stages import PhiStage
+    from napari_smlm_diffusion.training.stages.phi import PhiStage
 
     tab = tab_in(viewer)
     tab.form.frame_size.setValue(16)

@@ -1,26 +1,31 @@
 """Fit the localization head: simulate, localize, match with the truth, maximise the likelihood."""
 
 from collections.abc import Generator
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.evaluation.matching import match_frames
 from napari_smlm_diffusion.inference.head import bounded_step, features
 from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 from napari_smlm_diffusion.networks.localization_head import LocalizationHead
-from napari_smlm_diffusion.networks.settings import PhiSettings
+from napari_smlm_diffusion.networks.settings import LocalizationHeadSettings, PhiSettings
 from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.proposals.candidates import Candidates, find_candidates
+from napari_smlm_diffusion.proposals.candidates import find_candidates
 from napari_smlm_diffusion.proposals.photon_fit import fit_photons
 from napari_smlm_diffusion.simulation.prior import Prior
-from napari_smlm_diffusion.training.pairs import Pairs, draw_pairs
+from napari_smlm_diffusion.training.distributed import Processes
+from napari_smlm_diffusion.training.metrics import MATCH_RADIUS_PX, match_candidates
+from napari_smlm_diffusion.training.pairs import draw_pairs
+from napari_smlm_diffusion.training.settings import TrainingSettings
+from napari_smlm_diffusion.training.stage import Built, Parts, Stage
 
-# "A true emitter lies within this distance and is this localization's own": `probability`.
-MATCH_RADIUS_PX = 1.25
+# Frames simulated: about 60,000 candidates of the general prior.
+_FRAMES, _FRAME_SIZE = 2400, 40
 _FRAMES_AT_ONCE = 8
 _STEPS = 4000
 _FEWEST = 100
@@ -29,20 +34,54 @@ _AT_A_STEP = 2048
 _HELD_OUT = 0.1
 
 
-def match_candidates(found: Candidates, pairs: Pairs, radius: float) -> Tensor:
-    """Return, for each of M candidates, the index of its true emitter in its frame, or -1."""
-    emitters, truth = found.emitters, pairs.emitters
-    place = (pairs.photons > 0).nonzero()[:, 1]
-    hits = match_frames(
-        emitters.frame.numpy(),
-        emitters.position.numpy(),
-        truth.frame.numpy(),
-        truth.position.numpy(),
-        radius,
-    )
-    matched = torch.full((len(emitters),), -1)
-    matched[torch.from_numpy(hits.found)] = place[torch.from_numpy(hits.truth)]
-    return matched
+class RowsStage(Stage):
+    """The localization head: fitted to candidates of simulated frames, in minutes."""
+
+    name = "rows"
+    needs = ("phi", "variance")
+    writes = ("rows",)
+
+    def __init__(self, phi: DeepStorm, head: VarianceHead) -> None:
+        super().__init__()
+        self._phi, self._head = phi, head
+        self._predictor = LocalizationHead()
+
+    @classmethod
+    def begin(cls, settings: TrainingSettings, built: Built, resume: bool) -> Self:
+        """Begin from nothing; there is nothing to resume, and the folder stays empty."""
+        del settings, resume
+        return cls(built.load("phi"), built.load("variance"))
+
+    def run(
+        self, settings: TrainingSettings, folder: Path, resume: bool, processes: Processes
+    ) -> Generator[Progress, None, dict[str, Any]]:
+        """Simulate, localize and fit, in the first process."""
+        del folder, resume
+        with processes.waiting():
+            if not processes.leads:
+                return {}
+            # Not the seed of the other stages: these must be frames phi was not trained on.
+            generator = torch.Generator().manual_seed(settings.seed + 1_000_003)
+            size = settings.frame_size if "disc" in settings.prior.structures else _FRAME_SIZE
+            candidates = yield from collect_candidates(
+                self._phi,
+                self._head,
+                settings.prior,
+                settings.network,
+                _FRAMES,
+                size,
+                generator,
+            )
+            torch.manual_seed(settings.seed)
+            self._predictor = LocalizationHead()
+            numbers = yield from fit_head(self._predictor, candidates, generator)
+            matched = candidates[-1]
+            return {"rows": len(matched), "matched": float(matched.mean()), **numbers}
+
+    def finish(self, settings: TrainingSettings) -> Parts:
+        """Return the head."""
+        del settings
+        return {"rows": (LocalizationHeadSettings(), self._predictor.state_dict())}
 
 
 def collect_candidates(

@@ -13,23 +13,28 @@ brings to nothing what is nothing; of a window it judges what its pixels have in
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Self
 
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from napari_smlm_diffusion.density import kernel_share
 from napari_smlm_diffusion.diffusion.psi import Condition, Psi
 from napari_smlm_diffusion.diffusion.samplers import ddim
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.models.file import part
+from napari_smlm_diffusion.networks.settings import PsiSettings
+from napari_smlm_diffusion.networks.settings.network import needed
 from napari_smlm_diffusion.training.pairs import Pairs
-from napari_smlm_diffusion.training.psi import PsiStage
-from napari_smlm_diffusion.training.stages import network_input_of, unit_noise
+from napari_smlm_diffusion.training.settings import TrainingSettings
+from napari_smlm_diffusion.training.stage import Built, network_input_of, unit_noise
+from napari_smlm_diffusion.training.stages.distil import gentle
+from napari_smlm_diffusion.training.stages.psi import PsiStage
 
 # Sides of boxes whose sums are compared, fine pixels, and of windows, boxes, whose differences are
 # one vector; with their weights, each of which makes its score of order one.
 _WINDOWS = ((1, 8, 4.0), (4, 4, 0.3), (16, 3, 0.04))
 _PIXEL, _COUNT = 4.0, 0.3
-# Sum of one molecule's density over fine pixels, about: 1 / kernel_share(1.25).
-_MOLECULE = 10.0
 # Keeps frames in which nothing is from weighing more than all others.
 _LEAST_SD, _LEAST_NORM = 1e-3, 1e-2
 # A norm is round at zero, within this.
@@ -79,9 +84,11 @@ class EnergyStage(PsiStage):
     """The network of a sampler of few steps learns; gradients go through all of them."""
 
     name = "energy"
+    needs = ("phi", "variance", "psi", "distil")
 
-    def __init__(self, psi: Psi) -> None:
+    def __init__(self, psi: Psi, kernel_sigma: float) -> None:
         super().__init__(psi)
+        self._share = kernel_share(kernel_sigma)
         sampling = psi.settings.sampling
         if (sampling.sampler, sampling.start) != ("ddim", "guided"):
             raise InputError(
@@ -89,6 +96,26 @@ class EnergyStage(PsiStage):
                 f"with the start {sampling.start}; train the stage distil first"
             )
         self._levels = psi.levels(sampling)
+
+    @classmethod
+    def adjusted(cls, settings: TrainingSettings) -> TrainingSettings:
+        """Return the settings with a gentle learning rate, if none is given."""
+        return gentle(settings)
+
+    @classmethod
+    def begin(cls, settings: TrainingSettings, built: Built, resume: bool) -> Self:
+        """Begin with the distilled weights."""
+        if "energy" in built.stages and not resume:
+            raise InputError(
+                f"model {settings.name} has had the stage energy; train the stage distil first, "
+                "which begins with the teacher again, or go on from the checkpoint",
+                field="resume",
+            )
+        psi = needed(built.networks, "psi", PsiSettings).model_copy(update={"sd_scale": None})
+        phi, head = built.load("phi"), built.load("variance")
+        unet = psi.build(built.networks)
+        unet.load_state_dict(part(built.tensors, "psi"))
+        return cls(Psi(phi, head, unet, psi), settings.network.kernel_sigma)
 
     def samples(self, condition: Condition, noise: Sequence[Generator]) -> tuple[Tensor, Tensor]:
         """Draw two densities of each frame, (B, sY, sX)."""
@@ -121,10 +148,9 @@ class EnergyStage(PsiStage):
         for pool, window, weight in _WINDOWS:
             distance = partial(window_norms, pool=pool, window=window)
             loss = loss + weight * (energy_score(distance, samples, truth) / expected).mean()
-        molecules = seen[1].sum((1, 2)).clamp_min(0.0) / _MOLECULE
-        count = energy_score(_molecules, samples, truth) / (1.0 + molecules.sqrt())
+        molecules = seen[1].sum((1, 2)).clamp_min(0.0) * self._share
+        count = energy_score(self._molecules, samples, truth) / (1.0 + molecules.sqrt())
         return loss + _COUNT * count.mean()
 
-
-def _molecules(difference: Tensor) -> Tensor:
-    return difference.sum((1, 2)).abs() / _MOLECULE
+    def _molecules(self, difference: Tensor) -> Tensor:
+        return difference.sum((1, 2)).abs() * self._share

@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Self
 
 import torch
 from torch import Generator, Tensor
@@ -18,11 +19,20 @@ from napari_smlm_diffusion.diffusion.psi import Condition, Psi
 from napari_smlm_diffusion.diffusion.samplers import multistep
 from napari_smlm_diffusion.diffusion.schedule import LogSchedule
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.networks.settings import SamplingSettings
+from napari_smlm_diffusion.models.file import TEACHER
+from napari_smlm_diffusion.networks.settings import PsiSettings, SamplingSettings
+from napari_smlm_diffusion.networks.settings.network import needed
 from napari_smlm_diffusion.networks.unet import UNet
 from napari_smlm_diffusion.training.pairs import Pairs
-from napari_smlm_diffusion.training.psi import PsiStage
-from napari_smlm_diffusion.training.stages import move, network_input_of, unit_noise
+from napari_smlm_diffusion.training.settings import RATE_OF_SAMPLER, TrainingSettings
+from napari_smlm_diffusion.training.stage import (
+    Built,
+    Parts,
+    move,
+    network_input_of,
+    unit_noise,
+)
+from napari_smlm_diffusion.training.stages.psi import PsiStage, denoiser_weights, halved
 
 # Steps of the teacher for one of the student's.
 TEACHER_STEPS = 4
@@ -61,6 +71,8 @@ class DistilStage(PsiStage):
     """The student learns; it starts as its teacher."""
 
     name = "distil"
+    needs = ("phi", "variance", "psi")
+    writes = ("psi", TEACHER)
 
     def __init__(self, psi: Psi) -> None:
         """`psi` holds the weights of the teacher, and the settings of the student."""
@@ -75,6 +87,23 @@ class DistilStage(PsiStage):
         self._teacher_levels = teacher_levels(schedule, self.levels)
         teacher: UNet = copy.deepcopy(psi.unet).eval().requires_grad_(False)
         self.teacher = Psi(psi.phi, psi.head, teacher, psi.settings)
+
+    @classmethod
+    def adjusted(cls, settings: TrainingSettings) -> TrainingSettings:
+        """Return the settings with a gentle learning rate, if none is given."""
+        return gentle(settings)
+
+    @classmethod
+    def begin(cls, settings: TrainingSettings, built: Built, resume: bool) -> Self:
+        """Begin with the denoiser: what it was before, if it was distilled."""
+        del resume
+        psi = needed(built.networks, "psi", PsiSettings)
+        sampling = distilled_sampling(psi.sampling, settings.distil_steps)
+        psi = psi.model_copy(update={"sampling": sampling, "sd_scale": None})
+        phi, head = built.load("phi"), built.load("variance")
+        unet = psi.build(built.networks)
+        unet.load_state_dict(denoiser_weights(built.tensors))
+        return cls(Psi(phi, head, unet, psi))
 
     def move(self, device: torch.device) -> None:
         """Bring all four networks to a device."""
@@ -118,3 +147,16 @@ class DistilStage(PsiStage):
         encoded = (half.repeat(steps, 1, 1, 1), camera.repeat(steps, 1, 1, 1))
         flat = noisy.flatten(0, 1), clean.flatten(0, 1)
         return self.error(*flat, sigma, encoded, taught.shape).square().mean()
+
+    def finish(self, settings: TrainingSettings) -> Parts:
+        """Return the student, and the teacher: what can be trained on, or distilled again."""
+        usual = {"sampling": SamplingSettings(), "sd_scale": None}
+        teacher = self.psi.settings.model_copy(update=usual)
+        weights = halved(self.teacher.unet.state_dict())
+        return {**super().finish(settings), TEACHER: (teacher, weights)}
+
+
+def gentle(settings: TrainingSettings) -> TrainingSettings:
+    """Return the settings with a rate for what is right already, if none is given."""
+    rate = settings.learning_rate or RATE_OF_SAMPLER
+    return settings.model_copy(update={"learning_rate": rate})
