@@ -186,7 +186,7 @@ def test_settings_round_trip_and_every_combination_runs(
         camera=camera,
         blinking=blinking,
     )
-    back = MovieSettings.from_dict(json.loads(json.dumps(settings.to_dict())))
+    back = MovieSettings(**json.loads(json.dumps(settings.model_dump(mode="json"))))
     assert back == settings
     assert simulate(back).frames.tobytes() == simulate(settings).frames.tobytes()
 
@@ -220,7 +220,7 @@ def test_the_microscope_is_what_the_localizer_is_told():
 )
 def test_wrong_settings_name_field_value_and_range(wrong, message):
     with pytest.raises(InputError, match=message):
-        MovieSettings.from_dict({"density_per_um2": 1.0, **wrong})
+        MovieSettings(**{"density_per_um2": 1.0, **wrong})
 
 
 def test_camera_maps_must_fit_the_frames():

@@ -39,4 +39,4 @@ def write_movie(movie: Movie, folder: Path) -> None:
             },
         )
     write_table(folder / "truth.csv", movie.truth, settings.pixel_size_nm)
-    write_json(folder / "settings.json", settings.to_dict())
+    write_json(folder / "settings.json", settings.model_dump(mode="json"))

@@ -215,8 +215,14 @@ class Camera:
         counts = electrons.astype(np.float64)
         if np.any(self.read_noise):
             counts += self.read_noise * rng.standard_normal(counts.shape)
-        counts *= self.gain
-        counts += self.offset
+        return self._digitized(counts, dtype)
+
+    def counts(self, effective: NDArray[np.float64], dtype: DTypeLike) -> NDArray[Any]:
+        """Counts that are (..., Y, X) effective photons: the inverse of `effective`."""
+        return self._digitized(effective * (self.em_gain * self.excess), dtype)
+
+    def _digitized(self, electrons: NDArray[np.float64], dtype: DTypeLike) -> NDArray[Any]:
+        counts = electrons * self.gain + self.offset
         dtype = np.dtype(dtype)
         if np.issubdtype(dtype, np.integer):
             info = np.iinfo(dtype)

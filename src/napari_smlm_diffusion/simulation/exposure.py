@@ -18,7 +18,6 @@ from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.psf.base import PSF
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.simulation.light import smooth
-from napari_smlm_diffusion.simulation.padded import Batch
 from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.simulation.scenes import Place, Scenes, draw_scenes
 
@@ -27,25 +26,21 @@ _DARKEST = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Frames(Batch):
+class Frames(Scenes):
     """B simulated frames with their truth.
 
     Attributes
     ----------
     effective : Tensor
         (B, Y, X) effective photons.
-    read_variance : Tensor
-        (B, 1, 1) squared effective read noise.
-    psf_sigma_px : Tensor
-        (B,) SD of the PSF.
-    background : Tensor
-        (B,) mean effective photons per pixel.
     """
 
     effective: Tensor
-    read_variance: Tensor
-    psf_sigma_px: Tensor
-    background: Tensor
+
+    @property
+    def read_variance(self) -> Tensor:
+        """(B, 1, 1) squared effective read noise."""
+        return self.read_noise[:, None, None] ** 2
 
 
 def counts(
@@ -76,20 +71,13 @@ def counts(
 
 def effective(scenes: Scenes, size: int, g: Generator) -> Frames:
     """Expose square frames of side `size`, on the device of the scenes and of the generator."""
-    level, read_noise = scenes.background[:, None, None], scenes.read_noise[:, None, None]
     uneven = scenes.gradient[:, None, None] * smooth(scenes.waves, (size, size))
-    background = level * (1.0 + uneven).clamp_min(_DARKEST)
+    background = scenes.background[:, None, None] * (1.0 + uneven).clamp_min(_DARKEST)
     psf = Gaussian(scenes.psf_sigma_px[:, None])
     mean = forward.expected(scenes.position, scenes.photons, psf, (size, size), background)
-    noise = torch.randn(mean.shape, generator=g, device=mean.device) * read_noise
-    return Frames(
-        position=scenes.position,
-        photons=scenes.photons,
-        effective=torch.poisson(mean, generator=g) + noise,
-        read_variance=read_noise**2,
-        psf_sigma_px=scenes.psf_sigma_px,
-        background=scenes.background,
-    )
+    noise = torch.randn(mean.shape, generator=g, device=mean.device)
+    seen = torch.poisson(mean, generator=g) + noise * scenes.read_noise[:, None, None]
+    return Frames(**vars(scenes), effective=seen)
 
 
 def draw_frames(

@@ -6,7 +6,7 @@ The truth is a table of localizations like any other.
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import numpy as np
 import pandas as pd
@@ -75,21 +75,6 @@ class MovieSettings(HasPsf):
         self.camera.check_shape(self.shape)
         return self
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Inverse of `to_dict`.
-
-        Raises
-        ------
-        InputError
-            Naming the setting that is unknown or out of range, what was got and what is allowed.
-        """
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All settings as JSON types."""
-        return self.model_dump(mode="json")
-
     @property
     def microscope(self) -> Microscope:
         """What a localizer is told of this movie."""
@@ -140,7 +125,7 @@ def simulate(settings: MovieSettings, rng: np.random.Generator | None = None) ->
     active = settings.blinking.draw(
         settings.frames, settings.mean_count, settings.count_per_frame is not None, rng
     )
-    visible = round(settings.mean_count)
+    visible = max(1, round(settings.mean_count))
     positions = settings.structure.positions(active.molecules, shape, rng, visible)
     brightness = settings.photons.draw(active.molecules, rng)
     background = settings.background.images(settings.frames, shape, rng)

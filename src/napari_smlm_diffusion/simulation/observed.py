@@ -52,7 +52,7 @@ def observe(settings: ObservedSettings, drift_nm: ArrayLike | None = None) -> pd
     """
     rng = np.random.default_rng(settings.seed)
     active = settings.blinking.draw(settings.frames, settings.per_frame, False, rng)
-    visible = round(settings.per_frame)
+    visible = max(1, round(settings.per_frame))
     place = settings.structure.positions(active.molecules, settings.shape, rng, visible)
     full = settings.photons * np.exp(settings.photons_spread * rng.standard_normal(len(place)))
     photons = full[active.molecule] * active.fraction

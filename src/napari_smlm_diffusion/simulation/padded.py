@@ -4,14 +4,14 @@ Emitters are padded here, so that all frames are rendered by one product of matr
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_smlm_diffusion.emitters import Columns, Emitters
+from napari_smlm_diffusion.emitters import Columns, Emitters, concatenate
 
 NOWHERE = -100.0
 """Where an emitter is that there is not, in pixels."""
@@ -54,12 +54,9 @@ def join(parts: Sequence[AnyBatch]) -> AnyBatch:
     """Put batches together; those with fewer emitters are filled up with none."""
     most = max(part.photons.shape[1] for part in parts)
 
-    def joined(name: str) -> Tensor:
-        values = [getattr(part, name) for part in parts]
-        if name == "position":
-            values = [F.pad(v, (0, 0, 0, most - v.shape[1]), value=NOWHERE) for v in values]
-        if name == "photons":
-            values = [F.pad(v, (0, most - v.shape[1])) for v in values]
-        return torch.cat(values)
+    def filled(part: AnyBatch) -> AnyBatch:
+        more = most - part.photons.shape[1]
+        position = F.pad(part.position, (0, 0, 0, more), value=NOWHERE)
+        return replace(part, position=position, photons=F.pad(part.photons, (0, more)))
 
-    return type(parts[0])(**{f.name: joined(f.name) for f in fields(parts[0])})
+    return concatenate([filled(part) for part in parts])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -18,11 +18,11 @@ from napari_smlm_diffusion.simulation.light import lognormal
 from napari_smlm_diffusion.simulation.padded import NOWHERE, Batch
 from napari_smlm_diffusion.simulation.prior import SPOT_SIGMAS, Prior, Range
 from napari_smlm_diffusion.simulation.structures import (
+    Array,
     Clusters,
     Disc,
     Filaments,
     Nanorulers,
-    Positions,
     Tubes,
     UniformField,
 )
@@ -95,7 +95,7 @@ def draw_scenes(
     counts = np.array([len(found) for found in places])
     present = np.arange(max(1, counts.max())) < counts[:, None]
 
-    def padded(values: NDArray[np.float64], nobody: float) -> Tensor:
+    def padded(values: Array, nobody: float) -> Tensor:
         filled = np.full((*present.shape, *values.shape[1:]), nobody, np.float32)
         filled[present] = values
         return torch.from_numpy(filled)
@@ -121,13 +121,13 @@ def _beyond(prior: Prior, name: str) -> Range:
     return low / factor, high * factor
 
 
-def _log_uniform(bounds: Range, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _log_uniform(bounds: Range, n: int, rng: np.random.Generator) -> Array:
     low, high = np.log(np.maximum(bounds, _LOG_FLOOR))
     drawn = np.exp(rng.uniform(low, high, n))
     return np.where(drawn <= _LOG_FLOOR, 0.0, drawn).clip(*bounds)
 
 
-def _field(prior: Prior, size: int, margin: float, rng: np.random.Generator) -> Positions:
+def _field(prior: Prior, size: int, margin: float, rng: np.random.Generator) -> Array:
     """Draw one frame's emitters, in pixels of a frame of `size` with a margin around it."""
     name = prior.structures[rng.integers(len(prior.structures))]
     if name == "disc":
@@ -149,7 +149,7 @@ def _field(prior: Prior, size: int, margin: float, rng: np.random.Generator) -> 
     return found[np.all((found >= 0) & (found <= field), axis=1)] - margin - 0.5
 
 
-def _thin(found: Positions, cap: float, rng: np.random.Generator) -> Positions:
+def _thin(found: Array, cap: float, rng: np.random.Generator) -> Array:
     """Keep each emitter with the probability that brings its neighbourhood under `cap` per px^2."""
     near = cKDTree(found).query_ball_point(found, _NEAR_PX, return_length=True)
     allowed = cap * math.pi * _NEAR_PX**2 + 1.0

@@ -10,17 +10,18 @@ from itertools import cycle, islice
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PositiveFloat
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.settings import Settings
 
-# Positions are (n, 2) arrays of y and x, camera pixels.
-Positions: TypeAlias = NDArray[np.float64]
+# Positions are (n, 2) of y and x, camera pixels.
 Array: TypeAlias = NDArray[np.float64]
 # Draws so many positions on one structure.
-Layout: TypeAlias = Callable[[int], Positions]
+Layout: TypeAlias = Callable[[int], Array]
+Shape: TypeAlias = tuple[int, int]
 
 # How far a filament or tube reaches to either side of its middle, in sides of the field.
 _REACH = 0.6
@@ -56,21 +57,19 @@ class _InFrame(Settings):
         default=3.0, ge=0, le=1000, description="molecules lie this far beyond the frame, pixels"
     )
 
-    def area_px(self, shape: tuple[int, int]) -> float:
+    def area_px(self, shape: Shape) -> float:
         """Area over which the molecules are spread, square pixels."""
         return (shape[0] + 2 * self.margin_px) * (shape[1] + 2 * self.margin_px)
 
-    def lay_out(self, n: int, field: Array, rng: np.random.Generator) -> Layout:
+    def lay_out(self, n: int, field: Array, rng: Generator) -> Layout:
         """Draw the structure in a `field` of (height, width) pixels, for `n` molecules at a time.
 
         Its positions count from the field's corner, and some of them may lie beyond it.
         """
         raise NotImplementedError
 
-    def positions(
-        self, n: int, shape: tuple[int, int], rng: np.random.Generator, visible: int | None = None
-    ) -> Positions:
-        """Place `n` molecules in a frame and its margin, of which `visible` are seen at a time.
+    def positions(self, n: int, shape: Shape, rng: Generator, visible: int = 0) -> Array:
+        """Place `n` molecules in a frame and its margin, `visible` (all, if 0) at a time.
 
         Raises
         ------
@@ -78,7 +77,7 @@ class _InFrame(Settings):
             If hardly any of the structure lies there.
         """
         field = np.asarray(shape) + 2 * self.margin_px
-        draw = self.lay_out(n if visible is None else visible, field, rng)
+        draw = self.lay_out(visible or n, field, rng)
         found = np.empty((0, 2))
         for _ in range(1000):
             if len(found) == n:
@@ -97,7 +96,7 @@ class UniformField(_InFrame):
 
     kind: Literal["field"] = "field"
 
-    def lay_out(self, n: int, field: Array, rng: np.random.Generator) -> Layout:
+    def lay_out(self, n: int, field: Array, rng: Generator) -> Layout:
         """See `_InFrame.lay_out`."""
         return lambda m: field * rng.random((m, 2))
 
@@ -108,13 +107,11 @@ class Disc(Settings):
     kind: Literal["disc"] = "disc"
     radius_px: float = Field(default=7.0, gt=0, le=10_000, description="radius of the disc, pixels")
 
-    def area_px(self, shape: tuple[int, int]) -> float:
+    def area_px(self, shape: Shape) -> float:
         """Area of the disc, square pixels."""
         return np.pi * self.radius_px**2
 
-    def positions(
-        self, n: int, shape: tuple[int, int], rng: np.random.Generator, visible: int | None = None
-    ) -> Positions:
+    def positions(self, n: int, shape: Shape, rng: Generator, visible: int = 0) -> Array:
         """Place `n` molecules."""
         radius = self.radius_px * np.sqrt(rng.random(n))
         angle = rng.uniform(0, 2 * np.pi, n)
@@ -128,7 +125,7 @@ class _Lines(_InFrame):
         default=100.0, gt=0, description="typical radius of curvature: 1 / SD of curvature, pixels"
     )
 
-    def _draw_lines(self, n: int, field: Array, rng: np.random.Generator) -> Array:
+    def _draw_lines(self, n: int, field: Array, rng: Generator) -> Array:
         """Draw middles (y, x), directions and curvatures of `n` lines, (n, 4)."""
         middle = field * rng.random((n, 2))
         direction = rng.uniform(0, 2 * np.pi, n)
@@ -136,7 +133,7 @@ class _Lines(_InFrame):
         return np.column_stack([middle, direction, curvature])
 
 
-def _on_lines(lines: Array, beside: Array, field: Array, rng: np.random.Generator) -> Positions:
+def _on_lines(lines: Array, beside: Array, field: Array, rng: Generator) -> Array:
     """Draw one position for each of (m, 4) lines, somewhere along it and so far `beside` it."""
     _, _, direction, curvature = lines.T
     along = _REACH * field.max() * rng.uniform(-1, 1, len(lines))
@@ -144,7 +141,7 @@ def _on_lines(lines: Array, beside: Array, field: Array, rng: np.random.Generato
     return lines[:, :2] + _polar(along, direction) + _polar(beside, direction + np.pi / 2)
 
 
-def _polar(radius: Array, angle: Array) -> Positions:
+def _polar(radius: Array, angle: Array) -> Array:
     """Return (n, 2) y and x of places at a distance in a direction."""
     return np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=-1)
 
@@ -158,13 +155,13 @@ class Filaments(_Lines):
         default=(0.1, 0.1), description="standard deviation across a filament, pixels"
     )
 
-    def lay_out(self, n: int, field: Array, rng: np.random.Generator) -> Layout:
+    def lay_out(self, n: int, field: Array, rng: Generator) -> Layout:
         """See `_InFrame.lay_out`."""
         count = int(rng.integers(*self.count, endpoint=True))
         lines = self._draw_lines(count, field, rng)
         width = rng.uniform(*self.width_px, count)
 
-        def draw(m: int) -> Positions:
+        def draw(m: int) -> Array:
             which = rng.integers(count, size=m)
             return _on_lines(lines[which], width[which] * rng.standard_normal(m), field, rng)
 
@@ -185,7 +182,7 @@ class Tubes(_Lines):
     )
     diameter_px: Lengths = Field(default=(0.4, 0.4), description="diameter of a tube, pixels")
 
-    def lay_out(self, n: int, field: Array, rng: np.random.Generator) -> Layout:
+    def lay_out(self, n: int, field: Array, rng: Generator) -> Layout:
         """See `_InFrame.lay_out`."""
         bundles = int(rng.integers(*self.bundles, endpoint=True))
         lines = self._draw_lines(bundles, field, rng)
@@ -194,7 +191,7 @@ class Tubes(_Lines):
         diameter = rng.uniform(*self.diameter_px, bundles)
         tilt = self.spread_rad * rng.standard_normal((bundles, tubes.max()))
 
-        def draw(m: int) -> Positions:
+        def draw(m: int) -> Array:
             bundle = rng.integers(bundles, size=m)
             tube = rng.integers(tubes[bundle])
             line = lines[bundle]
@@ -219,14 +216,14 @@ class Clusters(_InFrame):
         description="standard deviation of a cluster, pixels: uniform in its logarithm",
     )
 
-    def lay_out(self, n: int, field: Array, rng: np.random.Generator) -> Layout:
+    def lay_out(self, n: int, field: Array, rng: Generator) -> Layout:
         """See `_InFrame.lay_out`."""
         count = max(1, round(n / self.molecules))
         middle = field * rng.random((count, 2))
         low, high = np.log(self.radius_px)
         radius = np.exp(rng.uniform(low, high, count))
 
-        def draw(m: int) -> Positions:
+        def draw(m: int) -> Array:
             which = rng.integers(count, size=m)
             return middle[which] + radius[which, None] * rng.standard_normal((m, 2))
 
@@ -241,7 +238,7 @@ class Nanorulers(_InFrame):
         default=(0.3, 3.0), description="distance between neighbouring marks, pixels"
     )
 
-    def lay_out(self, n: int, field: Array, rng: np.random.Generator) -> Layout:
+    def lay_out(self, n: int, field: Array, rng: Generator) -> Layout:
         """See `_InFrame.lay_out`."""
         rulers = max(1, -(-n // _MARKS))
         distance = rng.uniform(*self.distance_px, 1)
@@ -263,13 +260,11 @@ class Pairs(Settings):
     closest_px: float = Field(default=0.5, ge=0, le=1000, description="first distance, pixels")
     furthest_px: float = Field(default=3.0, ge=0, le=1000, description="last distance, pixels")
 
-    def area_px(self, shape: tuple[int, int]) -> float:
+    def area_px(self, shape: Shape) -> float:
         """Area of the disc that holds the widest pair, square pixels."""
         return np.pi * (max(self.closest_px, self.furthest_px) / 2 + 0.5) ** 2
 
-    def positions(
-        self, n: int, shape: tuple[int, int], rng: np.random.Generator, visible: int | None = None
-    ) -> Positions:
+    def positions(self, n: int, shape: Shape, rng: Generator, visible: int = 0) -> Array:
         """Place `n` molecules, two by two; an odd one is the first of a pair."""
         pairs = (n + 1) // 2
         distance = np.linspace(self.closest_px, self.furthest_px, pairs)

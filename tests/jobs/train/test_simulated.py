@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from napari_smlm_diffusion.jobs.train.simulated import counts_of
 from napari_smlm_diffusion.optics.camera import Camera
 
 
@@ -11,8 +10,8 @@ def test_counts_are_the_inverse_of_effective_photons(rng):
     camera = Camera(offset=maps * 200, gain=maps, em_gain=50.0, qe=0.9, read_noise=30.0)
     effective = rng.uniform(0, 500, (2, 6, 7))
     np.testing.assert_allclose(
-        camera.effective(counts_of(camera, effective, np.float64)), effective, rtol=1e-4
+        camera.effective(camera.counts(effective, np.float64)), effective, rtol=1e-4
     )
-    assert counts_of(Camera(offset=0, gain=1), np.array([[-3.0, 300.0]]), np.uint8).tolist() == [
+    assert Camera(offset=0, gain=1).counts(np.array([[-3.0, 300.0]]), np.uint8).tolist() == [
         [0, 255]
     ]

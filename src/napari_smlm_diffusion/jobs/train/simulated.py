@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from napari_smlm_diffusion.emitters import Emitters, concatenate
 from napari_smlm_diffusion.errors import InputError
@@ -103,7 +103,9 @@ def simulate_beside(request: Request) -> Generator[Progress, None, Simulated]:
     for n in range(request.frames):
         drawn = draw_frames(request.prior, 1, side, generator)
         effective = drawn.effective[0].double().numpy()[field]
-        counts[n] = counts_of(camera, effective, dtype)
+        # With the noise that it has: exposing expected photons anew would look smoother for an
+        # EMCCD (there an effective photon is many counts), but is not what a network is shown.
+        counts[n] = camera.counts(effective, dtype)
         molecules = drawn.emitters
         here: Emitters[NDArray[Any]] = Emitters(
             frame=np.full(len(molecules), n),
@@ -119,23 +121,6 @@ def simulate_beside(request: Request) -> Generator[Progress, None, Simulated]:
         note=note,
         request=request,
     )
-
-
-def counts_of(camera: Camera, effective: NDArray[np.float64], dtype: DTypeLike) -> NDArray[Any]:
-    """Counts of (..., Y, X) effective photons: the inverse of `Camera.effective`.
-
-    The simulator of the training has drawn the noise already, of photons and of reading, and a
-    network is shown its frames as they are. Exposing expected photons anew would look smoother for
-    an EMCCD (there an effective photon is many counts), but would not be what is trained on.
-
-    Integers are rounded to the nearest and clipped, as a camera does.
-    """
-    counts = effective * (camera.em_gain * camera.excess) * camera.gain + camera.offset
-    dtype = np.dtype(dtype)
-    if np.issubdtype(dtype, np.integer):
-        info = np.iinfo(dtype)
-        counts = np.clip(np.rint(counts), info.min, info.max)
-    return counts.astype(dtype)
 
 
 def camera_for(

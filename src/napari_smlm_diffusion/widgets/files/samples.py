@@ -34,7 +34,7 @@ def layers(settings: MovieSettings, name: str) -> list[LayerTuple]:
         table=movie.truth,
         pixel_size_nm=pixel,
         frame_shape=(settings.frames, *settings.shape),
-        provenance={"simulation": settings.to_dict()},
+        provenance={"simulation": settings.model_dump(mode="json")},
     )
     return [
         frames_layer(
