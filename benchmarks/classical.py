@@ -87,8 +87,9 @@ def _fit(windows: Array, sigma: float, read_variance: Array) -> tuple[Array, Arr
     for _ in range(ITERATIONS):
         y, x, photons, background = p.T
         offset = torch.from_numpy(np.stack([y, x], axis=1))
-        shape = psf.image(offset, width // 2).flatten(1).numpy()
-        by_y, by_x = psf.derivatives(offset, width // 2).flatten(2).numpy().swapaxes(0, 1)
+        image, by_place = psf.image_and_derivatives(offset, width // 2)
+        shape, (by_y, by_x) = image.flatten(1).numpy(), by_place.flatten(2).unbind(1)
+        by_y, by_x = by_y.numpy(), by_x.numpy()
         n = photons[:, None]
         slopes = np.stack([n * by_y, n * by_x, shape, np.ones_like(shape)], -1)
         expected = n * shape + background[:, None]

@@ -23,8 +23,8 @@ class InWindows:
     def image(self, offset, radius_px=None):
         return self._psf.image(offset, radius_px or self.radius_px)
 
-    def derivatives(self, offset, radius_px=None):
-        return self._psf.derivatives(offset, radius_px or self.radius_px)
+    def image_and_derivatives(self, offset, radius_px=None):
+        return self._psf.image_and_derivatives(offset, radius_px or self.radius_px)
 
 
 def double(values):

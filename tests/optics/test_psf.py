@@ -96,7 +96,8 @@ def test_the_tail_of_an_emitter_outside_falls_into_the_frame():
 def test_derivatives_are_the_slopes_of_the_image(y, x, sigma):
     offset = torch.tensor([[y, x]], dtype=torch.float64)
     psf = Gaussian(sigma)
-    slopes = psf.derivatives(offset)
+    image, slopes = psf.image_and_derivatives(offset)
+    torch.testing.assert_close(image, psf.image(offset), atol=0, rtol=0)
     for axis, step in enumerate(1e-5 * torch.eye(2, dtype=torch.float64)):
         difference = (psf.image(offset + step) - psf.image(offset - step)) / 2e-5
         torch.testing.assert_close(slopes[:, axis], difference, atol=1e-8, rtol=0)
@@ -135,10 +136,10 @@ class _Lorentzian:
         _, _, falloff = self._falloff(offset, radius_px)
         return falloff**-1.5 / (2 * np.pi * self.sigma_px**2)
 
-    def derivatives(self, offset, radius_px=None):
+    def image_and_derivatives(self, offset, radius_px=None):
         dy, dx, falloff = self._falloff(offset, radius_px)
         slope = 3 * falloff**-2.5 / (2 * np.pi * self.sigma_px**4)
-        return torch.stack([slope * dy, slope * dx], dim=-3)
+        return self.image(offset, radius_px), torch.stack([slope * dy, slope * dx], dim=-3)
 
 
 def test_a_new_kind_of_psf_is_one_class_and_serves_everywhere():

@@ -10,8 +10,6 @@ Leading axes (...) are frames; parameters are in the order of `position.flatten(
 then the background.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -68,7 +66,7 @@ class Windows:
     def scatter(self, values: Tensor) -> Tensor:
         """Return (B, Y, X) images, the sum of (M, W, W) windows, which are 0 outside."""
         image = torch.zeros(self._shape, dtype=values.dtype, device=values.device).flatten()
-        return image.index_add(0, self._flat.flatten(), values.flatten()).reshape(self._shape)
+        return image.index_add_(0, self._flat.flatten(), values.flatten()).reshape(self._shape)
 
 
 def expected(
@@ -106,22 +104,30 @@ def images(position: Tensor, psf: PSF, shape: tuple[int, int]) -> Tensor:
     if isinstance(psf, Separable):
         along_y, along_x = psf.profiles(position, shape)
         return along_y[..., :, None] * along_x[..., None, :]
-    return _alone(position, psf, shape, psf.image)
+    windows = _alone(position, psf, shape)
+    return _spread(psf.image(windows.offset), windows, position, shape)
 
 
-def _derivatives(position: Tensor, psf: PSF, shape: tuple[int, int]) -> Tensor:
-    """Return the derivative of `images` by each coordinate, (..., M, D, Y, X)."""
+def _images_and_derivatives(
+    position: Tensor, psf: PSF, shape: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Return `images` and their derivative by each coordinate, (..., M, D, Y, X)."""
     if isinstance(psf, Separable):
         (y, x), (dy, dx) = psf.profiles(position, shape), psf.slopes(position, shape)
-        pairs = ((dy, x), (y, dx))
-        return torch.stack([a[..., :, None] * b[..., None, :] for a, b in pairs], dim=-3)
-    return _alone(position, psf, shape, psf.derivatives)
+        light, by_y, by_x = (
+            a[..., :, None] * b[..., None, :] for a, b in ((y, x), (dy, x), (y, dx))
+        )
+        return light, torch.stack([by_y, by_x], dim=-3)
+    windows = _alone(position, psf, shape)
+    seen = psf.image_and_derivatives(windows.offset)
+    light, slopes = (_spread(values, windows, position, shape) for values in seen)
+    return light, slopes
 
 
 def jacobian(position: Tensor, photons: Tensor, psf: PSF, shape: tuple[int, int]) -> Tensor:
     """Return the derivative of `expected` by each parameter, (..., P, Y, X), P = M D + M + 1."""
-    slopes = _derivatives(position, psf, shape) * photons[..., None, None, None]
-    return stack_parameters(slopes, images(position, psf, shape))
+    light, slopes = _images_and_derivatives(position, psf, shape)
+    return stack_parameters(slopes * photons[..., None, None, None], light)
 
 
 def stack_parameters(slopes: Tensor, light: Tensor) -> Tensor:
@@ -181,14 +187,15 @@ def _of_batch(position: Tensor, shape: tuple[int, int], psf: PSF) -> Windows:
     return Windows((count, *shape), frame, flat.flatten(0, 1), psf.radius_px)
 
 
-def _alone(
-    position: Tensor, psf: PSF, shape: tuple[int, int], seen: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """Put what is `seen` in each molecule's window on a frame of its own, 0 elsewhere."""
+def _alone(position: Tensor, psf: PSF, shape: tuple[int, int]) -> Windows:
+    """Windows of (..., M, D) molecules, each in a frame of its own."""
     flat = position.reshape(-1, position.shape[-1])
-    each = torch.arange(len(flat), device=position.device)
-    windows = Windows((len(flat), *shape), each, flat, psf.radius_px)
-    values = seen(windows.offset)
-    planes = (values.reshape(len(flat), -1, *values.shape[-2:]) * windows.inside[:, None]).unbind(1)
-    frames = torch.stack([windows.scatter(plane) for plane in planes], dim=1)
+    own = torch.arange(len(flat), device=position.device)
+    return Windows((len(flat), *shape), own, flat, psf.radius_px)
+
+
+def _spread(values: Tensor, windows: Windows, position: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Put what is seen in the windows of `_alone`, (N, ..., W, W), on their frames, 0 elsewhere."""
+    planes = values.reshape(len(values), -1, *values.shape[-2:]) * windows.inside[:, None]
+    frames = torch.stack([windows.scatter(plane) for plane in planes.unbind(1)], dim=1)
     return frames.reshape(*position.shape[:-1], *values.shape[1:-2], *shape)

@@ -181,7 +181,7 @@ def _score(
     group = torch.cat([chunk[:, None], neighbours[chunk]], dim=1)
     present = (group < len(frame)).float()
     offset = windows.relative(position[group])
-    slopes, light = psf.derivatives(offset, radius), psf.image(offset, radius)
+    light, slopes = psf.image_and_derivatives(offset, radius)
     jacobian = stack_parameters(slopes, light)
     variance = (mean + read_variance).clamp_min(0.05)
     residual = seen - mean

@@ -47,8 +47,13 @@ class PSF(Protocol):
         """
         ...
 
-    def derivatives(self, offset: Tensor, radius_px: int | None = None) -> Tensor:
-        """Return the derivative of `image` by each coordinate, (..., D, W, W)."""
+    def image_and_derivatives(
+        self, offset: Tensor, radius_px: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return `image` and its derivative by each coordinate, (..., D, W, W).
+
+        In one call, because nearly all that they cost they have in common.
+        """
         ...
 
 

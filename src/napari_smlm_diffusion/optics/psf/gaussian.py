@@ -45,13 +45,17 @@ class Gaussian:
         y, x = (self._shares(edges, c) for edges, c in self._window(offset, radius_px))
         return y[..., :, None] * x[..., None, :]
 
-    def derivatives(self, offset: Tensor, radius_px: int | None = None) -> Tensor:
-        """See `PSF.derivatives`."""
+    def image_and_derivatives(
+        self, offset: Tensor, radius_px: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """See `PSF.image_and_derivatives`."""
         axes = self._window(offset, radius_px)
         y, x = (self._shares(edges, c) for edges, c in axes)
         dy, dx = (self._slopes(edges, c) for edges, c in axes)
-        by_y, by_x = dy[..., :, None] * x[..., None, :], y[..., :, None] * dx[..., None, :]
-        return torch.stack([by_y, by_x], dim=-3)
+        # Both products in one: along y the slope and then the share, along x the other way round.
+        along_y, along_x = torch.stack([dy, y], dim=-2), torch.stack([x, dx], dim=-2)
+        slopes = along_y[..., :, None] * along_x[..., None, :]
+        return y[..., :, None] * x[..., None, :], slopes
 
     def profiles(self, position: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """See `Separable.profiles`."""
