@@ -120,8 +120,8 @@ def _model(parameters: Array, width: int) -> tuple[Array, Array]:
     y, x, photons, background, sigma = torch.from_numpy(parameters).unbind(1)
     offset, radius = torch.stack([y, x], dim=1), width // 2
     at = Gaussian(sigma)
-    image, slopes = at.image_and_derivatives(offset, radius)
-    light, by_place = image.flatten(1), slopes.flatten(2)
+    image, derivatives = at.image_and_derivatives(offset, radius)
+    light, by_place = image.flatten(1), derivatives.flatten(2)
     # By the width; the difference of an exact function is exact enough here.
     step = 1e-4 * sigma
     by_width = (Gaussian(sigma + step).image(offset, radius).flatten(1) - light) / step[:, None]
