@@ -1,6 +1,7 @@
 """Calibration of a model: the frames, what is made of them, and the verdict."""
 
 import json
+import pickle
 from multiprocessing import active_children
 
 import numpy as np
@@ -219,11 +220,19 @@ def test_a_run_can_be_stopped_and_made_again(tiny_psi_model):
         judge(plan, few, 0.0)
 
 
-def test_workers_make_the_same_frames_and_can_be_stopped(tiny_psi_model, monkeypatch):
+# That real processes keep the order and end is held by the tests of `compute.workers`.
+@pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_workers_make_the_same_frames_and_can_be_stopped(real, tiny_psi_model, monkeypatch):
     settings = CalibrateSettings(model=str(tiny_psi_model), frames=20, samples=9, seed=4)
     alone = run(prepare(settings), stop=4).info["data"]
-    # Spawned processes import the real one.
-    monkeypatch.setattr("napari_smlm_diffusion.jobs.calibrate.run.one_frame", None)
+    if real:  # spawned processes import the real one
+        monkeypatch.setattr("napari_smlm_diffusion.jobs.calibrate.run.one_frame", None)
+    else:  # all that a process is sent
+
+        def sent(work, indices, workers, ahead):
+            yield from map(pickle.loads(pickle.dumps(work)), indices)  # noqa: S301
+
+        monkeypatch.setattr("napari_smlm_diffusion.jobs.calibrate.run.in_order", sent)
     shared = run(prepare(settings.model_copy(update={"workers": 2})), stop=4).info["data"]
     assert not active_children()
     assert [f.frame for f in shared.frames] == [0, 1, 2, 3]
