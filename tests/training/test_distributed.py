@@ -38,7 +38,7 @@ def test_the_shares_of_a_batch_are_the_batch(small):
     shares = [frames_of(settings, Processes(rank, 2), 3) for rank in range(2)]
     joined = join(shares)
     assert len(shares[0].effective) == 6
-    for name in ("effective", "density", "photons", "y"):
+    for name in ("effective", "density", "photons", "position"):
         assert torch.equal(getattr(joined, name), getattr(whole, name)), name
     assert not torch.equal(frames_of(settings, Processes(), 4).effective, whole.effective)
     # What a process that draws ahead is sent.
