@@ -4,7 +4,6 @@ Torch is imported by the functions and not with the module: it takes seconds.
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_smlm_diffusion.frames import FrameStack
@@ -51,37 +50,16 @@ def localize_in_memory(
     return results
 
 
-@dataclass(frozen=True)
-class Preview:
-    """One frame localized.
-
-    Attributes
-    ----------
-    plan : Plan
-        For the next frame, and for the run.
-    frame : int
-    dataset : Dataset
-        Its molecules.
-    """
-
-    plan: "Plan"
-    frame: int
-    dataset: Dataset
-
-
 def preview(
     stack: FrameStack,
     settings: LocalizeSettings,
     frame: int,
     plan: "Plan | None" = None,
     threads: int = 1,
-) -> Preview:
-    """Localize one frame.
+) -> tuple["Plan", int, Dataset]:
+    """Localize one frame; return the plan, for the next and for the run, the frame, its molecules.
 
-    Raises
-    ------
-    InputError
-        If the settings cannot be used, as `jobs.localize.plan.prepare`.
+    Raises as `jobs.localize.plan.prepare`.
     """
     import torch
 
@@ -100,4 +78,4 @@ def preview(
         frame_shape=stack.shape,
         provenance=provenance(plan, "preview", frame + 1),
     )
-    return Preview(plan, frame, dataset)
+    return plan, frame, dataset

@@ -3,36 +3,33 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-from napari.layers import Image, Layer, Points
+from napari.layers import Image, Points
 from napari.utils.notifications import show_info
-from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs import after as jobs
-from napari_smlm_diffusion.jobs.after import Outcome
+from napari_smlm_diffusion.postprocessing.drift import DriftSettings
+from napari_smlm_diffusion.postprocessing.fourier_ring import RingSettings
+from napari_smlm_diffusion.postprocessing.linking import LinkSettings
+from napari_smlm_diffusion.postprocessing.picture import PictureSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import Placement, image_layer
 from napari_smlm_diffusion.results.point_layers import dataset_of, points_layer
-from napari_smlm_diffusion.settings import Settings
-from napari_smlm_diffusion.widgets.after.form import (
-    OutcomeForm,
-    TaskForm,
-    drift_form,
-    link_form,
-    picture_form,
-    resolution_form,
-)
+from napari_smlm_diffusion.widgets.after.form import OutcomeForm, TaskForm
 from napari_smlm_diffusion.widgets.after.lines import lines_of
-from napari_smlm_diffusion.widgets.filter import layers as filter_layers
-from napari_smlm_diffusion.widgets.shared.fields import combo
+from napari_smlm_diffusion.widgets.shared.dock import Dock
+from napari_smlm_diffusion.widgets.shared.fields import column, combo, offer_layers, tabbed
 from napari_smlm_diffusion.widgets.shared.notices import reported
-from napari_smlm_diffusion.widgets.shared.plot import Colours
 from napari_smlm_diffusion.widgets.shared.threads import JobRunner
+from napari_smlm_diffusion.widgets.shared.viewer_layers import (
+    is_localizations,
+    limits_of,
+    origin_nm,
+)
 
 
-class AfterLocalization(QWidget):
+class AfterLocalization(Dock):
     """Corrects drift, links, measures the resolution and renders; what it is given stays as it is.
 
     Parameters
@@ -41,94 +38,93 @@ class AfterLocalization(QWidget):
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
-        super().__init__()
-        # napari hands out a proxy, which wraps every layer anew; layers are told apart by identity.
-        self.viewer: Any = getattr(viewer, "__wrapped__", viewer)
+        super().__init__(viewer)
         self.runner = JobRunner(self)
         self._source: Points | None = None  # the layer of the running task
         self._build()
-        self._connect()
-        self._on_layers()
-        self._on_theme()
-
-    def _build(self) -> None:
-        self.choice = combo("The layer of localizations that is worked on; it stays as it is.")
-        self.choice.setPlaceholderText("choose a layer of localizations")
-        self.drift, self.link = drift_form(), link_form()
-        self.resolution, self.picture = resolution_form(), picture_form()
-        self.tabs = QTabWidget()
-        for form, words, tip in (
-            (self.drift, "Drift", "Find the drift and take it out"),
-            (self.link, "Link", "One localization for each molecule's time on"),
-            (self.resolution, "Resolution", "Fourier ring correlation"),
-            (self.picture, "Render", "A picture of all molecules"),
-        ):
-            self.tabs.addTab(form, words)
-            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
-        self.outcome = OutcomeForm()
-        layout = QVBoxLayout(self)
-        layout.addWidget(QLabel("Localizations"))
-        layout.addWidget(self.choice)
-        layout.addWidget(self.tabs)
-        layout.addWidget(self.outcome, 1)
-        self.setMinimumWidth(340)
-
-    def _connect(self) -> None:
-        events = self.viewer.layers.events
-        events.inserted.connect(self._on_layers)
-        events.removed.connect(self._on_layers)
-        self.viewer.events.theme.connect(self._on_theme)
-        self.drift.start.clicked.connect(self.correct_drift)
-        self.link.start.clicked.connect(self.put_together)
-        self.resolution.start.clicked.connect(self.measure)
-        self.picture.start.clicked.connect(self.render)
+        for event in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
+            self.hear(event, self._on_layers)
+        self._offer(jobs.drift, self.drift, self.picture)
+        self._offer(jobs.linking, self.link, self.picture)
+        self._offer(jobs.resolution, self.resolution)
+        self._offer(jobs.picture, self.picture)
         self.outcome.cancel.clicked.connect(self.cancel)
         self.runner.progressed.connect(self._on_progress)
         self.runner.ended.connect(self._on_ended)
+        self._on_layers()
+        self.colour(self.outcome.plot)
 
-    def closeEvent(self, event: Any) -> None:
-        """Let go of the viewer, which may live on; a task ends with its window."""
-        events = self.viewer.layers.events
-        events.inserted.disconnect(self._on_layers)
-        events.removed.disconnect(self._on_layers)
-        self.viewer.events.theme.disconnect(self._on_theme)
+    def _build(self) -> None:
+        self.choice = combo(
+            "The layer of localizations that is worked on; it stays as it is.",
+            empty="choose a layer of localizations",
+        )
+        self.drift = TaskForm(
+            DriftSettings,
+            "Correct drift",
+            "Finds the drift from the molecules themselves and adds a layer without it.",
+            *("segment_frames", "cell_nm"),
+            empty={"segment_frames": "500 localizations' worth", "cell_nm": "1.5 uncertainties"},
+        )
+        self.link = TaskForm(
+            LinkSettings,
+            "Link",
+            "Puts localizations of one molecule in neighbouring frames together, weighted by their"
+            "\nuncertainty, and says whether the uncertainties agree with their scatter.",
+            *("quantile", "largest_nm", "gap_frames"),
+        )
+        self.resolution = TaskForm(
+            RingSettings,
+            "Measure resolution",
+            "Fourier ring correlation of two halves of the movie, with an error bar.",
+            *("fine_pixel_nm", "blocks", "unlinked"),
+            empty={"fine_pixel_nm": "half an uncertainty"},
+        )
+        self.picture = TaskForm(
+            PictureSettings,
+            "Render",
+            "Adds a picture, each molecule as wide as its own uncertainty or alike.",
+            *("by", "fine_pixel_nm"),
+        )
+        self.tabs = tabbed(
+            (
+                (self.drift, "Drift", "Find the drift and take it out"),
+                (self.link, "Link", "One localization for each molecule's time on"),
+                (self.resolution, "Resolution", "Fourier ring correlation"),
+                (self.picture, "Render", "A picture of all molecules"),
+            )
+        )
+        self.outcome = OutcomeForm()
+        column(self, "Localizations", self.choice, self.tabs, (self.outcome, 1), margins=None)
+
+    def let_go(self) -> None:
+        """End the task with its window."""
         self._source = None
         self.runner.cancel()
-        super().closeEvent(event)
 
     def _on_layers(self, event: Any = None) -> None:
-        offered = [layer for layer in self.viewer.layers if filter_layers.is_localizations(layer)]
+        offered = [layer for layer in self.viewer.layers if is_localizations(layer)]
         before = self.choice.currentData()
-        self.choice.clear()
-        for layer in offered:
-            self.choice.addItem(layer.name, layer)
-        wanted = before if before in offered else (offered[-1] if offered else None)
-        self.choice.setCurrentIndex(offered.index(wanted) if wanted is not None else -1)
-
-    def _on_theme(self, event: Any = None) -> None:
-        self.outcome.plot.set_colours(Colours.of(self.viewer.theme))
+        wanted = before if before in offered else next(reversed(offered), None)
+        offer_layers(self.choice, offered, wanted)
 
     # The tasks
 
-    @reported
-    def correct_drift(self, _: bool = False) -> None:
-        """Add the molecules without drift, and their picture."""
-        self._start(jobs.drift, self.drift.value(), self.picture.value())
+    def _offer(
+        self, task: Callable[..., Iterator[Progress]], form: TaskForm, *more: TaskForm
+    ) -> None:
+        """Let the button of `form` do `task`, with the settings of the form and of more."""
+        form.start.clicked.connect(lambda _: self._start(task, form, *more))
 
     @reported
-    def put_together(self, _: bool = False) -> None:
-        """Add the linked molecules, and their picture."""
-        self._start(jobs.linking, self.link.value(), self.picture.value())
-
-    @reported
-    def measure(self, _: bool = False) -> None:
-        """Plot the ring correlation and say the resolution."""
-        self._start(jobs.resolution, self.resolution.value())
-
-    @reported
-    def render(self, *_: Any) -> None:
-        """Add a picture."""
-        self._start(jobs.picture, self.picture.value())
+    def _start(self, task: Callable[..., Iterator[Progress]], *forms: TaskForm) -> None:
+        dataset, settings = self._dataset(), [form.value() for form in forms]
+        if not self.runner.start(lambda: task(dataset, *settings)):
+            show_info("A task is going on already; cancel it, or wait until it is done")
+            return
+        self._source = self.choice.currentData()
+        self.outcome.said.setText("")
+        self._busy(True)
 
     def cancel(self, _: bool = False) -> None:
         """End the task after its current step."""
@@ -145,18 +141,8 @@ class AfterLocalization(QWidget):
             raise InputError(f"{layer.name} has no localizations, or its filter keeps none")
         return dataset
 
-    def _start(self, task: Callable[..., Iterator[Progress]], *settings: Settings) -> None:
-        dataset = self._dataset()
-        if not self.runner.start(lambda: task(dataset, *settings)):
-            show_info("A task is going on already; cancel it, or wait until it is done")
-            return
-        self._source = self.choice.currentData()
-        self.outcome.said.setText("")
-        self._busy(True)
-
     def _busy(self, running: bool) -> None:
-        forms: tuple[TaskForm, ...] = (self.drift, self.link, self.resolution, self.picture)
-        for form in forms:
+        for form in (self.drift, self.link, self.resolution, self.picture):
             form.start.setEnabled(not running)
         self.outcome.cancel.setEnabled(running)
 
@@ -178,7 +164,7 @@ class AfterLocalization(QWidget):
         if how != "complete":
             self.outcome.said.setText("Cancelled." if how == "cancelled" else "Failed.")
             return
-        out: Outcome = self.runner.result
+        out: jobs.Outcome = self.runner.result
         self.outcome.said.setText(out.words)
         if out.curves is not None:
             axes, lines = lines_of(out.curves)
@@ -189,13 +175,11 @@ class AfterLocalization(QWidget):
 
     # The layers
 
-    def _add_layers(self, out: Outcome, source: Points) -> None:
-        base = source.name.partition(" · ")[0]
-        origin = filter_layers.origin_nm(source)
+    def _add_layers(self, out: jobs.Outcome, source: Points) -> None:
+        base, _, before = source.name.partition(" · ")
+        origin = origin_nm(source)
         if out.picture is not None:
             grid = out.picture.grid
-            bright = out.picture.image[out.picture.image > 0]
-            top = float(np.percentile(bright, 99.5)) if bright.size else 1.0
             name = f"{out.done}, picture" if out.done else "picture"
             data, keywords, _ = image_layer(
                 out.picture.image,
@@ -203,27 +187,16 @@ class AfterLocalization(QWidget):
                 upsampling=grid.upsampling,
                 origin_px=grid.origin_px,
                 name=f"{base} · {name}",
-                contrast_limits=(0.0, top),
+                contrast_limits=limits_of(out.picture.image),
             )
             source.visible = False
-            self._show(Image(data, **keywords))
+            self.viewer.add_layer(Image(data, **keywords))
         if out.dataset is not None:
-            # Hidden: the picture shows the same, and among the points it would not be seen.
+            # The name of a corrected layer that is linked says both. Hidden: the picture shows the
+            # same, and among the points it would not be seen.
+            done = f"{before}, {out.done}" if before else out.done
             data, keywords, _ = points_layer(
-                out.dataset,
-                origin_nm=origin,
-                name=f"{base} · {_chain(source.name, out.done)}",
-                visible=False,
+                out.dataset, origin_nm=origin, name=f"{base} · {done}", visible=False
             )
-            layer = Points(data, **keywords)
-            self._show(layer)
+            layer = self.viewer.add_layer(Points(data, **keywords))
             self.choice.setCurrentIndex(self.choice.findText(layer.name))
-
-    def _show(self, layer: Layer) -> None:
-        self.viewer.add_layer(layer)
-
-
-def _chain(name: str, last: str) -> str:
-    """Return all that was done: the name of a corrected layer that is linked says both."""
-    done = name.partition(" · ")[2]
-    return f"{done}, {last}" if done else last

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Layer, Points
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel
 
 from napari_smlm_diffusion.errors import SmlmError
 from napari_smlm_diffusion.results.filters import Filter
+from napari_smlm_diffusion.results.layers import KEY
 from napari_smlm_diffusion.results.point_layers import dataset_of
 from napari_smlm_diffusion.results.session import QUANTITY, FilterSession, Style
 from napari_smlm_diffusion.widgets.filter import layers as filter_layers
@@ -17,17 +17,21 @@ from napari_smlm_diffusion.widgets.filter.output import ExportForm, ViewForm
 from napari_smlm_diffusion.widgets.filter.range_form import RangeForm
 from napari_smlm_diffusion.widgets.filter.region_form import RegionForm
 from napari_smlm_diffusion.widgets.shared.column_words import number_columns
+from napari_smlm_diffusion.widgets.shared.dock import Dock
 from napari_smlm_diffusion.widgets.shared.field_in_view import field_in_view
-from napari_smlm_diffusion.widgets.shared.fields import combo
+from napari_smlm_diffusion.widgets.shared.fields import column, combo, offer_layers, tabbed
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell
-from napari_smlm_diffusion.widgets.shared.plot import Colours
-from napari_smlm_diffusion.widgets.shared.threads import Latest
+from napari_smlm_diffusion.widgets.shared.viewer_layers import (
+    about,
+    is_localizations,
+    origin_nm,
+)
 
 # After the last move of a handle: what takes longer than a frame of the screen is done then.
 _REST_MS = 150
 
 
-class FilterExport(QWidget):
+class FilterExport(Dock):
     """Filters one layer of localizations, shows what is kept, and exports it.
 
     While a handle is dragged the rows are judged and picture and counts follow; points, bars and
@@ -39,101 +43,63 @@ class FilterExport(QWidget):
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
-        super().__init__()
-        # napari hands out a proxy, which wraps every layer anew; layers are told apart by identity.
-        self.viewer: Any = getattr(viewer, "__wrapped__", viewer)
+        super().__init__(viewer)
         self.layers = filter_layers.FilterLayers(self.viewer)
         self.session: FilterSession | None = None
         self.points: Points | None = None  # the layer of the session
         self._chosen: Layer | None = None  # may be a foreign one, which has no session
-        self._gaussians = Latest(self)
-        self._gaussians.done.connect(self._on_gaussians)
-        self._gaussians.failed.connect(tell)
         self._taking = False
-        self._build()
-        self._soon, self._rest = self._timer(0, self._judge), self._timer(_REST_MS, self._settle)
-        self._anew = self._timer(0, self._take_anew)
-        self._moved = self._timer(_REST_MS, self._show_points)
         self._by_field = False  # there are more points than are drawn at once
+        self._gaussians = self.latest(self._on_gaussians, tell)
+        self._soon, self._rest = self.timer(0, self._judge), self.timer(_REST_MS, self._settle)
+        self._anew = self.timer(0, self._take_anew)
+        self._moved = self.timer(_REST_MS, self._show_points)
+        self._build()
         self.files = FilterFiles(self.output, self._snapshot, self._adopt)
         self._connect()
         self._on_layers()
-        self._on_theme()
+        self.colour(self.ranges.histogram, self.regions.histogram)
 
     def _build(self) -> None:
-        self.choice = combo("The layer of localizations that is filtered; its rows all stay.")
-        self.choice.setPlaceholderText("choose a layer of localizations")
+        self.choice = combo(
+            "The layer of localizations that is filtered; its rows all stay.",
+            empty="choose a layer of localizations",
+        )
         self.counts = QLabel()
         self.counts.setToolTip("How many molecules the filter keeps, of all rows of the table.")
         self.counts.setWordWrap(True)
         self.ranges, self.regions = RangeForm(), RegionForm()
         self.view, self.output = ViewForm(), ExportForm()
-        self.tabs = QTabWidget()
-        for form, words, tip in (
-            (self.ranges, "Ranges", "Keep what lies between two values"),
-            (self.regions, "Do not trust", "Mask regions by an image of the SD"),
-            (self.view, "Show", "Picture of the kept molecules, colours of the points"),
-            (self.output, "Export", "Write files, load a filter"),
-        ):
-            self.tabs.addTab(form, words)
-            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
-        layout = QVBoxLayout(self)
-        layout.addWidget(QLabel("Localizations"))
-        layout.addWidget(self.choice)
-        layout.addWidget(self.counts)
-        layout.addWidget(self.tabs, 1)
-        self.setMinimumWidth(340)
-
-    def _timer(self, wait_ms: int, work: Any) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(wait_ms)
-        timer.timeout.connect(work)
-        return timer
+        self.tabs = tabbed(
+            (
+                (self.ranges, "Ranges", "Keep what lies between two values"),
+                (self.regions, "Do not trust", "Mask regions by an image of the SD"),
+                (self.view, "Show", "Picture of the kept molecules, colours of the points"),
+                (self.output, "Export", "Write files, load a filter"),
+            )
+        )
+        column(self, "Localizations", self.choice, self.counts, (self.tabs, 1), margins=None)
 
     def _connect(self) -> None:
-        events = self.viewer.layers.events
-        events.inserted.connect(self._on_layers)
-        events.removed.connect(self._on_removed)
-        self.viewer.events.theme.connect(self._on_theme)
-        self.viewer.scene.camera.events.zoom.connect(self._on_camera)
-        self.viewer.scene.camera.events.center.connect(self._on_camera)
+        events, camera = self.viewer.layers.events, self.viewer.scene.camera.events
+        self.hear(events.inserted, self._on_layers)
+        self.hear(events.removed, self._on_removed)
+        self.hear(camera.zoom, self._on_camera)
+        self.hear(camera.center, self._on_camera)
         self.choice.currentIndexChanged.connect(lambda _: self._take(self.choice.currentData()))
-        self.ranges.changed.connect(self._soon.start)
+        for changed in (self.ranges.changed, self.regions.changed, self.view.picture_changed):
+            changed.connect(self._soon.start)
         self.ranges.refused.connect(tell)
-        self.regions.changed.connect(self._soon.start)
         self.regions.images_changed.connect(self._on_images)
         self.regions.shown.connect(self._show_mask)
-        self.view.picture_changed.connect(self._soon.start)
         self.view.colours_changed.connect(self._on_colours)
-
-    def closeEvent(self, event: Any) -> None:
-        """Let go of the viewer, which may live on."""
-        events = self.viewer.layers.events
-        events.inserted.disconnect(self._on_layers)
-        events.removed.disconnect(self._on_removed)
-        self.viewer.events.theme.disconnect(self._on_theme)
-        self.viewer.scene.camera.events.zoom.disconnect(self._on_camera)
-        self.viewer.scene.camera.events.center.disconnect(self._on_camera)
-        self._gaussians.forget()
-        self._moved.stop()
-        self._soon.stop()
-        self._rest.stop()
-        self._anew.stop()
-        super().closeEvent(event)
 
     def _on_layers(self, event: Any = None) -> None:
         offered = [layer for layer in self.viewer.layers if isinstance(layer, Points)]
-        self.choice.blockSignals(True)
-        self.choice.clear()
-        for layer in offered:
-            self.choice.addItem(layer.name, layer)
         fresh = None
         if self._chosen is None:
-            fresh = next(filter(filter_layers.is_localizations, offered[::-1]), None)
-        wanted = self._chosen or fresh
-        self.choice.setCurrentIndex(offered.index(wanted) if wanted in offered else -1)
-        self.choice.blockSignals(False)
+            fresh = next(filter(is_localizations, offered[::-1]), None)
+        offer_layers(self.choice, offered, self._chosen or fresh)
         if fresh is not None or not offered:
             self._take(fresh)
         images = [layer for layer in self.viewer.layers if filter_layers.is_fine_image(layer)]
@@ -155,7 +121,7 @@ class FilterExport(QWidget):
         self.points = self.session = None
         self._chosen = layer
         self._taking = True  # that our own layers go is no news
-        self.layers.remove()
+        self.layers.remove("picture", "mask")
         self._taking = False
         try:
             if layer is not None:
@@ -188,7 +154,7 @@ class FilterExport(QWidget):
         """Whether another widget has put other localizations into the layer."""
         if self.session is None or self.points is None:
             return False
-        known = filter_layers.about(self.points).get("dataset")
+        known = about(self.points).get("dataset")
         return known is not None and known.table is not self.session.dataset.table
 
     def _take_anew(self) -> None:
@@ -236,7 +202,8 @@ class FilterExport(QWidget):
         if self.session is None or self.points is None:
             return
         self._show_points()
-        filter_layers.keep_verdict(self.points, self.session.verdict())
+        # Where File > Save finds it.
+        self.points.metadata[KEY] = about(self.points) | {"dataset": self.session.verdict()}
         self.ranges.show_verdict(self.session.filtered)
         if self.view.picture.currentData() == "uncertainty":
             self._draw_gaussians(self.session)
@@ -270,7 +237,7 @@ class FilterExport(QWidget):
 
     def _show_picture(self, image: Any, grid: Any, style: Style) -> None:
         if self.points is not None:
-            origin = filter_layers.origin_nm(self.points)
+            origin = origin_nm(self.points)
             self.layers.show_picture(image, grid, origin, QUANTITY[style])
 
     def _show_mask(self, event: Any = None) -> None:
@@ -280,7 +247,7 @@ class FilterExport(QWidget):
         if masked is not None and layer is not None and self.regions.overlay.isChecked():
             self.layers.show_mask(masked, layer)
         else:
-            self.layers.hide_mask()
+            self.layers.remove("mask")
 
     def _show_counts(self) -> None:
         if self.session is None:
@@ -304,10 +271,6 @@ class FilterExport(QWidget):
         )
         self.view.say_unknown(unknown)
         self.points.face_colorbar.visible = self.view.bar.isChecked()
-
-    def _on_theme(self, event: Any = None) -> None:
-        for histogram in (self.ranges.histogram, self.regions.histogram):
-            histogram.set_colours(Colours.of(self.viewer.theme))
 
     def _snapshot(self) -> Snapshot | None:
         """Return what there is to export, after what was typed a moment ago."""

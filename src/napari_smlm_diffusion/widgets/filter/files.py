@@ -13,10 +13,11 @@ from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.export import Exported, ExportImage, export
 from napari_smlm_diffusion.results.filters import Filter, Filtered
 from napari_smlm_diffusion.results.session import KERNEL_SIGMA, QUANTITY
-from napari_smlm_diffusion.widgets.filter.layers import about, grid_of, pixels_of
+from napari_smlm_diffusion.widgets.filter.layers import grid_of, pixels_of
 from napari_smlm_diffusion.widgets.filter.output import ExportForm
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell
 from napari_smlm_diffusion.widgets.shared.threads import Latest
+from napari_smlm_diffusion.widgets.shared.viewer_layers import about
 
 
 class Snapshot(NamedTuple):

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from napari.layers import Image, Labels, Layer, Points
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
@@ -15,7 +14,13 @@ from napari_smlm_diffusion.results.fine_grid import FineGrid
 from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
 from napari_smlm_diffusion.results.subset import LARGEST, spread
 from napari_smlm_diffusion.widgets.shared.field_in_view import SeenPart
-from napari_smlm_diffusion.widgets.shared.viewer_layers import add_layer, put_points
+from napari_smlm_diffusion.widgets.shared.viewer_layers import (
+    OwnLayers,
+    about,
+    add_layer,
+    limits_of,
+    put_rows,
+)
 
 PICTURE, MASK = "kept molecules", "do not trust"
 # Points that are put into a layer when the filter comes to rest: 0.2 s, against 0.6 s for 100,000.
@@ -23,21 +28,10 @@ DRAWN = 30_000
 _MASK_COLOUR = "#ff4b2b"
 
 
-def is_localizations(layer: Layer) -> bool:
-    """Whether `layer` shows localizations that this plugin made."""
-    return isinstance(layer, Points) and isinstance(about(layer).get("dataset"), Dataset)
-
-
 def is_fine_image(layer: Layer) -> bool:
     """Whether `layer` is a density, an SD or another image on fine pixels, but not our picture."""
     known = about(layer)
     return isinstance(layer, Image) and known.get("kind") == "image" and "filtered" not in known
-
-
-def about(layer: Layer) -> dict[str, Any]:
-    """What this plugin keeps in the metadata of `layer`; empty for a foreign one."""
-    known = layer.metadata.get(KEY)
-    return known if isinstance(known, dict) else {}
 
 
 def grid_of(layer: Image) -> FineGrid:
@@ -81,56 +75,28 @@ def maps_of(sd: Image, density: Image | None) -> SdMap:
     return SdMap(pixels_of(sd), grid, pixels_of(density))
 
 
-def origin_nm(points: Points) -> tuple[float, float]:
-    """Where the table of `points` has its origin in the world, (y, x), nm."""
-    y, x = (float(t) for t in points.translate[-2:])
-    return y, x
-
-
-class FilterLayers:
-    """Adds the layers of one widget to its viewer, and keeps them up to date.
+class FilterLayers(OwnLayers):
+    """The picture of the kept molecules, and the regions that are masked.
 
     A layer that the user deletes is made anew only when it is shown again.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
     """
 
-    def __init__(self, viewer: Any) -> None:
-        self.viewer = viewer
-        self.picture: Image | None = None
-        self.mask: Labels | None = None
-
-    def forget(self, layer: Layer) -> None:
-        """Note that `layer` was removed."""
-        if layer is self.picture:
-            self.picture = None
-        if layer is self.mask:
-            self.mask = None
-
-    def remove(self) -> None:
-        """Take the layers of this widget away."""
-        for layer in (self.picture, self.mask):
-            if layer is not None:
-                self.viewer.layers.remove(layer)
-        self.picture = self.mask = None
+    names = ("picture", "mask")
+    picture: Image | None
+    mask: Labels | None
 
     def show_picture(
         self, image: NDArray[np.float32], grid: FineGrid, origin: tuple[float, float], quantity: str
     ) -> None:
         """Show the picture of the kept rows; a new kind of picture gets new contrast limits."""
-        known = {"filtered": True, "quantity": quantity}
-        layer = self.picture
-        if layer is not None and about(layer).get("grid") != grid:
-            self.viewer.layers.remove(layer)
-            layer = None
-        if layer is not None:
-            same = about(layer)["quantity"] == quantity
+        known = {"filtered": True, "quantity": quantity, "grid": grid}
+        if self.picture is not None and about(self.picture).get("grid") != grid:
+            self.remove("picture")
+        if (layer := self.picture) is not None:
             layer.data = image
-            if not same:
+            if about(layer)["quantity"] != quantity:
                 about(layer).update(known)
-                layer.contrast_limits = _limits(image)
+                layer.contrast_limits = limits_of(image)
             return
         data, keywords, _ = image_layer(
             image,
@@ -138,10 +104,10 @@ class FilterLayers:
             upsampling=grid.upsampling,
             name=PICTURE,
             origin_px=grid.origin_px,
-            contrast_limits=_limits(image),
+            contrast_limits=limits_of(image),
             blending="additive",
         )
-        keywords["metadata"][KEY].update(known, grid=grid)
+        keywords["metadata"][KEY].update(known)
         points = [i for i, other in enumerate(self.viewer.layers) if isinstance(other, Points)]
         below = min(points, default=len(self.viewer.layers))
         self.picture = add_layer(self.viewer, Image(data, **keywords), below)
@@ -154,7 +120,7 @@ class FilterLayers:
             if np.allclose(place, (like.scale, like.translate)):
                 self.mask.data = data
                 return
-        self.hide_mask()
+        self.remove("mask")
         layer = Labels(
             data,
             name=MASK,
@@ -167,13 +133,7 @@ class FilterLayers:
             metadata={KEY: {"kind": "mask"}},
         )
         # On top: among many points nothing below them would be seen.
-        self.mask = add_layer(self.viewer, layer, len(self.viewer.layers))
-
-    def hide_mask(self) -> None:
-        """Take the masked regions away."""
-        if self.mask is not None:
-            self.viewer.layers.remove(self.mask)
-            self.mask = None
+        self.mask = add_layer(self.viewer, layer)
 
 
 def show_points(
@@ -218,24 +178,14 @@ def show_points(
     most = LARGEST if len(among) == len(offered) else DRAWN
     too_many = len(among) > most
     if too_many and field is not None:
-        among, most = among[_within(dataset.table, among, field)], DRAWN
+        y, x = (dataset.table[name].to_numpy()[among] for name in ("y_nm", "x_nm"))
+        seen = (y >= field.y0) & (y <= field.y1) & (x >= field.x0) & (x <= field.x1)
+        among, most = among[seen], DRAWN
     new = spread(among, most)
     if np.array_equal(new, rows):
         return too_many
-    table = dataset.table.iloc[new].reset_index(drop=True)
-    layer.metadata[KEY] = {**known, "rows": new, "drawn": new, "offered": offered}
-    put_points(layer, table[["y_nm", "x_nm"]].to_numpy(np.float64), table.assign(row=new))
+    put_rows(layer, dataset, new, drawn=new, offered=offered)
     return too_many
-
-
-def _within(table: pd.DataFrame, rows: NDArray[np.intp], field: SeenPart) -> NDArray[np.bool_]:
-    y, x = (table[name].to_numpy()[rows] for name in ("y_nm", "x_nm"))
-    return (y >= field.y0) & (y <= field.y1) & (x >= field.x0) & (x <= field.x1)
-
-
-def keep_verdict(layer: Points, dataset: Dataset) -> None:
-    """Put the filtered `dataset` into the metadata of `layer`, where File > Save finds it."""
-    layer.metadata[KEY] = {**about(layer), "dataset": dataset}
 
 
 def colour_points(layer: Points, dataset: Dataset, column: str, colormap: str) -> int:
@@ -263,8 +213,3 @@ def colour_points(layer: Points, dataset: Dataset, column: str, colormap: str) -
     layer.face_color = column
     layer.face_contrast_limits = (low, high if high > low else low + 1.0)
     return values.size - known.size
-
-
-def _limits(image: NDArray[np.float32]) -> tuple[float, float]:
-    bright = image[image > 0]
-    return 0.0, float(np.percentile(bright, 99.5)) if bright.size else 1.0

@@ -1,27 +1,23 @@
 """The forms below the filter: how the kept molecules are shown, and what is exported."""
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.results.formats.registry import WRITABLE
 from napari_smlm_diffusion.widgets.shared.column_words import label_of, meaning_of
-from napari_smlm_diffusion.widgets.shared.fields import combo
-
-_PICTURES = (
-    ("density", "Density"),
-    ("counts", "Molecules per fine pixel"),
-    ("uncertainty", "Gaussians of their uncertainty"),
+from napari_smlm_diffusion.widgets.shared.fields import (
+    button,
+    check,
+    column,
+    combo,
+    form,
+    label,
+    offer,
+    row,
+    spin,
 )
+
 _COLORMAPS = ("viridis", "plasma", "turbo", "cividis", "gray")
 
 
@@ -31,42 +27,47 @@ class ViewForm(QWidget):
     picture_changed = Signal()
     colours_changed = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.picture = combo(
             "What the layer “kept molecules” shows.\n"
             "Density: every kept molecule with the kernel of the density; one alone peaks at 1.\n"
             "Gaussians: every kept molecule as wide as its own uncertainty, drawn when the "
-            "handles rest; a million take about ten seconds."
+            "handles rest; a million take about ten seconds.",
+            [
+                ("Density", "density"),
+                ("Molecules per fine pixel", "counts"),
+                ("Gaussians of their uncertainty", "uncertainty"),
+            ],
         )
-        for value, words in _PICTURES:
-            self.picture.addItem(words, value)
-        self.upsampling = QSpinBox()
-        self.upsampling.setRange(1, 16)
-        self.upsampling.setValue(4)
-        self.upsampling.setToolTip("Fine pixels of the picture along the edge of a camera pixel.")
+        self.upsampling = spin(
+            1, 16, 4, "Fine pixels of the picture along the edge of a camera pixel."
+        )
         self.colour = combo("The column that colours the points.")
-        self.colormap = combo("Colours of the points, from small to large values.")
-        self.colormap.addItems(_COLORMAPS)
-        self.bar = QCheckBox("Colour bar on the canvas")
-        self.bar.setChecked(True)
-        self.bar.setToolTip("Shows which colour of a point stands for which value.")
-        layout = QFormLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self.colormap = combo(
+            "Colours of the points, from small to large values.", [(n, n) for n in _COLORMAPS]
+        )
+        self.bar = check(
+            "Colour bar on the canvas",
+            "Shows which colour of a point stands for which value.",
+            ticked=True,
+        )
+        self._unknown = label()
+        layout = form(
+            ("Picture", self.picture),
+            ("Fine pixels per pixel", self.upsampling),
+            ("Colour points by", self.colour),
+            ("Colours", self.colormap),
+            self.bar,
+            self._unknown,
+            owner=self,
+            margins=(6, 6, 6, 6),
+        )
         layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)
-        layout.addRow("Picture", self.picture)
-        layout.addRow("Fine pixels per pixel", self.upsampling)
-        layout.addRow("Colour points by", self.colour)
-        layout.addRow("Colours", self.colormap)
-        layout.addRow(self.bar)
-        self._unknown = QLabel()
-        self._unknown.setWordWrap(True)
-        layout.addRow(self._unknown)
-        self.picture.currentIndexChanged.connect(lambda _: self.picture_changed.emit())
-        self.upsampling.valueChanged.connect(lambda _: self.picture_changed.emit())
-        self.colour.currentIndexChanged.connect(lambda _: self.colours_changed.emit())
-        self.colormap.currentIndexChanged.connect(lambda _: self.colours_changed.emit())
+        for signal in (self.picture.currentIndexChanged, self.upsampling.valueChanged):
+            signal.connect(lambda _: self.picture_changed.emit())
+        for box in (self.colour, self.colormap):
+            box.currentIndexChanged.connect(lambda _: self.colours_changed.emit())
         self.bar.toggled.connect(lambda _: self.colours_changed.emit())
 
     def say_unknown(self, count: int) -> None:
@@ -76,58 +77,46 @@ class ViewForm(QWidget):
 
     def set_columns(self, names: list[str]) -> None:
         """Offer these columns as colours, after leaving the points as they are."""
-        self.colour.blockSignals(True)
-        self.colour.clear()
-        self.colour.addItem("(as they are)", None)
-        for name in names:
-            self.colour.addItem(label_of(name), name)
-            self.colour.setItemData(self.colour.count() - 1, meaning_of(name), 3)
-        self.colour.blockSignals(False)
+        columns = [(label_of(name), name, meaning_of(name)) for name in names]
+        offer(self.colour, [("(as they are)", None), *columns])
 
 
 class ExportForm(QWidget):
     """What is written, and the buttons that do it."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.format = combo("Format of the table. Units and origins are converted to its own.")
-        for fmt in WRITABLE:
-            self.format.addItem(f"{fmt.title} (*{fmt.suffix})", fmt)
+    def __init__(self) -> None:
+        super().__init__()
+        self.format = combo(
+            "Format of the table. Units and origins are converted to its own.",
+            [(f"{fmt.title} (*{fmt.suffix})", fmt) for fmt in WRITABLE],
+        )
         self.rows = combo(
             "Only what the filter keeps, or every row with a column that says whether it is kept "
-            "and, in our own format, why not."
+            "and, in our own format, why not.",
+            [("Kept molecules only", "kept"), ("All, with “kept” and the reason", "all")],
         )
-        self.rows.addItem("Kept molecules only", "kept")
-        self.rows.addItem("All, with “kept” and the reason", "all")
-        self.images = QCheckBox("Images too (TIFF)")
-        self.images.setChecked(True)
-        self.images.setToolTip(
+        self.images = check(
+            "Images too (TIFF)",
             "Writes the picture of the kept molecules, and the SD image and density chosen under "
-            "“Do not trust”, as TIFF files with their pixel size."
+            "“Do not trust”, as TIFF files with their pixel size.",
+            ticked=True,
         )
-        self.export = QPushButton("Export…")
-        self.export.setToolTip("Choose a file; the filter is saved beside it as NAME.filter.json.")
-        self.load = QPushButton("Load filter…")
-        self.load.setToolTip("Use a filter that was saved with an export.")
-        self.save = QPushButton("Save filter…")
-        self.save.setToolTip("Save the filter alone.")
-        self.said = QLabel()
-        self.said.setWordWrap(True)
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.addRow("Format", self.format)
-        form.addRow("Rows", self.rows)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.load)
-        buttons.addWidget(self.save)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.addLayout(form)
-        layout.addWidget(self.images)
-        layout.addWidget(self.export)
-        layout.addLayout(buttons)
-        layout.addWidget(self.said)
-        layout.addStretch(1)
+        self.export = button(
+            "Export…", "Choose a file; the filter is saved beside it as NAME.filter.json."
+        )
+        self.load = button("Load filter…", "Use a filter that was saved with an export.")
+        self.save = button("Save filter…", "Save the filter alone.")
+        self.said = label()
+        column(
+            self,
+            form(("Format", self.format), ("Rows", self.rows)),
+            self.images,
+            self.export,
+            row(self.load, self.save),
+            self.said,
+            None,
+            margins=(6, 6, 6, 6),
+        )
 
     @property
     def chosen(self) -> TableFormat:

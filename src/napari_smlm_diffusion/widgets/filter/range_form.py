@@ -1,17 +1,8 @@
 """The form for ranges of columns: one is dragged on a histogram, all in force are listed."""
 
 import pandas as pd
-from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QHBoxLayout,
-    QLabel,
-    QListWidget,
-    QListWidgetItem,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QSignalBlocker, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QWidget
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.criteria import Range
@@ -22,7 +13,17 @@ from napari_smlm_diffusion.widgets.shared.column_words import (
     number_columns,
     unit_of,
 )
-from napari_smlm_diffusion.widgets.shared.fields import combo, limit_field, number
+from napari_smlm_diffusion.widgets.shared.fields import (
+    button,
+    check,
+    choose,
+    column,
+    combo,
+    limit_field,
+    number,
+    offer,
+    row,
+)
 from napari_smlm_diffusion.widgets.shared.range_histogram import Binned, RangeHistogram, binned
 
 
@@ -35,8 +36,8 @@ class RangeForm(QWidget):
     changed = Signal()
     refused = Signal(object)  # an InputError
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._table: pd.DataFrame | None = None
         self._binned: Binned | None = None
         self._ranges: dict[str, Range] = {}
@@ -53,10 +54,10 @@ class RangeForm(QWidget):
             for name in ("Smallest", "Largest")
         )
         self._unit = QLabel()
-        self.keep_unknown = QCheckBox("Keep rows without a value")
-        self.keep_unknown.setToolTip(
+        self.keep_unknown = check(
+            "Keep rows without a value",
             "Rows for which this column is not known are rejected by a range on it, "
-            "unless this is ticked."
+            "unless this is ticked.",
         )
         self.list = QListWidget()
         self.list.setToolTip(
@@ -64,34 +65,27 @@ class RangeForm(QWidget):
             "Click one to change it. The counts of rejected molecules may overlap."
         )
         self.list.setMinimumHeight(54)
-        self.remove = QPushButton("Remove range")
-        self.remove.setToolTip("Take the range of the chosen column away.")
-        self.clear = QPushButton("Remove all")
-        self.clear.setToolTip("Take all ranges away; every molecule is kept again.")
-
-        ends = QHBoxLayout()
-        for part in (QLabel("from"), self.low, QLabel("to"), self.high, self._unit):
-            ends.addWidget(part)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.remove)
-        buttons.addWidget(self.clear)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.addWidget(self.column)
-        layout.addWidget(self.histogram, 3)
-        layout.addLayout(ends)
-        layout.addWidget(self.keep_unknown)
-        layout.addWidget(QLabel("Ranges in force"))
-        layout.addWidget(self.list, 2)
-        layout.addLayout(buttons)
+        self.remove = button("Remove range", "Take the range of the chosen column away.")
+        self.clear = button("Remove all", "Take all ranges away; every molecule is kept again.")
+        column(
+            self,
+            self.column,
+            (self.histogram, 3),
+            row("from", self.low, "to", self.high, self._unit),
+            self.keep_unknown,
+            "Ranges in force",
+            (self.list, 2),
+            row(self.remove, self.clear),
+            margins=(6, 6, 6, 6),
+        )
 
         self.column.currentIndexChanged.connect(self._on_column)
-        self.histogram.range_changed.connect(self._on_dragged)
+        self.histogram.range_changed.connect(self._set)
         self.low.editingFinished.connect(self._on_typed)
         self.high.editingFinished.connect(self._on_typed)
         self.keep_unknown.toggled.connect(self._on_typed)
-        self.list.itemClicked.connect(self._on_listed)
-        self.remove.clicked.connect(self._on_remove)
+        self.list.itemClicked.connect(lambda one: self.choose(one.data(Qt.ItemDataRole.UserRole)))
+        self.remove.clicked.connect(lambda: self._set(None, None))
         self.clear.clicked.connect(lambda: self.set_ranges((), emit=True))
 
     @property
@@ -104,14 +98,8 @@ class RangeForm(QWidget):
         before = self.column.currentData()
         self._table, self._ranges = table, {}
         names = [] if table is None else number_columns(table)
-        self.column.blockSignals(True)
-        self.column.clear()
-        for place, name in enumerate(names):
-            self.column.addItem(label_of(name), name)
-            self.column.setItemData(place, meaning_of(name), Qt.ItemDataRole.ToolTipRole)
-        if before in names:
-            self.column.setCurrentIndex(names.index(before))
-        self.column.blockSignals(False)
+        columns = [(label_of(name), name, meaning_of(name)) for name in names]
+        offer(self.column, columns, before if before in names else next(iter(names), None))
         self._on_column()
         self._list()
 
@@ -125,7 +113,7 @@ class RangeForm(QWidget):
 
     def choose(self, column: str) -> None:
         """Show the histogram of `column`."""
-        self.column.setCurrentIndex(self.column.findData(column))
+        choose(self.column, column)
 
     def show_verdict(self, filtered: Filtered) -> None:
         """Show how many rows each range rejects, and what is kept of each bar."""
@@ -152,24 +140,16 @@ class RangeForm(QWidget):
         self.histogram.set_range(low, high)
         for field, end in ((self.low, low), (self.high, high)):
             field.setText("" if end is None else f"{end:.10g}")
-        self.keep_unknown.blockSignals(True)
-        self.keep_unknown.setChecked(held.keep_unknown if held else False)
-        self.keep_unknown.blockSignals(False)
-
-    def _on_dragged(self, low: float | None, high: float | None) -> None:
-        self._set(low, high)
+        with QSignalBlocker(self.keep_unknown):
+            self.keep_unknown.setChecked(held.keep_unknown if held else False)
 
     def _on_typed(self) -> None:
         try:
-            low, high = number(self.low.text()), number(self.high.text())
-        except ValueError:
+            self._set(number(self.low.text()), number(self.high.text()))
+        except (ValueError, InputError) as error:
             self._show_range()
-            return
-        try:
-            self._set(low, high)
-        except InputError as error:
-            self._show_range()
-            self.refused.emit(error)
+            if isinstance(error, InputError):
+                self.refused.emit(error)
 
     def _set(self, low: float | None, high: float | None) -> None:
         name = self.column.currentData()
@@ -177,7 +157,6 @@ class RangeForm(QWidget):
             return
         if low is None and high is None:
             # Without ends only unknown rows would be rejected, which nobody asked for.
-            new = None
             self._ranges.pop(name, None)
         else:
             new = Range(
@@ -189,21 +168,15 @@ class RangeForm(QWidget):
         self._show_range()
         self.changed.emit()
 
-    def _on_remove(self) -> None:
-        self._set(None, None)
-
-    def _on_listed(self, item: QListWidgetItem) -> None:
-        self.choose(item.data(Qt.ItemDataRole.UserRole))
-
     def _list(self, counts: dict[object, int] | None = None) -> None:
         self.list.clear()
-        for column, held in self._ranges.items():
+        for name, held in self._ranges.items():
             ends = [f"{end:.10g}" for end in (held.minimum, held.maximum) if end is not None]
             sign = "≥ " if held.maximum is None else "≤ " if held.minimum is None else ""
-            text = f"{label_of(column)}  {sign}{' to '.join(ends)}"
+            text = f"{label_of(name)}  {sign}{' to '.join(ends)}"
             if counts and held in counts:
                 text += f"  (rejects {counts[held]:,})"
             item = QListWidgetItem(text)
-            item.setData(Qt.ItemDataRole.UserRole, column)
-            item.setToolTip(f"{meaning_of(column)}\n{text}")
+            item.setData(Qt.ItemDataRole.UserRole, name)
+            item.setToolTip(f"{meaning_of(name)}\n{text}")
             self.list.addItem(item)

@@ -5,15 +5,14 @@ from typing import Any
 
 import numpy as np
 from napari.utils.notifications import show_info, show_warning
-from qtpy.QtCore import QTimer
 
 from napari_smlm_diffusion.errors import SmlmError
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.jobs.localize import in_memory as memory
-from napari_smlm_diffusion.jobs.localize.in_memory import Preview
 from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import Placement
 from napari_smlm_diffusion.widgets.localize import layers as localize_layers
 from napari_smlm_diffusion.widgets.localize.form import LocalizeForm
@@ -21,7 +20,7 @@ from napari_smlm_diffusion.widgets.localize.layers import LocalizeLayers
 from napari_smlm_diffusion.widgets.shared.model_form import ModelForm
 from napari_smlm_diffusion.widgets.shared.movie_dock import ModelDock
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell_in
-from napari_smlm_diffusion.widgets.shared.threads import Latest, threads_beside_the_window
+from napari_smlm_diffusion.widgets.shared.threads import threads_beside_the_window
 
 # After the last change: a slider that is dragged asks for many frames that nobody looks at.
 _REST_MS = 80
@@ -40,9 +39,9 @@ class Localize(ModelDock):
     run_form: LocalizeForm
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
-        super().__init__(viewer, ModelForm(("frames", "roi", "device", "batch")), LocalizeForm())
+        super().__init__(viewer, ModelForm("frames", "roi", "device", "batch"), LocalizeForm())
         self.layers = LocalizeLayers(self.viewer)
-        self._previews = Latest(self)
+        self._previews = self.latest(self._on_preview, self._on_no_preview)
         self._seen: FrameStack | None = None  # of the last preview
         self._plan: Any = None
         self._results: Results | None = None  # of the run that goes on
@@ -50,35 +49,21 @@ class Localize(ModelDock):
         self._place: tuple[Placement, tuple[float, float]] | None = None
         self._points: Any = None  # of the last run
         self._ran: tuple[Any, range] | None = None  # its plan and its frames
-        tabs = (
+        self.lay_out(
+            self.run_form,
             (self.source.microscope, "Microscope", "Pixel size, PSF and camera"),
             (self.model, "Model", "The networks, and which part of the movie"),
         )
-        self.lay_out(tabs, self.run_form)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(_REST_MS)
-        self._soon.timeout.connect(self._settle)
-        self._connect()
-        self.source.look()
-
-    def _connect(self) -> None:
+        self._soon = self.timer(_REST_MS, self._settle)
         self.hear(self.viewer.layers.events.removed, self._on_removed)
-        self.hear(self.viewer.dims.events.current_step, self._on_look)
-        self.hear(self.viewer.scene.camera.events.center, self._on_look)
-        self.hear(self.viewer.scene.camera.events.zoom, self._on_look)
+        camera = self.viewer.scene.camera.events
+        for event in (self.viewer.dims.events.current_step, camera.center, camera.zoom):
+            self.hear(event, self._on_look)
         self.source.changed.connect(self._on_look)
-        form = self.run_form
-        form.preview.toggled.connect(self._on_preview_wanted)
-        form.start.clicked.connect(self.run)
-        form.shows.currentIndexChanged.connect(self._on_shows)
-        self._previews.done.connect(self._on_preview)
-        self._previews.failed.connect(self._on_no_preview)
-
-    def let_go(self) -> None:
-        """End the preview."""
-        self._soon.stop()
-        self._previews.forget()
+        self.run_form.preview.toggled.connect(self._on_preview_wanted)
+        self.run_form.start.clicked.connect(self.run)
+        self.run_form.shows.currentIndexChanged.connect(self._on_shows)
+        self.source.look()
 
     # The movie
 
@@ -90,7 +75,7 @@ class Localize(ModelDock):
 
     def _on_taken(self) -> None:
         self._plan = self._seen = None
-        self.layers.remove_preview()
+        self.layers.remove("preview")
         super()._on_taken()
 
     def _on_recalled(self) -> None:
@@ -109,7 +94,7 @@ class Localize(ModelDock):
     def _on_preview_wanted(self, wanted: bool) -> None:
         if not wanted:
             self._previews.forget()
-            self.layers.remove_preview()
+            self.layers.remove("preview")
         self._soon.start()
 
     def _settle(self) -> None:
@@ -135,31 +120,29 @@ class Localize(ModelDock):
         same = plan is not None and plan.stack is stack and plan.settings == settings
         return plan if same else None
 
-    def _on_preview(self, found: Preview) -> None:
-        self._plan = found.plan
-        stale = found.plan.stack is not self._seen
+    def _on_preview(self, found: tuple[Any, int, Dataset]) -> None:
+        self._plan, frame, dataset = found
+        plan = self._plan
+        stale = plan.stack is not self._seen
         if stale or self.runner.running or not self.run_form.preview.isChecked():
             return
-        if self._was_run(found):
+        if self._was_run(frame):  # rings around the molecules of the run would be double
             self.layers.hide_preview()
         else:
-            place = self.source.placement(found.dataset.pixel_size_nm)
-            self.layers.show_preview(found.dataset, place)
-        table, plan = found.dataset.table, found.plan
-        said = [f"Frame {found.frame}: {len(table)} molecules"]
-        if len(table):
-            width = float(np.nanmedian(table["uncertainty_xy_nm"]))
-            said[0] += f", median uncertainty {width:.0f} nm per axis"
-        said[0] += f" (model {plan.model_name}, PSF sigma {plan.microscope.psf_sigma_nm:.0f} nm)."
-        self.say_check(plan.warnings, *said)
+            self.layers.show_preview(dataset, self.source.placement(dataset.pixel_size_nm))
+        said = f"Frame {frame}: {len(dataset.table)} molecules"
+        if len(dataset.table):
+            width = float(np.nanmedian(dataset.table["uncertainty_xy_nm"]))
+            said += f", median uncertainty {width:.0f} nm per axis"
+        said += f" (model {plan.model_name}, PSF sigma {plan.microscope.psf_sigma_nm:.0f} nm)."
+        self.say_check(plan.warnings, said)
 
-    def _was_run(self, found: Preview) -> bool:
-        """Whether the molecules of the last run are these: rings around them would be double."""
+    def _was_run(self, frame: int) -> bool:
+        """Whether the last run has localized this frame as the preview has."""
         if self._ran is None:
             return False
         plan, frames = self._ran
-        same = plan.stack is found.plan.stack and plan.settings == found.plan.settings
-        return same and found.frame in frames
+        return self._plan_for(plan.stack, plan.settings) is not None and frame in frames
 
     def _on_no_preview(self, error: Exception) -> None:
         self.layers.hide_preview()
@@ -206,8 +189,8 @@ class Localize(ModelDock):
         if results is None or not results.frames or self._place is None:
             self.run_form.bar.setValue(0)
             return
-        self.layers.remove_preview()  # the molecules of the run take its place
-        _, self._points = self.layers.add_results(results, how, *self._place)
+        self.layers.remove("preview")  # the molecules of the run take its place
+        self._points = self.layers.add_results(results, how, *self._place)
         self._ran = results.plan, range(results.plan.frames[0], results.until)
         self.run_form.shows.setEnabled(True)
         self._on_shows()

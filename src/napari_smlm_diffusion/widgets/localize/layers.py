@@ -3,42 +3,44 @@
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Layer, Points
+from napari.layers import Image, Points
 
 from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
 from napari_smlm_diffusion.results.point_layers import points_layer
 from napari_smlm_diffusion.results.subset import select
-from napari_smlm_diffusion.widgets.shared.viewer_layers import add_layer, put_points
+from napari_smlm_diffusion.widgets.shared.viewer_layers import (
+    OwnLayers,
+    about,
+    add_layer,
+    limits_of,
+    put_points,
+    put_rows,
+)
 
 PREVIEW = "preview"
-_RING = "#ff9d3c"
+_RINGS: dict[str, Any] = {"face_color": "transparent", "border_width": 0.12}
 # Points drawn at once: napari takes 0.2 s for so many.
 DRAWN = 30_000
 
 
-class LocalizeLayers:
-    """Adds the layers of one widget to its viewer.
+class LocalizeLayers(OwnLayers):
+    """The rings of the preview, and the density of the run that goes on."""
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    """
+    names = ("preview", "growing")
+    preview: Points | None
+    growing: Image | None
 
     def __init__(self, viewer: Any) -> None:
-        self.viewer = viewer
-        self.preview: Points | None = None
-        self.growing: Image | None = None  # of the run that goes on
+        super().__init__(viewer)
         self.wants_growing = True
         self._limits = (0.0, 1.0)
 
-    def forget(self, layer: Layer) -> None:
-        """Note that `layer` was removed."""
-        if layer is self.preview:
-            self.preview = None
-        if layer is self.growing:
-            self.growing, self.wants_growing = None, False
+    def forget(self, layer: Any) -> None:
+        """Note that `layer` was removed; a density that grows is not made again."""
+        self.wants_growing &= layer is not self.growing
+        super().forget(layer)
 
     def show_preview(self, dataset: Dataset, placement: Placement) -> None:
         """Mark the molecules of one frame with rings."""
@@ -46,10 +48,9 @@ class LocalizeLayers:
             dataset,
             origin_nm=placement.origin_nm,
             name=PREVIEW,
-            face_color="transparent",
-            border_color=_RING,
-            border_width=0.12,
+            border_color="#ff9d3c",
             size=2.0 * dataset.pixel_size_nm,
+            **_RINGS,
         )
         layer = self.preview
         if layer is None:
@@ -66,12 +67,6 @@ class LocalizeLayers:
         if self.preview is not None:
             self.preview.visible = False
 
-    def remove_preview(self) -> None:
-        """Take the rings away."""
-        if self.preview is not None and self.preview in self.viewer.layers:
-            self.viewer.layers.remove(self.preview)
-        self.preview = None
-
     def begin(self) -> None:
         """Note that a run begins; what the one before has added stays."""
         self.growing, self.wants_growing = None, True
@@ -82,10 +77,9 @@ class LocalizeLayers:
         assert total is not None  # noqa: S101 - there are frames, or nothing is shown
         density = total.astype(np.float32)
         some = density[:: max(1, len(density) // 1024), :: max(1, density.shape[1] // 1024)]
-        bright = some[some > 0.05]
-        top = float(np.percentile(bright, 99.5)) if bright.size else 1.0
-        limits = (0.0, max(top, 0.05))
-        if self.growing is None:
+        limits = limits_of(some, above=0.05, least=0.05)
+        layer = self.growing
+        if layer is None:
             data, options, _ = image_layer(
                 density,
                 placement,
@@ -93,20 +87,19 @@ class LocalizeLayers:
                 origin_px=(plan.roi.y0, plan.roi.x0),
                 contrast_limits=limits,
             )
-            self.growing = add_layer(self.viewer, Image(data, **options))
-            self._limits = limits
-            return self.growing
-        layer = self.growing
-        layer.data = density
-        if tuple(layer.contrast_limits) == self._limits:  # else the user has chosen others
+            layer = self.growing = add_layer(self.viewer, Image(data, **options))
+        else:
+            layer.data = density
+            if tuple(layer.contrast_limits) != self._limits:  # the user has chosen others
+                return layer
             layer.contrast_limits_range = layer.contrast_limits = limits
-            self._limits = limits
+        self._limits = limits
         return layer
 
     def add_results(
         self, results: Results, status: str, placement: Placement, time: tuple[float, float]
-    ) -> tuple[Image, Points]:
-        """Add the density and the molecules of a run.
+    ) -> Points:
+        """Add the density and the molecules of a run, and return the latter.
 
         Parameters
         ----------
@@ -126,45 +119,33 @@ class LocalizeLayers:
             dataset,
             rows=rows,
             origin_nm=placement.origin_nm,
-            face_color="transparent",
             border_color="#66ddff",
-            border_width=0.12,
             size=1.2 * dataset.pixel_size_nm,
+            **_RINGS,
         )
         options["metadata"][KEY].update(time=time, shows="frame")
-        points = add_layer(self.viewer, Points(data, **options))
-        return image, points
+        return add_layer(self.viewer, Points(data, **options))
 
 
 def follow(viewer: Any) -> None:
     """Let the molecules of each run show those of the current frame, or those in the field."""
     for layer in list(viewer.layers):
-        known = layer.metadata.get(KEY)
-        if isinstance(layer, Points) and isinstance(known, dict) and "shows" in known:
-            _show_rows(viewer, layer, known)
+        if isinstance(layer, Points) and "shows" in about(layer):
+            show_all(viewer, layer, about(layer)["shows"] == "all")
 
 
 def show_all(viewer: Any, layer: Points, every: bool) -> None:
     """Let a layer of a run show the molecules of all frames (bounded), or of the current one."""
-    known = {**layer.metadata[KEY], "shows": "all" if every else "frame"}
-    layer.metadata[KEY] = known
-    _show_rows(viewer, layer, known)
-
-
-def _show_rows(viewer: Any, layer: Points, known: dict[str, Any]) -> None:
-    dataset = known["dataset"]
-    frames = None if known["shows"] == "all" else _frame(viewer, known["time"])
-    rows = select(dataset.table, kept=dataset.kept_mask, frames=frames, limit=DRAWN + 1)
+    known = about(layer)
+    known["shows"] = "all" if every else "frame"
+    dataset: Dataset = known["dataset"]
+    of_frames = None if every else _frame(viewer, known["time"])
+    chosen: dict[str, Any] = {"kept": dataset.kept_mask, "frames": of_frames}
+    rows = select(dataset.table, **chosen, limit=DRAWN + 1)
     if len(rows) > DRAWN:  # then only where the user looks
-        field = _field_nm(viewer, dataset)
-        rows = select(
-            dataset.table, kept=dataset.kept_mask, frames=frames, field_nm=field, limit=DRAWN
-        )
-    if np.array_equal(rows, known["rows"]) and len(rows) == len(layer.data):
-        return
-    table = dataset.table.iloc[rows].reset_index(drop=True)
-    layer.metadata[KEY] = {**known, "rows": rows}
-    put_points(layer, table[["y_nm", "x_nm"]].to_numpy(np.float64), table.assign(row=rows))
+        rows = select(dataset.table, **chosen, field_nm=_field_nm(viewer, dataset), limit=DRAWN)
+    if not np.array_equal(rows, known["rows"]) or len(rows) != len(layer.data):
+        put_rows(layer, dataset, rows)
 
 
 def _frame(viewer: Any, time: tuple[float, float]) -> tuple[int, int] | None:
@@ -182,10 +163,10 @@ def _field_nm(viewer: Any, dataset: Dataset) -> tuple[float, float, float, float
     napari tells it for each layer, cut to where that layer has data: the run's image has it all.
     """
     for layer in viewer.layers:
-        known = layer.metadata.get(KEY)
-        if not isinstance(layer, Image) or not isinstance(known, dict) or layer.ndim != 2:
+        known = about(layer)
+        if not isinstance(layer, Image) or layer.ndim != 2 or "origin_px" not in known:
             continue
-        if known.get("provenance") == dict(dataset.provenance) and "origin_px" in known:
+        if known.get("provenance") == dict(dataset.provenance):
             fine = known["pixel_size_nm"] / known["upsampling"]
             start = (np.asarray(known["origin_px"]) - 0.5) * known["pixel_size_nm"]
             (y0, x0), (y1, x1) = np.asarray(layer.corner_pixels, np.float64) * fine + start

@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QWidget
 
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.widgets.shared.fields import combo
+from napari_smlm_diffusion.widgets.shared.fields import button, column, combo, form, label
 from napari_smlm_diffusion.widgets.shared.presets import PRESETS
 from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm
 
 CAMERA = ("offset", "gain", "em_gain", "qe", "read_noise")
-_FIELDS = ("pixel_size_nm", "psf_sigma_nm", *CAMERA, "camera")
-_EMPTY = {
+# Each field, and what an empty one means.
+_FIELDS = {
     "pixel_size_nm": "not known",
     "psf_sigma_nm": "estimated",
     "offset": "not known",
@@ -30,35 +30,25 @@ class MicroscopeForm(QWidget):
     changed = Signal(str)
     """The name of a setting."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.preset = combo("Typical values of a kind of camera to start from.")
-        self.preset.addItem("choose a camera to start from…", None)
-        for preset in PRESETS:
-            self.preset.addItem(preset.title, preset)
-            place = self.preset.count() - 1
-            self.preset.setItemData(place, preset.about, Qt.ItemDataRole.ToolTipRole)
-        self.settings = SettingsForm(LocalizeSettings, _FIELDS, _EMPTY)
-        self.estimate = QPushButton("Estimate from this movie")
-        self.estimate.setToolTip(
-            "Gain and offset from how the noise grows with the brightness, for the read noise and\n"
-            "the EM gain above; PSF sigma from isolated spots, or from the spectrum of a crowd."
+    def __init__(self) -> None:
+        super().__init__()
+        self.preset = combo(
+            "Typical values of a kind of camera to start from.",
+            [
+                ("choose a camera to start from…", None),
+                *((preset.title, preset, preset.about) for preset in PRESETS),
+            ],
         )
-        self.said = QLabel()
-        self.said.setToolTip("What was found in the movie, or in its file.")
-        self.said.setWordWrap(True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 6, 0, 0)
-        layout.setSpacing(2)
-        head = QFormLayout()
-        head.setContentsMargins(6, 0, 6, 0)
-        head.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        head.addRow("Preset", self.preset)
-        layout.addLayout(head)
-        layout.addWidget(self.settings)
-        layout.addWidget(self.estimate)
-        layout.addWidget(self.said)
-        layout.addStretch(1)
+        self.settings = SettingsForm(LocalizeSettings, _FIELDS, _FIELDS)
+        self.estimate = button(
+            "Estimate from this movie",
+            "Gain and offset from how the noise grows with the brightness, for the read noise and\n"
+            "the EM gain above; PSF sigma from isolated spots, or from the spectrum of a crowd.",
+        )
+        self.said = label("What was found in the movie, or in its file.")
+        head = form(("Preset", self.preset), margins=(6, 0, 6, 0))
+        parts = (head, self.settings, self.estimate, self.said, None)
+        column(self, *parts, margins=(0, 6, 0, 0), spacing=2)
         self.preset.activated.connect(self._on_preset)
         self.settings.changed.connect(self._on_changed)
 
@@ -82,6 +72,4 @@ class MicroscopeForm(QWidget):
     def values(self) -> dict[str, Any]:
         """Return what is filled in; a camera file stands for the numbers."""
         found = self.settings.values()
-        if "camera" in found:
-            return {k: v for k, v in found.items() if k not in CAMERA}
-        return found
+        return {k: v for k, v in found.items() if "camera" not in found or k not in CAMERA}

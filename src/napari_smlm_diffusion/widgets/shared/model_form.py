@@ -3,55 +3,59 @@
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QWidget
 
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.models import library
-from napari_smlm_diffusion.widgets.shared.fields import combo
+from napari_smlm_diffusion.widgets.shared.fields import (
+    button,
+    choose,
+    column,
+    combo,
+    form,
+    offer,
+)
 from napari_smlm_diffusion.widgets.shared.preferences import preferences
 from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm
 
 _EMPTY = {"frames": "all", "roi": "whole field", "batch": "chosen by itself"}
 
 
-class ModelForm(QWidget):
-    """The model, and how it is run.
+def offer_models(box: QComboBox, first: tuple[str, str | None], wanted: str | None) -> None:
+    """Offer `first`, then the models that are at hand, and choose one, see `choose_model`."""
+    shipped = [(name, name) for name in library.shipped_names()]
+    own = [(f"{name} (your own)", name) for name in library.own_names()]
+    offer(box, [first, *shipped, *own], first[1])
+    choose_model(box, wanted)
 
-    Parameters
-    ----------
-    names : tuple of str
-        Settings that have a field besides.
-    """
+
+def choose_model(box: QComboBox, name_or_file: str | None) -> None:
+    """Choose a model, or a file, which is added to the list."""
+    if not choose(box, name_or_file) and name_or_file is not None:
+        box.addItem(Path(name_or_file).name, name_or_file)
+        box.setItemData(box.count() - 1, name_or_file, Qt.ItemDataRole.ToolTipRole)
+        box.setCurrentIndex(box.count() - 1)
+
+
+class ModelForm(QWidget):
+    """The model, and how it is run: settings by `names` have a field besides."""
 
     changed = Signal(str)
     """The name of a setting."""
 
-    def __init__(self, names: tuple[str, ...], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, *names: str) -> None:
+        super().__init__()
         self.model = combo(
             "The networks. Automatic takes the shipped model whose training is nearest to this "
             "movie."
         )
-        self.model.addItem("automatic: the one that fits", "auto")
-        for name in library.shipped_names():
-            self.model.addItem(name, name)
-        for name in library.own_names():
-            self.model.addItem(f"{name} (your own)", name)
-        self.file = QPushButton("Model file…")
-        self.file.setToolTip("Use a model file (.safetensors) of your own.")
+        offer_models(self.model, ("automatic: the one that fits", "auto"), "auto")
+        self.file = button("Model file…", "Use a model file (.safetensors) of your own.")
         self.settings = SettingsForm(LocalizeSettings, names, _EMPTY)
         compute = preferences().compute
         self.settings.set_values({"device": compute.device, "batch": compute.batch or None})
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 6, 0, 0)
-        head = QFormLayout()
-        head.setContentsMargins(6, 0, 6, 0)
-        head.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        head.addRow("Model", self.model)
-        head.addRow("", self.file)
-        layout.addLayout(head)
-        layout.addWidget(self.settings)
-        layout.addStretch(1)
+        head = form(("Model", self.model), ("", self.file), margins=(6, 0, 6, 0))
+        column(self, head, self.settings, None, margins=(0, 6, 0, 0))
         self.model.currentIndexChanged.connect(lambda _: self.changed.emit("model"))
         self.file.clicked.connect(self._on_file)
         self.settings.changed.connect(self.changed)
@@ -64,13 +68,8 @@ class ModelForm(QWidget):
             self.choose(path)
 
     def choose(self, name_or_file: str) -> None:
-        """Choose a shipped model, or a file, which is added to the list."""
-        place = self.model.findData(name_or_file)
-        if place < 0:
-            self.model.addItem(Path(name_or_file).name, name_or_file)
-            place = self.model.count() - 1
-            self.model.setItemData(place, name_or_file, Qt.ItemDataRole.ToolTipRole)
-        self.model.setCurrentIndex(place)
+        """Choose a shipped model, or a file."""
+        choose_model(self.model, name_or_file)
 
     def values(self) -> dict[str, str]:
         """Return what is filled in."""

@@ -1,15 +1,16 @@
 """What the docks share that look at one movie: its form, their tabs, and the job that runs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from napari.utils.notifications import show_info
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_smlm_diffusion.errors import Remark
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.widgets.shared.fields import scrolled
+from napari_smlm_diffusion.widgets.shared.dock import Dock
+from napari_smlm_diffusion.widgets.shared.fields import Tab, column, tabbed
 from napari_smlm_diffusion.widgets.shared.model_form import ModelForm
 from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.shared.notices import doubts
@@ -21,59 +22,22 @@ from napari_smlm_diffusion.widgets.shared.threads import (
     threads_beside_the_window,
 )
 
-# A tab: its form, its title, its tooltip.
-Tab = tuple[QWidget, str, str]
 
-
-class MovieDock(QWidget):
-    """A dock that works on one layer of frames.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    """
+class MovieDock(Dock):
+    """A dock that works on one layer of frames."""
 
     def __init__(self, viewer: Any) -> None:
-        super().__init__()
-        # napari hands out a proxy, which wraps every layer anew; layers are told apart by identity.
-        self.viewer: Any = getattr(viewer, "__wrapped__", viewer)
+        super().__init__(viewer)
         self.source = MovieForm(self.viewer)
         self.runner = JobRunner(self)
-        self._closed = False
-        self._heard: list[tuple[Any, Callable[..., Any]]] = []
+        self._at_the_end += [self.source.let_go, self.runner.cancel]
         self.runner.progressed.connect(self._on_progress)
         self.runner.ended.connect(self._on_ended)
 
-    def lay_out(self, tabs: Iterable[Tab], below: QWidget) -> None:
+    def lay_out(self, below: QWidget, *tabs: Tab) -> None:
         """Place the movie, the tabs, which scroll in a low window, and what is below them."""
-        self.tabs = QTabWidget()
-        for form, words, tip in tabs:
-            self.tabs.addTab(scrolled(form), words)
-            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
-        layout = QVBoxLayout(self)
-        layout.addWidget(self.source)
-        layout.addWidget(self.tabs, 3)
-        layout.addWidget(below, 2)
-        self.setMinimumWidth(340)
-
-    def hear(self, event: Any, slot: Callable[..., Any]) -> None:
-        """Connect an event of the viewer until the dock is closed."""
-        event.connect(slot)
-        self._heard.append((event, slot))
-
-    def closeEvent(self, event: Any) -> None:
-        """Let go of the viewer, which may live on; a job ends with its window."""
-        if not self._closed:
-            self._closed = True
-            self.source.let_go()
-            for one, slot in self._heard:
-                one.disconnect(slot)
-            self.let_go()
-            self.runner.cancel()
-        super().closeEvent(event)
-
-    def let_go(self) -> None:
-        """End what the dock does besides its job."""
+        self.tabs = tabbed(tabs, scroll=True)
+        column(self, self.source, (self.tabs, 3), (below, 2), margins=None)
 
     def told_to_wait(self) -> bool:
         """Whether a job is going on, which the user is told then."""
@@ -89,14 +53,7 @@ class MovieDock(QWidget):
 
 
 class ModelDock(MovieDock):
-    """A dock that runs a model on its movie.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    model : ModelForm
-    run_form : RunForm
-    """
+    """A dock that runs a model on its movie."""
 
     def __init__(self, viewer: Any, model: ModelForm, run_form: RunForm) -> None:
         super().__init__(viewer)
@@ -108,13 +65,7 @@ class ModelDock(MovieDock):
         model.changed.connect(self._on_model)
 
     def settings(self, **values: Any) -> LocalizeSettings:
-        """Return what the forms say of microscope and model, with `values` besides.
-
-        Raises
-        ------
-        InputError
-            If that cannot be used.
-        """
+        """Return what the forms say of microscope and model, with `values` besides."""
         known = {**self.source.microscope.values(), **self.model.values(), **values}
         return LocalizeSettings(**known, threads=threads_beside_the_window())
 
@@ -163,13 +114,12 @@ class ModelDock(MovieDock):
 
         Until the dock says more, the user is told why there is nothing.
         """
-        form = self.run_form
-        form.busy(False)
-        bar = form.bar
+        self.run_form.busy(False)
+        bar = self.run_form.bar
         whole = how == "cancelled" and bar.value() == bar.maximum() > 0
         bar.setRange(0, max(1, bar.maximum()))
         none = {"failed": "Failed.", "cancelled": "Cancelled before anything was done."}
-        form.far.setText(none.get(how, ""))
+        self.run_form.far.setText(none.get(how, ""))
         return "complete" if whole else how
 
     def say_check(self, warnings: Iterable[Remark], *before: str) -> None:

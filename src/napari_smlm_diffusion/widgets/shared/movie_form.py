@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
@@ -14,7 +14,13 @@ from napari_smlm_diffusion.jobs.localize.cameras import LARGEST_PIXEL_NM, SMALLE
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.results.layers import Placement
 from napari_smlm_diffusion.widgets.shared import movie_layers
-from napari_smlm_diffusion.widgets.shared.fields import combo
+from napari_smlm_diffusion.widgets.shared.fields import (
+    button,
+    choose,
+    combo,
+    offer_layers,
+    row,
+)
 from napari_smlm_diffusion.widgets.shared.microscope_form import CAMERA, MicroscopeForm
 from napari_smlm_diffusion.widgets.shared.movie_notes import notes_of
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell
@@ -50,25 +56,24 @@ class MovieForm(QWidget):
     recalled = Signal()
     """Another widget has said something new of this movie, see `remembered`."""
 
-    def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
         self.viewer = viewer
         self.movie: Image | None = None
         self._stack: FrameStack | None = None
         self._estimates = Latest(self)
         self.microscope = MicroscopeForm()
-        self.choice = combo("The layer with the camera frames, (T, Y, X), in counts (ADU).")
-        self.choice.setPlaceholderText("open a movie, or choose its layer")
-        self.open = QPushButton("Open…")
-        self.open.setToolTip("Open a movie: a file, or several that follow each other.")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(QLabel("Frames"))
-        layout.addWidget(self.choice, 1)
-        layout.addWidget(self.open)
-        viewer.layers.events.inserted.connect(self._on_layers)
+        self.choice = combo(
+            "The layer with the camera frames, (T, Y, X), in counts (ADU).",
+            empty="open a movie, or choose its layer",
+        )
+        self.open = button("Open…", "Open a movie: a file, or several that follow each other.")
+        line = row("Frames", (self.choice, 1), self.open)
+        line.setContentsMargins(0, 0, 0, 0)
+        self.setLayout(line)
+        viewer.layers.events.inserted.connect(self.look)
         viewer.layers.events.removed.connect(self._on_removed)
-        self.choice.currentIndexChanged.connect(self._on_choice)
+        self.choice.currentIndexChanged.connect(lambda _: self._take(self.choice.currentData()))
         self.open.clicked.connect(self._on_open)
         self.microscope.changed.connect(self._on_changed)
         self.microscope.estimate.clicked.connect(self.estimate)
@@ -77,37 +82,26 @@ class MovieForm(QWidget):
 
     def let_go(self) -> None:
         """Leave the viewer, which may live on."""
-        self.viewer.layers.events.inserted.disconnect(self._on_layers)
+        self.viewer.layers.events.inserted.disconnect(self.look)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self._estimates.forget()
         self._leave()
 
     # The layer
 
-    def look(self) -> None:
-        """Offer the movies of the viewer, and take the last one: the owner is built now."""
-        self._on_layers()
-
-    def _on_layers(self, event: Any = None) -> None:
+    def look(self, event: Any = None) -> None:
+        """Offer the movies of the viewer, and take the last one if none is chosen."""
         offered = [layer for layer in self.viewer.layers if movie_layers.is_movie(layer)]
-        self.choice.blockSignals(True)
-        self.choice.clear()
-        for layer in offered:
-            self.choice.addItem(layer.name, layer)
         fresh = self.movie is None and bool(offered)
         movie = offered[-1] if fresh else self.movie
-        self.choice.setCurrentIndex(offered.index(movie) if movie in offered else -1)
-        self.choice.blockSignals(False)
+        offer_layers(self.choice, offered, movie)
         if fresh:
             self._take(movie)
 
     def _on_removed(self, event: Any) -> None:
         if event.value is self.movie:
             self._take(None)
-        self._on_layers()
-
-    def _on_choice(self) -> None:
-        self._take(self.choice.currentData())
+        self.look()
 
     @reported
     def _take(self, layer: Image | None) -> None:
@@ -133,21 +127,14 @@ class MovieForm(QWidget):
     def _fill_in_layer(self, layer: Image) -> None:
         """Fill in what the layer says, and what is usual where it does not."""
         usual = preferences().microscope
-        found: dict[str, float | None] = {}
-        said: list[str] = []
-        place = movie_layers.placement_of(layer)
-        if place is not None:
-            found["pixel_size_nm"] = place.pixel_size_nm
-            said.append("pixel size")
-        elif usual.pixel_size_nm:
-            found["pixel_size_nm"] = usual.pixel_size_nm
-        camera = movie_layers.camera_of(layer)
-        said += ["camera"] if camera else []
+        place, camera = movie_layers.placement_of(layer), movie_layers.camera_of(layer)
+        said = ["pixel size"] * (place is not None) + ["camera"] * bool(camera)
+        size = usual.pixel_size_nm or None if place is None else place.pixel_size_nm
         typical = camera or usual.camera
-        found |= {name: typical.get(name) for name in CAMERA}
-        found["psf_sigma_nm"] = usual.psf_sigma_nm or None
-        found["camera"] = None
-        self.microscope.settings.set_values({"pixel_size_nm": None} | found)
+        self.microscope.settings.set_values(
+            {name: typical.get(name) for name in CAMERA}
+            | {"pixel_size_nm": size, "psf_sigma_nm": usual.psf_sigma_nm or None, "camera": None}
+        )
         self.microscope.said.setText(
             f"From the layer: {' and '.join(said)}." if said else
             "The file says nothing of the microscope: fill in the pixel size and the camera."
@@ -169,16 +156,10 @@ class MovieForm(QWidget):
         for data, options, kind in read_frames(paths):
             layer = getattr(self.viewer, f"add_{kind}")(data, **options)
             if movie_layers.is_movie(layer):
-                self.choice.setCurrentIndex(self.choice.findData(layer))
+                choose(self.choice, layer)
 
     def stack(self) -> FrameStack:
-        """Return the frames.
-
-        Raises
-        ------
-        InputError
-            If no layer is chosen, or it holds no frames.
-        """
+        """Return the frames; an `InputError` says that there are none."""
         if self.movie is None:
             raise InputError("there are no frames: open a movie, or choose its layer")
         if self._stack is None:

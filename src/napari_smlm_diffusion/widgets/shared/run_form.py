@@ -1,15 +1,9 @@
 """What a job says, its buttons, and how far it is."""
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QProgressBar, QWidget
+
+from napari_smlm_diffusion.widgets.shared.fields import button, column, label, row, scrolled
 
 
 class RunForm(QWidget):
@@ -19,38 +13,24 @@ class RunForm(QWidget):
     ----------
     words : str
         On the button that starts it.
-    tips : dict of str
-        Tooltips of ``start``, ``cancel``, ``said``, ``bar`` and ``far``.
+    start, cancel, said, bar, far : str
+        Their tooltips.
     """
 
-    def __init__(self, words: str, tips: dict[str, str], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.said = QLabel()
-        self.said.setWordWrap(True)
-        self.said.setTextFormat(Qt.TextFormat.PlainText)
+    def __init__(
+        self, words: str, *, start: str, cancel: str, said: str, bar: str, far: str
+    ) -> None:
+        super().__init__()
+        self.said, self.far = label(said), label(far)
         self.said.setAlignment(Qt.AlignmentFlag.AlignTop)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setWidget(self.said)
-        area.setMinimumHeight(66)
-        self.start, self.cancel = QPushButton(words), QPushButton("Cancel")
+        self.start, self.cancel = button(words, start), button("Cancel", cancel)
         self.cancel.setEnabled(False)
         self.bar = QProgressBar()
         self.bar.setValue(0)
-        self.far = QLabel()
-        self.far.setWordWrap(True)
-        for name, tip in tips.items():
-            getattr(self, name).setToolTip(tip)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.start, 2)
-        buttons.addWidget(self.cancel, 1)
-        self.layout_ = QVBoxLayout(self)
-        self.layout_.setContentsMargins(0, 0, 0, 0)
-        self.layout_.setSpacing(4)
-        self.layout_.addWidget(area, 1)
-        self.layout_.addLayout(buttons)
-        self.layout_.addWidget(self.bar)
-        self.layout_.addWidget(self.far)
+        self.bar.setToolTip(bar)
+        area = scrolled(self.said, least=66, frame=True)
+        buttons = row((self.start, 2), (self.cancel, 1))
+        self.layout_ = column(self, (area, 1), buttons, self.bar, self.far, spacing=4)
 
     def busy(self, running: bool) -> None:
         """Show whether a job is going on."""

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_smlm_diffusion.errors import InputError
@@ -18,8 +17,6 @@ from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.widgets.shared.movie_dock import MovieDock
 from napari_smlm_diffusion.widgets.shared.movie_layers import current_frame
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell, tell_in
-from napari_smlm_diffusion.widgets.shared.plot import Colours
-from napari_smlm_diffusion.widgets.shared.threads import Latest
 from napari_smlm_diffusion.widgets.train.intensity_histogram import Series
 from napari_smlm_diffusion.widgets.train.layers import Beside, TrainLayers
 from napari_smlm_diffusion.widgets.train.simulation_form import PriorForm, SimulateForm
@@ -44,32 +41,30 @@ class Train(MovieDock):
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
         super().__init__(viewer)
         self.layers = TrainLayers(self.viewer)
-        self._ranges, self._compared = Latest(self), Latest(self)
+        self._ranges = self.latest(self._on_ranges, self._on_no_ranges)
+        self._compared = self.latest(self._on_compared, self._on_not_compared)
         self._beside: tuple[Image | None, Beside] | None = None  # of the run that goes on
         self._shown: tuple[Image | None, Simulated] | None = None
         self._watched: Image | None = None
         self.microscope = self.source.microscope
         self.prior_form, self.view = PriorForm(), SimulateForm()
-        self.training = Training(self.viewer, self.source, self.prior_form)
-        tabs = (
+        self.training = Training(self.source, self.prior_form)
+        self.lay_out(
+            self.view,
             (self.microscope, "Microscope", "Pixel size, PSF and camera"),
             (self.prior_form, "Simulation", "The ranges that every simulated frame is drawn from"),
             (self.training, "Training", "Train a model, watch it learn, check it and use it"),
         )
-        self.lay_out(tabs, self.view)
         self.tabs.setCurrentIndex(1)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(_REST_MS)
-        self._soon.timeout.connect(self._settle)
+        self._soon = self.timer(_REST_MS, self._settle)
         self._connect()
-        self._on_theme()
+        watch = self.training.watch
+        self.colour(self.view.histogram, watch.loss, watch.metrics, watch.pictures)
         self.source.look()
 
     def _connect(self) -> None:
         self.hear(self.viewer.layers.events.removed, self._on_removed)
         self.hear(self.viewer.dims.events.current_step, self._on_look)
-        self.hear(self.viewer.events.theme, self._on_theme)
         self.tabs.currentChanged.connect(self._on_tab)
         self.source.taken.connect(self._soon.start)
         self.source.changed.connect(self._on_look)
@@ -77,19 +72,10 @@ class Train(MovieDock):
         self.view.start.clicked.connect(self.simulate)
         self.view.save.clicked.connect(self._on_save)
         self.view.load.clicked.connect(self._on_load)
-        for task, done, failed in (
-            (self._ranges, self._on_ranges, self._on_no_ranges),
-            (self._compared, self._on_compared, self._on_not_compared),
-        ):
-            task.done.connect(done)
-            task.failed.connect(failed)
 
     def let_go(self) -> None:
         """End what is done besides; it is not shown any more."""
         self._watch(None)
-        self._soon.stop()
-        for task in (self._ranges, self._compared):
-            task.forget()
         self.training.let_go()
 
     def _on_tab(self) -> None:
@@ -101,11 +87,6 @@ class Train(MovieDock):
         if self._shown is not None and self.layers.frames is None:
             self._shown = None
         self._soon.start()
-
-    def _on_theme(self, event: Any = None) -> None:
-        colours = Colours.of(self.viewer.theme)
-        self.view.histogram.set_colours(colours)
-        self.training.watch.set_colours(colours)
 
     # The settings
 
@@ -165,7 +146,7 @@ class Train(MovieDock):
         """Write the settings that ``smlm-diffusion train --config`` reads."""
         prior = self.prior_form.prior().model_dump(mode="json")
         path = path if path.suffix else path.with_suffix(".json")
-        settings = save_settings({**self.training.values(), "prior": prior}, path)
+        settings = save_settings({**self.training.form.values(), "prior": prior}, path)
         self.prior_form.said.setText(f"Saved: {path} (model name “{settings.name}”).")
 
     @reported

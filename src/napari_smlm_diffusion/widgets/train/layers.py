@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from napari.layers import Image, Layer, Points
+from napari.layers import Image, Points
 
 from napari_smlm_diffusion.jobs.train.simulated import Simulated
 from napari_smlm_diffusion.results.layers import KEY, frames_scale
-from napari_smlm_diffusion.widgets.shared.viewer_layers import add_layer, put_points
+from napari_smlm_diffusion.widgets.shared.viewer_layers import OwnLayers, add_layer, put_points
 
 FRAMES, TRUTH = "simulated frames", "simulated molecules"
 # Camera pixels between a movie and what stands beside it.
@@ -72,25 +72,12 @@ class Beside:
         return tuple(moved)
 
 
-class TrainLayers:
-    """Adds the layers of one widget to its viewer, and replaces what is in them.
+class TrainLayers(OwnLayers):
+    """Simulated frames, and what is in them."""
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    """
-
-    def __init__(self, viewer: Any) -> None:
-        self.viewer = viewer
-        self.frames: Image | None = None
-        self.truth: Points | None = None
-
-    def forget(self, layer: Layer) -> None:
-        """Note that `layer` was removed."""
-        if layer is self.frames:
-            self.frames = None
-        if layer is self.truth:
-            self.truth = None
+    names = ("frames", "truth")
+    frames: Image | None
+    truth: Points | None
 
     def show(self, found: Simulated, beside: Beside, frame: int) -> None:
         """Show simulated frames and their molecules, the movie being at `frame`."""
@@ -103,40 +90,35 @@ class TrainLayers:
         points[:, beside.time], points[:, -2:] = emitters.frame, emitters.position
         features = pd.DataFrame({"frame": emitters.frame, "photons": emitters.photons})
         # Not "frames": these are no movie to train for.
-        about = {
-            "kind": "simulated",
-            "seed": found.request.seed,
-            "prior": found.request.prior.model_dump(mode="json"),
-        }
+        prior = found.request.prior.model_dump(mode="json")
+        known = {KEY: {"kind": "simulated", "seed": found.request.seed, "prior": prior}}
         options: dict[str, Any] = {
             "scale": beside.scale,
             "translate": beside.at(frame, count),
             "units": beside.units,
             "axis_labels": beside.axis_labels,
+            "metadata": known,
         }
         limits = beside.contrast_limits or _limits(found.counts)
-        if self.frames is not None and self.frames.ndim == ndim:
+        for name in self.names:
+            if (layer := getattr(self, name)) is not None and layer.ndim != ndim:
+                self.remove(name)
+        if self.frames is not None:
             self.frames.data = images
             self.frames.contrast_limits = limits
-            self.frames.metadata[KEY] = about
+            self.frames.metadata.update(known)
         else:
-            if self.frames is not None:
-                self.viewer.layers.remove(self.frames)
             self.frames = Image(
-                images, name=FRAMES, colormap="gray", contrast_limits=limits,
-                metadata={KEY: about}, **options,
-            )  # fmt: skip
+                images, name=FRAMES, colormap="gray", contrast_limits=limits, **options
+            )
             add_layer(self.viewer, self.frames)
-        if self.truth is not None and self.truth.ndim == ndim:
+        if self.truth is not None:
             put_points(self.truth, points, features)
-            self.truth.metadata[KEY] = about
+            self.truth.metadata.update(known)
         else:
-            if self.truth is not None:
-                self.viewer.layers.remove(self.truth)
             self.truth = Points(
                 points, name=TRUTH, features=features, size=2.5, face_color="transparent",
-                border_color=_RING, border_width=0.1, visible=False, metadata={KEY: about},
-                **options,
+                border_color=_RING, border_width=0.1, visible=False, **options,
             )  # fmt: skip
             add_layer(self.viewer, self.truth)
         self.place(beside, frame)

@@ -6,12 +6,13 @@ from typing import Any
 
 from qtpy.QtCore import QSize, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QPixmap
-from qtpy.QtWidgets import QDialog, QFileDialog, QLabel, QVBoxLayout
+from qtpy.QtWidgets import QDialog, QFileDialog, QLabel
 
 from napari_smlm_diffusion.jobs.calibrate.card_words import read_card, samples_report
 from napari_smlm_diffusion.jobs.train import run as training_work
 from napari_smlm_diffusion.models.card import ModelCard
 from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.widgets.shared.fields import column
 from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell
 from napari_smlm_diffusion.widgets.shared.threads import (
@@ -20,26 +21,14 @@ from napari_smlm_diffusion.widgets.shared.threads import (
     Latest,
     threads_beside_the_window,
 )
-from napari_smlm_diffusion.widgets.train.tab_forms import ResultForm, TrainingForm
+from napari_smlm_diffusion.widgets.train.tab_forms import ResultForm
+from napari_smlm_diffusion.widgets.train.training_form import TrainingForm
 
 _PLOT_WIDTH = 310
 
 
 class TrainingResult(ResultForm):
-    """Checks, keeps and saves one model.
-
-    Parameters
-    ----------
-    movie_form : MovieForm
-        Of the movie that the model will be used for.
-    form : TrainingForm
-        With notes, licence and device.
-
-    Attributes
-    ----------
-    model : Path or None
-        The model file.
-    """
+    """Checks, keeps and saves one model, to be used for the movie of a form."""
 
     changed = Signal()
     """A check begins or has ended."""
@@ -146,21 +135,16 @@ class TrainingResult(ResultForm):
         """Show the picture of the check as large as the screen lets it be."""
         if self._picture is None:
             return
-        window = QDialog(self)
+        window, picture, screen = QDialog(self), QLabel(), self.screen()
         window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         window.setWindowTitle("Check of the model")
-        label, screen = QLabel(), self.screen()
         room = QSize(1280, 800) if screen is None else screen.availableSize()
-        label.setPixmap(
-            QPixmap(str(self._picture)).scaled(
-                room * 0.9,
-                Qt.AspectRatioMode.KeepAspectRatio,
-                Qt.TransformationMode.SmoothTransformation,
-            )
+        whole, smooth = (
+            Qt.AspectRatioMode.KeepAspectRatio,
+            Qt.TransformationMode.SmoothTransformation,
         )
-        layout = QVBoxLayout(window)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(label)
+        picture.setPixmap(QPixmap(str(self._picture)).scaled(room * 0.9, whole, smooth))
+        column(window, picture)
         window.show()
 
     # The file

@@ -3,24 +3,23 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QFormLayout,
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QPushButton,
-    QSizePolicy,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QGridLayout, QLabel, QLineEdit, QWidget
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.simulation.prior import GENERAL, Prior
-from napari_smlm_diffusion.widgets.shared.fields import only_numbers
+from napari_smlm_diffusion.widgets.shared.fields import (
+    button,
+    check,
+    column,
+    form,
+    label,
+    line_of,
+    only_numbers,
+    row,
+    spin,
+    squeezed,
+    text_field,
+)
 from napari_smlm_diffusion.widgets.train.intensity_histogram import IntensityHistogram
 
 _EFFECTIVE = (
@@ -45,36 +44,29 @@ ROWS: dict[str, Row] = {
         "SD, px", "Standard deviation of a molecule's spot, in camera pixels.", 0.3, 10
     ),
     "photons": Row(
-        "per molecule",
-        f"Mean brightness of the molecules of a frame.\n{_EFFECTIVE}",
-        1,
-        1e6,
+        "per molecule", f"Mean brightness of the molecules of a frame.\n{_EFFECTIVE}", 1, 1e6
     ),
     "photon_cv": Row(
         "SD/mean",
         "How much the brightness differs between the molecules of one frame, relative to its mean.",
-        0,
-        3,
+        *(0, 3),
     ),
     "background": Row("photons/px", f"Mean background of a frame.\n{_EFFECTIVE}", 0, 1e5),
     "background_gradient": Row(
         "SD/mean",
         "How much the background differs smoothly over a frame, relative to its mean.",
-        0,
-        1,
+        *(0, 1),
     ),
     "read_noise": Row(
         "e⁻ rms",
         "Of the camera; on an EMCCD divided by EM gain and excess noise (effective electrons).",
-        0,
-        1000,
+        *(0, 1000),
     ),
     "density_per_px2": Row("per px²", "Molecules that shine in a frame, per camera pixel.", 0, 5),
     "local_density_per_px2": Row(
         "per px²",
         "Molecules per camera pixel on filaments and in clusters at most.",
-        0.001,
-        50,
+        *(0.001, 50),
         single=True,
     ),
     "disc_radius_px": Row("px", "Of the disc in the middle, camera pixels.", 0.5, 64, single=True),
@@ -95,75 +87,51 @@ STRUCTURES = {
 class PriorForm(QWidget):
     """What is simulated: two numbers for each range, and where molecules are."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.lines: dict[str, tuple[QLineEdit, ...]] = {}
-        self.structures: dict[str, QCheckBox] = {}
         self._rows: dict[str, tuple[QWidget, QWidget]] = {}
-        self.fill_in = QPushButton("Fill in from this movie")
-        self.fill_in.setToolTip(
+        self.fill_in = button(
+            "Fill in from this movie",
             "Measure PSF width, photons, background and density in a sample of the movie's\n"
-            "frames, with the camera under Microscope; fill in ranges that hold them with room."
+            "frames, with the camera under Microscope; fill in ranges that hold them with room.",
         )
-        self.said = QLabel()
-        self.said.setWordWrap(True)
-        self.said.setTextFormat(Qt.TextFormat.PlainText)
-        self.said.setToolTip("What was measured in the movie, or which settings were loaded.")
-        form = QFormLayout()
-        form.setContentsMargins(6, 0, 6, 0)
-        form.setVerticalSpacing(3)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        for name, row in ROWS.items():
-            if name == "disc_radius_px":
-                self._add_structures(form)
-            self._add(form, name, row)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 6, 0, 0)
-        layout.setSpacing(3)
-        layout.addWidget(self.fill_in)
-        layout.addWidget(self.said)
-        layout.addLayout(form)
-        layout.addStretch(1)
-        self.set_prior(GENERAL)
-
-    def _add(self, form: QFormLayout, name: str, row: Row) -> None:
-        line_of = QWidget()
-        layout = QHBoxLayout(line_of)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        lines: list[QLineEdit] = []
-        title = Prior.model_fields[name].title
-        tip = f"{row.tip}\nAllowed: {row.least:g} to {row.most:g}."
-        for end in ("value",) if row.single else ("lowest", "highest"):
-            line = QLineEdit()
-            only_numbers(line, whole=row.kind is int)
-            line.setToolTip(tip if row.single else f"The {end} value.\n{tip}")
-            line.setAccessibleName(f"{title} ({row.unit}), {end}")
-            line.setMinimumWidth(44)
-            # As wide as there is room: its own wish would make the dock wider than the others.
-            line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            if lines:
-                layout.addWidget(QLabel("to"))
-            layout.addWidget(line, 1)
-            lines.append(line)
-        self.lines[name] = tuple(lines)
-        label = QLabel(f"{title} ({row.unit})")
-        label.setToolTip(tip)
-        form.addRow(label, line_of)
-        self._rows[name] = label, line_of
-
-    def _add_structures(self, form: QFormLayout) -> None:
+        self.said = label("What was measured in the movie, or which settings were loaded.")
+        self.structures = {
+            name: check(words, f"{tip}\nEach frame draws one of the structures that are ticked.")
+            for name, (words, tip) in STRUCTURES.items()
+        }
+        self.structures["disc"].toggled.connect(self._on_disc)
         boxes = QWidget()
         grid = QGridLayout(boxes)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(0)
-        for place, (name, (words, tip)) in enumerate(STRUCTURES.items()):
-            box = QCheckBox(words)
-            box.setToolTip(f"{tip}\nEach frame draws one of the structures that are ticked.")
+        for place, box in enumerate(self.structures.values()):
             grid.addWidget(box, place // 2, place % 2)
-            self.structures[name] = box
-        self.structures["disc"].toggled.connect(self._on_disc)
-        form.addRow("Structures", boxes)
+        rows = form(margins=(6, 0, 6, 0), spacing=3)
+        for name, of in ROWS.items():
+            if name == "disc_radius_px":
+                rows.addRow("Structures", boxes)
+            self._rows[name] = self._row(name, of)
+            rows.addRow(*self._rows[name])
+        parts = (self.fill_in, self.said, rows, None)
+        column(self, *parts, margins=(0, 6, 0, 0), spacing=3)
+        self.set_prior(GENERAL)
+
+    def _row(self, name: str, of: Row) -> tuple[QLabel, QWidget]:
+        title = f"{Prior.model_fields[name].title} ({of.unit})"
+        tip = f"{of.tip}\nAllowed: {of.least:g} to {of.most:g}."
+        words = QLabel(title)
+        words.setToolTip(tip)
+        self.lines[name] = tuple(
+            text_field(f"{title}, {end}", tip if of.single else f"The {end} value.\n{tip}")
+            for end in (("value",) if of.single else ("lowest", "highest"))
+        )
+        for line in self.lines[name]:
+            only_numbers(line, whole=of.kind is int)
+        squeezed(*self.lines[name], least=44)
+        first, *second = self.lines[name]
+        return words, line_of((first, 1), *(("to", (second[0], 1)) if second else ()))
 
     def _on_disc(self, wanted: bool) -> None:
         for name in ("disc_radius_px", "disc_count"):
@@ -186,14 +154,8 @@ class PriorForm(QWidget):
                 line.setCursorPosition(0)
 
     def prior(self) -> Prior:
-        """Return what is filled in.
-
-        Raises
-        ------
-        InputError
-            If it cannot be simulated.
-        """
-        values: dict[str, Any] = {name: self._value(name, row) for name, row in ROWS.items()}
+        """Return what is filled in; an `InputError` says why it cannot be simulated."""
+        values: dict[str, Any] = {name: self._value(name, of) for name, of in ROWS.items()}
         ticked = tuple(name for name, box in self.structures.items() if box.isChecked())
         if not ticked:
             raise InputError(
@@ -201,28 +163,26 @@ class PriorForm(QWidget):
             )
         return Prior(**values, structures=ticked)
 
-    def _value(self, name: str, row: Row) -> Any:
+    def _value(self, name: str, of: Row) -> Any:
         field, numbers = f"prior.{name}", []
         for line in self.lines[name]:
             try:
-                number = row.kind(line.text())
+                number = of.kind(line.text())
             except ValueError:
-                what = "a number" if row.single else "both numbers"
+                what = "a number" if of.single else "both numbers"
                 got = f"“{line.text()}”" if line.text() else "nothing"
                 raise InputError(f"fill in {what}, got {got}", field=field) from None
-            if not row.least <= number <= row.most:
-                raise InputError(
-                    f"must be {row.least:g} to {row.most:g} ({row.unit}), got {number:g}",
-                    field=field,
-                )
+            if not of.least <= number <= of.most:
+                allowed = f"{of.least:g} to {of.most:g} ({of.unit})"
+                raise InputError(f"must be {allowed}, got {number:g}", field=field)
             numbers.append(number)
-        if row.single:
+        if of.single:
             return numbers[0]
         low, high = numbers
         if low > high:
+            got = f"{low:g} to {high:g}"
             raise InputError(
-                f"the first number must not be above the second, got {low:g} to {high:g}",
-                field=field,
+                f"the first number must not be above the second, got {got}", field=field
             )
         return low, high
 
@@ -230,55 +190,41 @@ class PriorForm(QWidget):
 class SimulateForm(QWidget):
     """Frames and seed, the button, and how the simulated frames compare with the movie's."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.count, self.seed = QSpinBox(), QSpinBox()
-        self.count.setRange(1, 64)
-        self.count.setValue(8)
-        self.count.setToolTip("How many frames to simulate; each draws settings of its own.")
-        self.seed.setRange(0, 2**31 - 1)
-        self.seed.setValue(1)
-        self.seed.setToolTip(
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = spin(1, 64, 8, "How many frames to simulate; each draws settings of its own.")
+        self.seed = spin(
+            *(0, 2**31 - 1, 1),
             "Of all random numbers: the same seed gives the same frames. It goes on by one each "
-            "time,\nso that other frames are drawn."
+            "time,\nso that other frames are drawn.",
         )
-        self.start = QPushButton("Simulate")
-        self.start.setToolTip(
+        squeezed(self.count, self.seed, least=76)
+        self.start = button(
+            "Simulate",
             "Draw frames as a training would, and show them right of the movie in its own counts;\n"
-            "a hidden layer of rings says where their molecules are."
+            "a hidden layer of rings says where their molecules are.",
         )
         self.histogram = IntensityHistogram()
         self.histogram.setToolTip(
             "How bright the pixels are: those of the movie's frames from the slider on, and those\n"
             "of the simulated frames. The shares are on a logarithmic axis."
         )
-        self.said = QLabel()
-        self.said.setWordWrap(True)
-        self.said.setTextFormat(Qt.TextFormat.PlainText)
-        self.said.setToolTip("How the simulated frames differ from the movie, in numbers.")
-        self.save, self.load = QPushButton("Save settings…"), QPushButton("Load settings…")
-        self.save.setToolTip("Write a file that “smlm-diffusion train --config FILE” trains with.")
-        self.load.setToolTip("Fill in the simulation from such a file.")
-        row = QHBoxLayout()
-        for box in (self.count, self.seed):
-            box.setMinimumWidth(76)
-            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        for words, box in (("Frames", self.count), ("Seed", self.seed)):
-            label = QLabel(words)
-            label.setToolTip(box.toolTip())
-            row.addWidget(label)
-            row.addWidget(box, 1)
-        row.addWidget(self.start, 1)
-        files = QHBoxLayout()
-        files.addWidget(self.save)
-        files.addWidget(self.load)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addLayout(row)
-        layout.addWidget(self.histogram, 1)
-        layout.addWidget(self.said)
-        layout.addLayout(files)
+        self.said = label("How the simulated frames differ from the movie, in numbers.")
+        self.save = button(
+            "Save settings…", "Write a file that “smlm-diffusion train --config FILE” trains with."
+        )
+        self.load = button("Load settings…", "Fill in the simulation from such a file.")
+        names = QLabel("Frames"), QLabel("Seed")
+        for name, box in zip(names, (self.count, self.seed), strict=True):
+            name.setToolTip(box.toolTip())
+        column(
+            self,
+            row(names[0], (self.count, 1), names[1], (self.seed, 1), (self.start, 1)),
+            (self.histogram, 1),
+            self.said,
+            row(self.save, self.load),
+            spacing=4,
+        )
 
 
 def _text(value: float) -> str:

@@ -1,19 +1,10 @@
 """The tab "Training" of the widget "Train": a training is started, watched, checked and used."""
 
 from pathlib import Path
-from typing import Any
 
 from napari.utils.notifications import show_info
-from qtpy.QtCore import Qt, QTimer, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QMessageBox,
-    QPushButton,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QMessageBox, QToolButton, QWidget
 
 from napari_smlm_diffusion.jobs.calibrate.card_words import read_card
 from napari_smlm_diffusion.jobs.train import run as training_work
@@ -21,8 +12,8 @@ from napari_smlm_diffusion.jobs.train import stored
 from napari_smlm_diffusion.jobs.train.history import Record, stages_in_words
 from napari_smlm_diffusion.jobs.train.stored import StoredTraining
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.training.settings import STAGE_WORDS, StageName
+from napari_smlm_diffusion.widgets.shared.fields import button, column, label, row
 from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.shared.notices import reported
 from napari_smlm_diffusion.widgets.shared.threads import (
@@ -39,29 +30,19 @@ from napari_smlm_diffusion.widgets.train.record_curves import (
 )
 from napari_smlm_diffusion.widgets.train.result import TrainingResult
 from napari_smlm_diffusion.widgets.train.simulation_form import PriorForm
-from napari_smlm_diffusion.widgets.train.tab_forms import TrainingForm, WatchForm
+from napari_smlm_diffusion.widgets.train.tab_forms import WatchForm
+from napari_smlm_diffusion.widgets.train.training_form import TrainingForm
 
 # Progress comes seven times a second; to draw the curves as often would slow the training down.
 _CURVES_MS = 2000
 
 
 class Training(QWidget):
-    """Trains a model for the prior of a form.
+    """Trains a model for the prior of a form, to be used for the movie of another one."""
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    movie_form : MovieForm
-        Of the movie that the model will be used for.
-    prior_form : PriorForm
-    """
-
-    watched = Signal()
-    """A training begins to be shown."""
-
-    def __init__(self, viewer: Any, movie_form: MovieForm, prior_form: PriorForm) -> None:
+    def __init__(self, movie_form: MovieForm, prior_form: PriorForm) -> None:
         super().__init__()
-        self.viewer, self.movie_form, self.prior_form = viewer, movie_form, prior_form
+        self.movie_form, self.prior_form = movie_form, prior_form
         self.runner = JobRunner(self)
         self.record = Record()
         self._clock = Clock()
@@ -85,32 +66,28 @@ class Training(QWidget):
         self.fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.fold.setText("Settings")
         self.fold.setToolTip("Show or hide the settings of the training.")
-        self.start, self.pause, self.stop = (QPushButton(w) for w in ("Start", "Pause", "Stop"))
-        self.start.setToolTip(
-            "Train with these settings, on frames that are simulated as the tab Simulation says."
+        self.start = button(
+            "Start",
+            "Train with these settings, on frames that are simulated as the tab Simulation says.",
         )
-        self.stop.setToolTip("End the training; its checkpoint is kept, and it can be resumed.")
-        self.discard = QPushButton("Discard…")
-        self.discard.setToolTip("Delete the training of this name, with its checkpoint.")
-        self.about = QLabel()
-        self.about.setWordWrap(True)
-        self.about.setTextFormat(Qt.TextFormat.PlainText)
-        self.about.setToolTip("What there is of a training of this name.")
-        buttons = QHBoxLayout()
-        for button, stretch in (
-            (self.start, 2), (self.pause, 2), (self.stop, 1), (self.discard, 1)
-        ):  # fmt: skip
-            buttons.addWidget(button, stretch)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 4, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.fold)
-        layout.addWidget(self.form)
-        layout.addLayout(buttons)
-        layout.addWidget(self.about)
-        layout.addWidget(self.result)
-        layout.addWidget(self.watch, 100)
-        layout.addStretch(1)
+        self.pause = button("Pause")
+        self.stop = button(
+            "Stop", "End the training; its checkpoint is kept, and it can be resumed."
+        )
+        self.discard = button("Discard…", "Delete the training of this name, with its checkpoint.")
+        self.about = label("What there is of a training of this name.")
+        column(
+            self,
+            self.fold,
+            self.form,
+            row((self.start, 2), (self.pause, 2), (self.stop, 1), (self.discard, 1)),
+            self.about,
+            self.result,
+            (self.watch, 100),
+            None,
+            margins=(0, 4, 0, 0),
+            spacing=4,
+        )
         self.watch.hide()  # until there is something to see
 
     def _connect(self) -> None:
@@ -170,11 +147,11 @@ class Training(QWidget):
         self.discard.setVisible(plan is not None and not running)
         self.discard.setEnabled(not checking)
         self.form.setEnabled(not (running or checking))
-        said = ""
-        if unfinished and not running and plan is not None:
-            where = _place(plan, plan.left[0])
-            said = f"“{plan.settings.name}” is not finished ({where}). Resume goes on."
-        self._say(said)
+        where = _place(plan, plan.left[0]) if plan is not None and unfinished else ""
+        self._say(
+            f"“{plan.settings.name}” is not finished ({where}). Resume goes on."
+            if plan is not None and where and not running else ""
+        )  # fmt: skip
         self.result.show_model(self._model())
 
     def _model(self) -> Path | None:
@@ -199,14 +176,9 @@ class Training(QWidget):
 
     def _on_fold(self, shown: bool) -> None:
         self.form.setVisible(shown)
-        arrow = Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow
-        self.fold.setArrowType(arrow)
+        self.fold.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
 
     # The training
-
-    def values(self) -> dict[str, Any]:
-        """Return the settings of the training, without the prior."""
-        return self.form.values()
 
     @reported
     def begin(self, _: bool = False) -> None:
@@ -214,8 +186,8 @@ class Training(QWidget):
         if self.runner.running:
             show_info("Training already; stop it, or wait until it is done")
             return
-        prior: Prior = self.prior_form.prior()
-        settings, stages = self.form.settings(prior), self.form.stages()
+        settings = self.form.settings(self.prior_form.prior())
+        stages = self.form.stages()
         stored.check_name(settings.name)
         plan = StoredTraining(settings=settings, stages=stages, left=stages)
         self.record = Record()
@@ -244,7 +216,6 @@ class Training(QWidget):
         threads = threads_beside_the_window()
         self.runner.start(lambda: training_work.run(plan, threads, resume))
         self._show_state()
-        self.watched.emit()
 
     def _on_pause(self) -> None:
         if self.runner.running:

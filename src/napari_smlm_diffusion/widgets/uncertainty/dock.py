@@ -4,7 +4,6 @@ from typing import Any
 
 from napari.layers import Image, Shapes
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import QTimer
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
@@ -45,25 +44,22 @@ class Uncertainty(ModelDock):
     run_form: UncertaintyForm
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
-        super().__init__(viewer, ModelForm(("device", "batch")), UncertaintyForm())
+        super().__init__(viewer, ModelForm("device", "batch"), UncertaintyForm())
         self.layers = UncertaintyLayers(self.viewer)
         self._run: LiveSamples | Results | None = None
         self._where = Where(Placement(1.0))
         self._base: Any = None  # plan of the last run, for the next
         self._movie: Image | None = None  # of the run
         # Between two layers the window answers what waits.
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(_REST_MS)
-        self._rest.timeout.connect(self._add_next_layer)
+        self._rest = self.timer(_REST_MS, self._add_next_layer)
         self.form = SampleForm()
         self.form.settings.set_values({"samples": preferences().sampling.samples})
-        tabs = (
+        self.lay_out(
+            self.run_form,
             (self.form, "Samples", "What to sample, and how"),
             (self.source.microscope, "Microscope", "Pixel size, PSF and camera"),
             (self.model, "Model", "The networks, and where they run"),
         )
-        self.lay_out(tabs, self.run_form)
         self.hear(self.viewer.layers.events.inserted, self._on_layers)
         self.hear(self.viewer.layers.events.removed, self._on_removed)
         self.form.changed.connect(self._show_calibration)
@@ -107,10 +103,8 @@ class Uncertainty(ModelDock):
                 "said here."
             )
             return
-        words = calibration_words(
-            read_card(name), self.form.sampler.currentData(), self.form.steps()
-        )
-        self.form.about.setText(words)
+        sampler, steps = self.form.sampler.currentData(), self.form.steps()
+        self.form.about.setText(calibration_words(read_card(name), sampler, steps))
 
     @reported
     def draw_region(self, _: bool = False) -> None:
@@ -187,8 +181,8 @@ class Uncertainty(ModelDock):
         self._where = Where(place, self.source.time(), unit)
         self._run = None
         base = self._base
-        usable = base is not None and base.stack is stack
-        return base if usable and base.settings == samples.whole(settings) else None
+        same = base is not None and base.stack is stack and base.settings == samples.whole(settings)
+        return base if same else None
 
     def _on_progress(self, progress: Progress) -> None:
         if self._closed:

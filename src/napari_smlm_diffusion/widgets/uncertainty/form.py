@@ -3,28 +3,31 @@
 from typing import Any, get_args
 
 from napari.layers import Shapes
-from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QWidget
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import parse_frame_range
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.networks.settings import SamplerName
-from napari_smlm_diffusion.widgets.shared.fields import combo
+from napari_smlm_diffusion.widgets.shared.fields import (
+    button,
+    check,
+    choose,
+    column,
+    combo,
+    label,
+    offer,
+    row,
+    text_field,
+)
 from napari_smlm_diffusion.widgets.shared.run_form import RunForm
 from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm
 
 CURRENT, RANGE, ALL = "current", "range", "all"
 _EMPTY = {"samples": "2 or more", "steps": "as calibrated", "seed": "0"}
 _FEWEST = 2
+_WHOLE_FIELD = ("the whole field", None)
 
 
 class SampleForm(QWidget):
@@ -33,92 +36,65 @@ class SampleForm(QWidget):
     changed = Signal()
     """Sampler or steps."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.frames = combo("Which frames are sampled; each takes as long as the first.")
-        self.frames.addItem("the current frame", CURRENT)
-        self.frames.addItem("a range of frames", RANGE)
-        self.frames.addItem("all frames", ALL)
-        self.range = QLineEdit()
-        self.range.setPlaceholderText("first:end, for example 0:10")
-        self.range.setAccessibleName("Range of frames")
-        self.range.setToolTip(
-            "Range of frames from 0, the end excluded: 0:10 are ten frames; -5: the last five."
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = combo(
+            "Which frames are sampled; each takes as long as the first.",
+            [("the current frame", CURRENT), ("a range of frames", RANGE), ("all frames", ALL)],
+        )
+        self.range = text_field(
+            "Range of frames",
+            "Range of frames from 0, the end excluded: 0:10 are ten frames; -5: the last five.",
+            "first:end, for example 0:10",
         )
         self.range.setEnabled(False)
         self.region = combo(
             "Samples the whole field, or only inside the rectangle of a Shapes layer, which is "
             "faster.\nIts edges go to the nearest camera pixels. What lies outside is not looked "
-            "at:\ndraw it a few pixels larger than what you want to know."
+            "at:\ndraw it a few pixels larger than what you want to know.",
+            [_WHOLE_FIELD],
         )
-        self.region.addItem("the whole field", None)
-        self.draw = QPushButton("Draw…")
-        self.draw.setToolTip("Add a Shapes layer over the frames and draw a rectangle in it.")
-        self.settings = SettingsForm(LocalizeSettings, ("samples", "steps", "seed"), _EMPTY)
-        self.sampler = combo("Sampler: how a sample is drawn; another is not calibrated.")
-        self.sampler.addItem("as calibrated", None)
-        for name in get_args(SamplerName)[::-1]:
-            self.sampler.addItem(name, name)
-        self.keep = QCheckBox("Keep the samples as a layer")
-        self.keep.setToolTip(
-            "Adds all samples of the frame, with a slider to flick through them.\nFor one frame."
+        self.draw = button(
+            "Draw…", "Add a Shapes layer over the frames and draw a rectangle in it."
         )
-        self.about = QLabel()
-        self.about.setWordWrap(True)
-        self.about.setTextFormat(Qt.TextFormat.PlainText)
-        self.about.setToolTip("What this model's samples were calibrated with, by its card.")
-        region = QHBoxLayout()
-        region.setSpacing(4)
-        region.addWidget(self.region, 1)
-        region.addWidget(self.draw)
+        self.settings = SettingsForm(LocalizeSettings, _EMPTY, _EMPTY)
+        self.sampler = combo(
+            "Sampler: how a sample is drawn; another is not calibrated.",
+            [("as calibrated", None), *((name, name) for name in get_args(SamplerName)[::-1])],
+        )
+        self.keep = check(
+            "Keep the samples as a layer",
+            "Adds all samples of the frame, with a slider to flick through them.\nFor one frame.",
+        )
+        self.about = label("What this model's samples were calibrated with, by its card.")
         form = self.settings.layout_
         form.insertRow(0, "Sample", self.frames)
         form.insertRow(1, "Range", self.range)
-        form.insertRow(2, "Region", region)
+        form.insertRow(2, "Region", row((self.region, 1), self.draw, spacing=4))
         form.insertRow(4, "Sampler", self.sampler)
         form.addRow(self.keep)
         form.addRow(self.about)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.settings)
-        layout.addStretch(1)
-        self.frames.currentIndexChanged.connect(self._on_frames)
+        column(self, self.settings, None)
+        self.frames.currentIndexChanged.connect(
+            lambda _: self.range.setEnabled(self.frames.currentData() == RANGE)
+        )
         self.sampler.currentIndexChanged.connect(lambda _: self.changed.emit())
         self.settings.changed.connect(lambda _: self.changed.emit())
-
-    def _on_frames(self) -> None:
-        self.range.setEnabled(self.frames.currentData() == RANGE)
 
     def show_regions(self, layers: list[Shapes]) -> None:
         """Offer these layers; the one chosen before stays chosen while it is there."""
         before = self.region.currentData()
-        self.region.clear()
-        self.region.addItem("the whole field", None)
-        for layer in layers:
-            self.region.addItem(f"rectangle in “{layer.name}”", layer)
-        places = [i for i, layer in enumerate(layers, start=1) if layer is before]
-        self.region.setCurrentIndex(places[0] if places else 0)
+        offered = [(f"rectangle in “{layer.name}”", layer) for layer in layers]
+        offer(self.region, [_WHOLE_FIELD, *offered], before if before in layers else None)
 
     def choose_region(self, layer: Shapes) -> None:
         """Choose a layer that is offered."""
-        for place in range(self.region.count()):
-            if self.region.itemData(place) is layer:
-                self.region.setCurrentIndex(place)
+        choose(self.region, layer)
 
     def frame_range(self, frame: int, length: int) -> tuple[int, int]:
-        """Return (start, stop) of the frames to sample.
+        """Return (start, stop) of the frames to sample of a movie that is at `frame`.
 
-        Parameters
-        ----------
-        frame : int
-            The current one.
-        length : int
-            Of the movie.
-
-        Raises
-        ------
-        InputError
-            If what is typed is no range of the movie.
+        An `InputError` says that what is typed is no range of the movie.
         """
         if self.frames.currentData() == CURRENT:
             return frame, frame + 1
@@ -131,13 +107,7 @@ class SampleForm(QWidget):
         return parse_frame_range(self.range.text(), length)
 
     def values(self) -> dict[str, Any]:
-        """Return how to sample, as text for the settings.
-
-        Raises
-        ------
-        InputError
-            If it is fewer than two samples.
-        """
+        """Return how to sample, as text for the settings; at least two samples are needed."""
         found: dict[str, Any] = self.settings.values()
         samples = self.settings.number("samples")
         if samples is None or samples < _FEWEST:
@@ -158,19 +128,19 @@ class SampleForm(QWidget):
 class UncertaintyForm(RunForm):
     """What is likely to be wrong, the buttons, and how far the run is."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        tips = {
-            "start": "Draw samples of the posterior: their mean and SD refine while they arrive.",
-            "cancel": "Stop after the current batch; what is done is kept.",
-            "said": "Whether this movie suits the model, and what was found.",
-            "bar": "Samples, or frames, that are done.",
-            "far": "How much is done, speed, and time left.",
-        }
-        super().__init__("Sample", tips, parent)
-        self.sweep = QPushButton("Whole stack: variance head")
-        self.sweep.setToolTip(
+    def __init__(self) -> None:
+        super().__init__(
+            "Sample",
+            start="Draw samples of the posterior: their mean and SD refine while they arrive.",
+            cancel="Stop after the current batch; what is done is kept.",
+            said="Whether this movie suits the model, and what was found.",
+            bar="Samples, or frames, that are done.",
+            far="How much is done, speed, and time left.",
+        )
+        self.sweep = button(
+            "Whole stack: variance head",
             "Density and SD of all frames at once, or of the range, summed over the frames:\nfast, "
-            "without samples. Relies on the SD that the network predicts for each pixel."
+            "without samples. Relies on the SD that the network predicts for each pixel.",
         )
         self.layout_.insertWidget(1, self.sweep)
 

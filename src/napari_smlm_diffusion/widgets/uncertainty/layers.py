@@ -12,12 +12,14 @@ from napari_smlm_diffusion.jobs.localize.record import provenance
 from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.jobs.uncertainty.live_samples import LiveSamples
 from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
-from napari_smlm_diffusion.widgets.shared.viewer_layers import add_layer
+from napari_smlm_diffusion.widgets.shared.viewer_layers import add_above_images, limits_of
 
 # `kind` of a stack of images: a filter masks by one image, and offers no stack for that.
 STACK = "stack of images"
 # Of the samples; the layers that refine as they arrive.
 _LIVE = ("mean", "SD")
+# Of a mean or a density, and of its SD.
+_COLOURS = ("inferno", "viridis")
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,22 @@ class Where:
     time: tuple[float, float] = (1.0, 0.0)
     unit: str = "pixel"
 
+    def in_time(self, options: dict[str, Any], first: int = 0) -> dict[str, Any]:
+        """Let the time axis, the third from the end, be that of the frames from `first` on."""
+        scale, shift = self.time
+        time = {"scale": scale, "translate": shift + first * scale, "units": self.unit}
+        known = {"scale": (1.0, 1.0, 1.0), **options}
+        return options | {
+            name: (*known[name][:-3], value, *known[name][-2:]) for name, value in time.items()
+        }
+
 
 class UncertaintyLayers:
-    """Adds the layers of one widget to its viewer.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    """
+    """The layers of one widget: those that refine as samples arrive, and those of a whole run."""
 
     def __init__(self, viewer: Any) -> None:
         self.viewer = viewer
         self._live: list[Image | None] = []
-        self._where: Where | None = None
 
     def forget(self, layer: Layer) -> None:
         """Note that `layer` was removed: it is not added again."""
@@ -85,7 +90,10 @@ class UncertaintyLayers:
         """
         known = len(self._live)
         if known < len(_LIVE) and live.shown:
-            self._live.append(self._add_stack(live, live.images[known], where, _LIVE[known]))
+            name, data = _LIVE[known], live.images[known]
+            options = {"name": f"{name} of samples", "colormap": _COLOURS[known]}
+            seen = data[len(live.shown) - 1]
+            self._live.append(self._stack(live, data, seen, where, "running", ("t",), **options))
             self.name_live(live, "running")
         return len(self._live) < len(_LIVE)
 
@@ -108,7 +116,9 @@ class UncertaintyLayers:
         self.name_live(live, status)
         self._live = []
         if live.samples is not None:
-            self._add_samples(live, live.samples[: live.shown[0]], where, status)
+            # (K, 1, sY, sX): the time axis stays the third from the end, as that of the frames.
+            kept, name = live.samples[: live.shown[0]], f"samples ({words_of(live, status)})"
+            self._stack(live, kept, kept[-1], where, status, ("sample", "t"), name=name)
         if live.frames > 1:
             words = words_of(live, status, whole_frames=True)
             until = plan.frames[0] + live.frames
@@ -137,8 +147,7 @@ class UncertaintyLayers:
         where: Where,
         provenance: dict[str, Any],
     ) -> None:
-        colours = ("inferno", "viridis")
-        for image, name, colormap in zip(images, names, colours, strict=True):
+        for image, name, colormap in zip(images, names, _COLOURS, strict=True):
             data, options, _ = image_layer(
                 image.astype(np.float32),
                 where.place,
@@ -151,31 +160,15 @@ class UncertaintyLayers:
             )
             add_above_images(self.viewer, Image(data, **options))
 
-    def _add_stack(
-        self, live: LiveSamples, data: NDArray[np.float32], where: Where, name: str
-    ) -> Image:
-        colormap = "viridis" if name == "SD" else "inferno"
-        seen = data[len(live.shown) - 1]
-        title = f"{name} of samples"
-        return self._stack(live, data, seen, where, title, ("t",), "running", colormap)
-
-    def _add_samples(
-        self, live: LiveSamples, data: NDArray[np.float32], where: Where, status: str
-    ) -> None:
-        # (K, 1, sY, sX): the time axis stays the third from the end, as that of the frames.
-        name = f"samples ({words_of(live, status)})"
-        self._stack(live, data, data[-1], where, name, ("sample", "t"), status, "inferno")
-
     def _stack(
         self,
         live: LiveSamples,
         data: NDArray[np.float32],
         seen: NDArray[np.float32],
         where: Where,
-        name: str,
-        leading: tuple[str, ...],
         status: str,
-        colormap: str,
+        leading: tuple[str, ...],
+        **more: str,
     ) -> Image:
         """Add images of which each lies at its frame; the contrast is that of `seen`."""
         plan = live.plan
@@ -184,20 +177,14 @@ class UncertaintyLayers:
             where.place,
             upsampling=plan.image_scale.upsampling,
             origin_px=(plan.roi.y0, plan.roi.x0),
-            name=name,
             leading=leading,
             provenance=live.about(status),
-            colormap=colormap,
             contrast_limits=_limits(seen),
+            **{"colormap": _COLOURS[0], **more},
         )
-        scale, shift = where.time
-        options["scale"] = _with_time(options["scale"], scale)
-        options["translate"] = _with_time(options["translate"], shift + plan.frames[0] * scale)
-        options["units"] = _with_time(options["units"], where.unit)
         options["metadata"][KEY]["kind"] = STACK
-        layer = Image(data, **options)
-        add_above_images(self.viewer, layer)
-        return layer
+        layer = Image(data, **where.in_time(options, plan.frames[0]))
+        return add_above_images(self.viewer, layer)
 
 
 def words_of(live: LiveSamples, status: str, whole_frames: bool = False) -> str:
@@ -225,17 +212,5 @@ def words_of(live: LiveSamples, status: str, whole_frames: bool = False) -> str:
     return ", ".join(said)
 
 
-def add_above_images(viewer: Any, layer: Layer) -> None:
-    """Add a layer above the images and below what is drawn over them."""
-    images = [i for i, other in enumerate(viewer.layers) if isinstance(other, Image)]
-    add_layer(viewer, layer, max(images, default=-1) + 1)
-
-
-def _with_time(values: Any, time: Any) -> tuple[Any, ...]:
-    return (*values[:-3], time, *values[-2:])
-
-
 def _limits(image: NDArray[Any]) -> tuple[float, float]:
-    bright = image[image > 0.02]
-    top = float(np.percentile(bright, 99.5)) if bright.size else 1.0
-    return 0.0, max(top, 0.05)
+    return limits_of(image, above=0.02, least=0.05)

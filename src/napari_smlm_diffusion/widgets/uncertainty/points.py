@@ -1,6 +1,5 @@
 """Molecules of samples: they take the place of the variance head's in the same frames."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,21 +14,20 @@ from napari_smlm_diffusion.results.layers import KEY
 from napari_smlm_diffusion.results.point_layers import points_layer
 from napari_smlm_diffusion.results.subset import LARGEST, spread
 from napari_smlm_diffusion.settings import Roi
-from napari_smlm_diffusion.widgets.filter.layers import is_localizations
 from napari_smlm_diffusion.widgets.localize import layers as localize_layers
-from napari_smlm_diffusion.widgets.shared.viewer_layers import add_layer, put_points
+from napari_smlm_diffusion.widgets.shared.viewer_layers import (
+    about,
+    add_layer,
+    is_localizations,
+    put_rows,
+)
 from napari_smlm_diffusion.widgets.uncertainty.layers import Where
 
 NAME = "molecules (samples)"
 
 
 def put_molecules(viewer: Any, live: LiveSamples, status: str, where: Where) -> str:
-    """Put the molecules of the samples into the layer of this movie's, or into a new one.
-
-    Returns
-    -------
-    What was done, in a sentence or two.
-    """
+    """Put the molecules of the samples into the layer of this movie's, or a new one; say so."""
     plan = live.plan
     short = [k for k in live.shown if k < FEWEST_SAMPLES]
     why = (
@@ -93,14 +91,12 @@ def replaced(before: Dataset, new: Dataset, frames: list[int], roi: Roi) -> Data
     for name, low, high in (("y_nm", roi.y0, roi.y1), ("x_nm", roi.x0, roi.x1)):
         place = table[name].to_numpy() / size
         gone &= (place >= low - 0.5) & (place < high - 0.5)
-    fresh = new.table.reindex(columns=[*new.table.columns])
+    fresh = new.table
     kept = table[~gone]
     if "id" in kept.columns:  # the new ones get numbers of their own
         first = int(table["id"].max()) + 1 if len(table) else 0
         fresh = fresh.assign(id=np.arange(first, first + len(fresh)))
-    for name in ("z_nm", "uncertainty_z_nm"):
-        if name in kept.columns:
-            kept = kept.drop(columns=name)
+    kept = kept.drop(columns=["z_nm", "uncertainty_z_nm"], errors="ignore")
     sampled = [*before.provenance.get("sampled", []), dict(new.provenance)]
     return replace(
         before,
@@ -117,34 +113,21 @@ def _source(dataset: Dataset) -> str | None:
 
 
 def _change(viewer: Any, layer: Points, dataset: Dataset) -> None:
-    """Give a layer another table; what a filter knew of the one before goes with it."""
-    known = layer.metadata[KEY]
+    """Give a layer another table; what a filter drew, and chose from, goes with the one before."""
+    known = about(layer)
     before = known["dataset"].provenance
-    layer.metadata[KEY] = _without_choice(known) | {"dataset": dataset, "rows": None}
+    kept = {name: value for name, value in known.items() if name not in ("drawn", "offered")}
+    layer.metadata[KEY] = kept | {"dataset": dataset, "rows": None}
     if "shows" in known:
         localize_layers.show_all(viewer, layer, known["shows"] == "all")
     else:
-        _show(layer, dataset)
+        rows = spread(np.arange(len(dataset.table), dtype=np.intp), LARGEST)
+        put_rows(layer, dataset, rows)
+        layer.shown = np.ones(len(rows), bool)
     # The image of the run is known by how it was made, which both still have in common.
     for other in viewer.layers:
-        about_it = other.metadata.get(KEY)
-        if isinstance(other, Image) and isinstance(about_it, dict):
-            if about_it.get("provenance") == dict(before):
-                about_it["provenance"] = dict(dataset.provenance)
-
-
-def _without_choice(known: Mapping[str, Any]) -> dict[str, Any]:
-    # What a filter drew, and what it could choose from: of the table before.
-    return {name: value for name, value in known.items() if name not in ("drawn", "offered")}
-
-
-def _show(layer: Points, dataset: Dataset) -> None:
-    rows = spread(np.arange(len(dataset.table), dtype=np.intp), LARGEST)
-    shown = dataset.table.iloc[rows].reset_index(drop=True)
-    layer.metadata[KEY]["rows"] = rows
-    columns = ["y_nm", "x_nm"] if layer.ndim == 2 else ["frame", "y_nm", "x_nm"]
-    put_points(layer, shown[columns].to_numpy(np.float64), shown.assign(row=rows))
-    layer.shown = np.ones(len(rows), bool)
+        if isinstance(other, Image) and about(other).get("provenance") == dict(before):
+            about(other)["provenance"] = dict(dataset.provenance)
 
 
 def _add(viewer: Any, dataset: Dataset, where: Where) -> None:
@@ -158,10 +141,5 @@ def _add(viewer: Any, dataset: Dataset, where: Where) -> None:
         border_width=0.12,
         size=1.2 * dataset.pixel_size_nm,
     )
-    scale, shift = where.time
-    options |= {
-        "scale": (scale, 1.0, 1.0),
-        "translate": (shift, *options["translate"][-2:]),
-        "units": (where.unit, *options["units"][-2:]),
-    }
-    add_layer(viewer, Points(np.asarray(data, np.float64).reshape(-1, 3), **options))
+    place = np.asarray(data, np.float64).reshape(-1, 3)
+    add_layer(viewer, Points(place, **where.in_time(options)))
