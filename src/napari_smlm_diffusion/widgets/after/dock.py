@@ -18,8 +18,8 @@ from napari_smlm_diffusion.results.layers import Placement, image_layer
 from napari_smlm_diffusion.results.point_layers import dataset_of, points_layer
 from napari_smlm_diffusion.widgets.after.form import OutcomeForm, TaskForm
 from napari_smlm_diffusion.widgets.after.lines import lines_of
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.dock import Dock
-from napari_smlm_diffusion.widgets.shared.fields import column, combo, offer_layers, tabbed
 from napari_smlm_diffusion.widgets.shared.notices import reported
 from napari_smlm_diffusion.widgets.shared.threads import JobRunner
 from napari_smlm_diffusion.widgets.shared.viewer_layers import (
@@ -55,7 +55,7 @@ class AfterLocalization(Dock):
         self.colour(self.outcome.plot)
 
     def _build(self) -> None:
-        self.choice = combo(
+        self.choice = fields.combo(
             "The layer of localizations that is worked on; it stays as it is.",
             empty="choose a layer of localizations",
         )
@@ -86,7 +86,7 @@ class AfterLocalization(Dock):
             "Adds a picture, each molecule as wide as its own uncertainty or alike.",
             *("by", "fine_pixel_nm"),
         )
-        self.tabs = tabbed(
+        self.tabs = fields.tabbed(
             (
                 (self.drift, "Drift", "Find the drift and take it out"),
                 (self.link, "Link", "One localization for each molecule's time on"),
@@ -95,7 +95,9 @@ class AfterLocalization(Dock):
             )
         )
         self.outcome = OutcomeForm()
-        column(self, "Localizations", self.choice, self.tabs, (self.outcome, 1), margins=None)
+        fields.column(
+            self, "Localizations", self.choice, self.tabs, (self.outcome, 1), margins=None
+        )
 
     def let_go(self) -> None:
         """End the task with its window."""
@@ -106,7 +108,7 @@ class AfterLocalization(Dock):
         offered = [layer for layer in self.viewer.layers if is_localizations(layer)]
         before = self.choice.currentData()
         wanted = before if before in offered else next(reversed(offered), None)
-        offer_layers(self.choice, offered, wanted)
+        fields.offer_layers(self.choice, offered, wanted)
 
     # The tasks
 

@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QProgressBar, QWidget
 
 from napari_smlm_diffusion.settings import Settings
-from napari_smlm_diffusion.widgets.shared.fields import button, column, label, row
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.line_plot import LinePlot
 from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm
 
@@ -26,8 +26,8 @@ class TaskForm(QWidget):
         self.kind = kind
         self.settings = SettingsForm(kind, names, empty)
         self.settings.set_values({name: kind.model_fields[name].default for name in names})
-        self.start = button(words, tip)
-        column(self, self.settings, None, self.start, margins=(0, 0, 0, 6))
+        self.start = fields.button(words, tip)
+        fields.column(self, self.settings, None, self.start, margins=(0, 0, 0, 6))
 
     def value(self) -> Settings:
         """Return the settings; an `InputError` says what cannot be used."""
@@ -40,11 +40,11 @@ class OutcomeForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.plot = LinePlot("The drift, or the ring correlation, is plotted here.")
-        self.said = label()
+        self.said = fields.label()
         self.said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.bar = QProgressBar()
         self.bar.setToolTip("How much of the task is done.")
         self.bar.setValue(0)
-        self.cancel = button("Cancel", "Stop the task; nothing is added then.")
+        self.cancel = fields.button("Cancel", "Stop the task; nothing is added then.")
         self.cancel.setEnabled(False)
-        column(self, (self.plot, 1), self.said, row((self.bar, 1), self.cancel))
+        fields.column(self, (self.plot, 1), self.said, fields.row((self.bar, 1), self.cancel))

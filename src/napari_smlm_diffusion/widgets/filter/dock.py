@@ -16,10 +16,10 @@ from napari_smlm_diffusion.widgets.filter.files import FilterFiles, Snapshot, ex
 from napari_smlm_diffusion.widgets.filter.output import ExportForm, ViewForm
 from napari_smlm_diffusion.widgets.filter.range_form import RangeForm
 from napari_smlm_diffusion.widgets.filter.region_form import RegionForm
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.column_words import number_columns
 from napari_smlm_diffusion.widgets.shared.dock import Dock
 from napari_smlm_diffusion.widgets.shared.field_in_view import field_in_view
-from napari_smlm_diffusion.widgets.shared.fields import column, combo, offer_layers, tabbed
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell
 from napari_smlm_diffusion.widgets.shared.viewer_layers import (
     about,
@@ -61,7 +61,7 @@ class FilterExport(Dock):
         self.colour(self.ranges.histogram, self.regions.histogram)
 
     def _build(self) -> None:
-        self.choice = combo(
+        self.choice = fields.combo(
             "The layer of localizations that is filtered; its rows all stay.",
             empty="choose a layer of localizations",
         )
@@ -70,7 +70,7 @@ class FilterExport(Dock):
         self.counts.setWordWrap(True)
         self.ranges, self.regions = RangeForm(), RegionForm()
         self.view, self.output = ViewForm(), ExportForm()
-        self.tabs = tabbed(
+        self.tabs = fields.tabbed(
             (
                 (self.ranges, "Ranges", "Keep what lies between two values"),
                 (self.regions, "Do not trust", "Mask regions by an image of the SD"),
@@ -78,7 +78,7 @@ class FilterExport(Dock):
                 (self.output, "Export", "Write files, load a filter"),
             )
         )
-        column(self, "Localizations", self.choice, self.counts, (self.tabs, 1), margins=None)
+        fields.column(self, "Localizations", self.choice, self.counts, (self.tabs, 1), margins=None)
 
     def _connect(self) -> None:
         events, camera = self.viewer.layers.events, self.viewer.scene.camera.events
@@ -99,7 +99,7 @@ class FilterExport(Dock):
         fresh = None
         if self._chosen is None:
             fresh = next(filter(is_localizations, offered[::-1]), None)
-        offer_layers(self.choice, offered, self._chosen or fresh)
+        fields.offer_layers(self.choice, offered, self._chosen or fresh)
         if fresh is not None or not offered:
             self._take(fresh)
         images = [layer for layer in self.viewer.layers if filter_layers.is_fine_image(layer)]

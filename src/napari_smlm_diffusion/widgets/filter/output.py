@@ -5,18 +5,8 @@ from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_smlm_diffusion.results.formats.base import TableFormat
 from napari_smlm_diffusion.results.formats.registry import WRITABLE
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.column_words import label_of, meaning_of
-from napari_smlm_diffusion.widgets.shared.fields import (
-    button,
-    check,
-    column,
-    combo,
-    form,
-    label,
-    offer,
-    row,
-    spin,
-)
 
 _COLORMAPS = ("viridis", "plasma", "turbo", "cividis", "gray")
 
@@ -29,7 +19,7 @@ class ViewForm(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.picture = combo(
+        self.picture = fields.combo(
             "What the layer “kept molecules” shows.\n"
             "Density: every kept molecule with the kernel of the density; one alone peaks at 1.\n"
             "Gaussians: every kept molecule as wide as its own uncertainty, drawn when the "
@@ -40,20 +30,20 @@ class ViewForm(QWidget):
                 ("Gaussians of their uncertainty", "uncertainty"),
             ],
         )
-        self.upsampling = spin(
+        self.upsampling = fields.spin(
             1, 16, 4, "Fine pixels of the picture along the edge of a camera pixel."
         )
-        self.colour = combo("The column that colours the points.")
-        self.colormap = combo(
+        self.colour = fields.combo("The column that colours the points.")
+        self.colormap = fields.combo(
             "Colours of the points, from small to large values.", [(n, n) for n in _COLORMAPS]
         )
-        self.bar = check(
+        self.bar = fields.check(
             "Colour bar on the canvas",
             "Shows which colour of a point stands for which value.",
             ticked=True,
         )
-        self._unknown = label()
-        layout = form(
+        self._unknown = fields.label()
+        layout = fields.form(
             ("Picture", self.picture),
             ("Fine pixels per pixel", self.upsampling),
             ("Colour points by", self.colour),
@@ -78,7 +68,7 @@ class ViewForm(QWidget):
     def set_columns(self, names: list[str]) -> None:
         """Offer these columns as colours, after leaving the points as they are."""
         columns = [(label_of(name), name, meaning_of(name)) for name in names]
-        offer(self.colour, [("(as they are)", None), *columns])
+        fields.offer(self.colour, [("(as they are)", None), *columns])
 
 
 class ExportForm(QWidget):
@@ -86,33 +76,33 @@ class ExportForm(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.format = combo(
+        self.format = fields.combo(
             "Format of the table. Units and origins are converted to its own.",
             [(f"{fmt.title} (*{fmt.suffix})", fmt) for fmt in WRITABLE],
         )
-        self.rows = combo(
+        self.rows = fields.combo(
             "Only what the filter keeps, or every row with a column that says whether it is kept "
             "and, in our own format, why not.",
             [("Kept molecules only", "kept"), ("All, with “kept” and the reason", "all")],
         )
-        self.images = check(
+        self.images = fields.check(
             "Images too (TIFF)",
             "Writes the picture of the kept molecules, and the SD image and density chosen under "
             "“Do not trust”, as TIFF files with their pixel size.",
             ticked=True,
         )
-        self.export = button(
+        self.export = fields.button(
             "Export…", "Choose a file; the filter is saved beside it as NAME.filter.json."
         )
-        self.load = button("Load filter…", "Use a filter that was saved with an export.")
-        self.save = button("Save filter…", "Save the filter alone.")
-        self.said = label()
-        column(
+        self.load = fields.button("Load filter…", "Use a filter that was saved with an export.")
+        self.save = fields.button("Save filter…", "Save the filter alone.")
+        self.said = fields.label()
+        fields.column(
             self,
-            form(("Format", self.format), ("Rows", self.rows)),
+            fields.form(("Format", self.format), ("Rows", self.rows)),
             self.images,
             self.export,
-            row(self.load, self.save),
+            fields.row(self.load, self.save),
             self.said,
             None,
             margins=(6, 6, 6, 6),

@@ -7,22 +7,12 @@ from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QWidget
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.results.criteria import Range
 from napari_smlm_diffusion.results.filters import Filtered
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.column_words import (
     label_of,
     meaning_of,
     number_columns,
     unit_of,
-)
-from napari_smlm_diffusion.widgets.shared.fields import (
-    button,
-    check,
-    choose,
-    column,
-    combo,
-    limit_field,
-    number,
-    offer,
-    row,
 )
 from napari_smlm_diffusion.widgets.shared.range_histogram import Binned, RangeHistogram, binned
 
@@ -42,7 +32,7 @@ class RangeForm(QWidget):
         self._binned: Binned | None = None
         self._ranges: dict[str, Range] = {}
 
-        self.column = combo("The column of the table whose range is shown below.")
+        self.column = fields.combo("The column of the table whose range is shown below.")
         self.histogram = RangeHistogram()
         self.histogram.setToolTip(
             "Distribution of the column: bright bars are kept, dim ones are not.\n"
@@ -50,11 +40,11 @@ class RangeForm(QWidget):
             "Double-click to take the range away; arrow keys move a handle by one bar."
         )
         self.low, self.high = (
-            limit_field(name, f"{name} value that is kept; empty: no limit.")
+            fields.limit_field(name, f"{name} value that is kept; empty: no limit.")
             for name in ("Smallest", "Largest")
         )
         self._unit = QLabel()
-        self.keep_unknown = check(
+        self.keep_unknown = fields.check(
             "Keep rows without a value",
             "Rows for which this column is not known are rejected by a range on it, "
             "unless this is ticked.",
@@ -65,17 +55,19 @@ class RangeForm(QWidget):
             "Click one to change it. The counts of rejected molecules may overlap."
         )
         self.list.setMinimumHeight(54)
-        self.remove = button("Remove range", "Take the range of the chosen column away.")
-        self.clear = button("Remove all", "Take all ranges away; every molecule is kept again.")
-        column(
+        self.remove = fields.button("Remove range", "Take the range of the chosen column away.")
+        self.clear = fields.button(
+            "Remove all", "Take all ranges away; every molecule is kept again."
+        )
+        fields.column(
             self,
             self.column,
             (self.histogram, 3),
-            row("from", self.low, "to", self.high, self._unit),
+            fields.row("from", self.low, "to", self.high, self._unit),
             self.keep_unknown,
             "Ranges in force",
             (self.list, 2),
-            row(self.remove, self.clear),
+            fields.row(self.remove, self.clear),
             margins=(6, 6, 6, 6),
         )
 
@@ -99,7 +91,7 @@ class RangeForm(QWidget):
         self._table, self._ranges = table, {}
         names = [] if table is None else number_columns(table)
         columns = [(label_of(name), name, meaning_of(name)) for name in names]
-        offer(self.column, columns, before if before in names else next(iter(names), None))
+        fields.offer(self.column, columns, before if before in names else next(iter(names), None))
         self._on_column()
         self._list()
 
@@ -113,7 +105,7 @@ class RangeForm(QWidget):
 
     def choose(self, column: str) -> None:
         """Show the histogram of `column`."""
-        choose(self.column, column)
+        fields.choose(self.column, column)
 
     def show_verdict(self, filtered: Filtered) -> None:
         """Show how many rows each range rejects, and what is kept of each bar."""
@@ -145,7 +137,7 @@ class RangeForm(QWidget):
 
     def _on_typed(self) -> None:
         try:
-            self._set(number(self.low.text()), number(self.high.text()))
+            self._set(fields.number(self.low.text()), fields.number(self.high.text()))
         except (ValueError, InputError) as error:
             self._show_range()
             if isinstance(error, InputError):

@@ -7,18 +7,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_smlm_diffusion.results.criteria import Region, SdMap
 from napari_smlm_diffusion.widgets.filter.layers import maps_of
-from napari_smlm_diffusion.widgets.shared.fields import (
-    check,
-    choose,
-    column,
-    combo,
-    form,
-    label,
-    limit_field,
-    number,
-    offer_layers,
-    row,
-)
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.range_histogram import RangeHistogram, binned
 
 
@@ -33,19 +22,19 @@ class RegionForm(QWidget):
         super().__init__()
         # What a loaded threshold says beyond the form's fields is kept.
         self._held = Region(maximum=1.0)
-        self.in_force = check(
+        self.in_force = fields.check(
             "Reject molecules where the SD image is too large",
             "Masks the regions in which the image is above the threshold, and rejects the "
             "molecules inside.",
         )
-        self.sd = combo(
+        self.sd = fields.combo(
             "Layer with the marginal standard deviation of the density.", empty="choose a layer"
         )
-        self.density = combo(
+        self.density = fields.combo(
             "Layer with the density that belongs to the SD; needed for a relative SD.",
             empty="choose a layer",
         )
-        self.quantity = combo(
+        self.quantity = fields.combo(
             "SD: in units of one molecule's peak.\n"
             "Relative SD: divided by the density, but by no less than 0.1, "
             "so that empty places do not stand out.",
@@ -55,23 +44,23 @@ class RegionForm(QWidget):
         self.histogram.setToolTip(
             "Distribution of the image's pixels: drag the handle; what lies right of it is masked."
         )
-        self.threshold = limit_field(
+        self.threshold = fields.limit_field(
             "Threshold", "Largest value that is trusted (1: the peak of one molecule)."
         )
-        self.overlay = check(
+        self.overlay = fields.check(
             "Show masked regions as an overlay",
             "Adds the layer “do not trust” over the image.",
             ticked=True,
         )
-        self.about = label()
-        choices = form(
+        self.about = fields.label()
+        choices = fields.form(
             ("SD image", self.sd), ("Density", self.density), ("Threshold on", self.quantity)
         )
-        column(
+        fields.column(
             self,
             choices,
             (self.histogram, 1),
-            row("Trusted up to", self.threshold, "(1 = one molecule)"),
+            fields.row("Trusted up to", self.threshold, "(1 = one molecule)"),
             self.in_force,
             self.overlay,
             self.about,
@@ -94,7 +83,7 @@ class RegionForm(QWidget):
         guesses = (uncertain, [layer for layer in certain if layer not in uncertain])
         for box, chosen, guess in zip((self.sd, self.density), before, guesses, strict=True):
             wanted = chosen if chosen in layers else next(reversed(guess), None)
-            offer_layers(box, layers, wanted)
+            fields.offer_layers(box, layers, wanted)
             box.setPlaceholderText("choose a layer" if layers else "no such layer")
         self.setEnabled(bool(layers))
         if not layers:
@@ -130,7 +119,7 @@ class RegionForm(QWidget):
             self.in_force.setChecked(region is not None)
             if region is not None:
                 self._held = region
-                choose(self.quantity, region.quantity)
+                fields.choose(self.quantity, region.quantity)
                 self.threshold.setText(f"{region.maximum:.10g}")
                 self.histogram.set_range(None, region.maximum)
 
@@ -164,7 +153,7 @@ class RegionForm(QWidget):
 
     def _maximum(self) -> float | None:
         try:
-            value = number(self.threshold.text())
+            value = fields.number(self.threshold.text())
         except ValueError:
             return None
         return value if value is not None and value > 0 else None

@@ -1,6 +1,6 @@
 """The form of the widget "Localize" that runs it: the preview, the buttons, what is shown."""
 
-from napari_smlm_diffusion.widgets.shared.fields import check, combo, row
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.run_form import RunForm
 
 
@@ -16,16 +16,16 @@ class LocalizeForm(RunForm):
             bar="Frames that are done.",
             far="Frames done, speed, and time left.",
         )
-        self.preview = check(
+        self.preview = fields.check(
             "Preview on the current frame",
             "Rings mark the molecules of the current frame; they follow slider and settings.",
             ticked=True,
         )
-        self.shows = combo(
+        self.shows = fields.combo(
             "Which molecules of the last run are drawn as points; at most 30,000, then those where "
             "you look.\nThe layer keeps all of them, and all are exported.",
             [("of the current frame", False), ("of all frames", True)],
         )
         self.shows.setEnabled(False)
         self.layout_.insertWidget(0, self.preview)
-        self.layout_.addLayout(row("Show molecules", (self.shows, 1)))
+        self.layout_.addLayout(fields.row("Show molecules", (self.shows, 1)))

@@ -6,7 +6,7 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QWidget
 
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.widgets.shared.fields import button, column, combo, form, label
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.presets import PRESETS
 from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm
 
@@ -32,7 +32,7 @@ class MicroscopeForm(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.preset = combo(
+        self.preset = fields.combo(
             "Typical values of a kind of camera to start from.",
             [
                 ("choose a camera to start from…", None),
@@ -40,15 +40,15 @@ class MicroscopeForm(QWidget):
             ],
         )
         self.settings = SettingsForm(LocalizeSettings, _FIELDS, _FIELDS)
-        self.estimate = button(
+        self.estimate = fields.button(
             "Estimate from this movie",
             "Gain and offset from how the noise grows with the brightness, for the read noise and\n"
             "the EM gain above; PSF sigma from isolated spots, or from the spectrum of a crowd.",
         )
-        self.said = label("What was found in the movie, or in its file.")
-        head = form(("Preset", self.preset), margins=(6, 0, 6, 0))
+        self.said = fields.label("What was found in the movie, or in its file.")
+        head = fields.form(("Preset", self.preset), margins=(6, 0, 6, 0))
         parts = (head, self.settings, self.estimate, self.said, None)
-        column(self, *parts, margins=(0, 6, 0, 0), spacing=2)
+        fields.column(self, *parts, margins=(0, 6, 0, 0), spacing=2)
         self.preset.activated.connect(self._on_preset)
         self.settings.changed.connect(self._on_changed)
 

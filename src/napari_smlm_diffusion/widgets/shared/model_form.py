@@ -7,14 +7,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QWidget
 
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.models import library
-from napari_smlm_diffusion.widgets.shared.fields import (
-    button,
-    choose,
-    column,
-    combo,
-    form,
-    offer,
-)
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.preferences import preferences
 from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm
 
@@ -25,13 +18,13 @@ def offer_models(box: QComboBox, first: tuple[str, str | None], wanted: str | No
     """Offer `first`, then the models that are at hand, and choose one, see `choose_model`."""
     shipped = [(name, name) for name in library.shipped_names()]
     own = [(f"{name} (your own)", name) for name in library.own_names()]
-    offer(box, [first, *shipped, *own], first[1])
+    fields.offer(box, [first, *shipped, *own], first[1])
     choose_model(box, wanted)
 
 
 def choose_model(box: QComboBox, name_or_file: str | None) -> None:
     """Choose a model, or a file, which is added to the list."""
-    if not choose(box, name_or_file) and name_or_file is not None:
+    if not fields.choose(box, name_or_file) and name_or_file is not None:
         box.addItem(Path(name_or_file).name, name_or_file)
         box.setItemData(box.count() - 1, name_or_file, Qt.ItemDataRole.ToolTipRole)
         box.setCurrentIndex(box.count() - 1)
@@ -45,17 +38,17 @@ class ModelForm(QWidget):
 
     def __init__(self, *names: str) -> None:
         super().__init__()
-        self.model = combo(
+        self.model = fields.combo(
             "The networks. Automatic takes the shipped model whose training is nearest to this "
             "movie."
         )
         offer_models(self.model, ("automatic: the one that fits", "auto"), "auto")
-        self.file = button("Model file…", "Use a model file (.safetensors) of your own.")
+        self.file = fields.button("Model file…", "Use a model file (.safetensors) of your own.")
         self.settings = SettingsForm(LocalizeSettings, names, _EMPTY)
         compute = preferences().compute
         self.settings.set_values({"device": compute.device, "batch": compute.batch or None})
-        head = form(("Model", self.model), ("", self.file), margins=(6, 0, 6, 0))
-        column(self, head, self.settings, None, margins=(0, 6, 0, 0))
+        head = fields.form(("Model", self.model), ("", self.file), margins=(6, 0, 6, 0))
+        fields.column(self, head, self.settings, None, margins=(0, 6, 0, 0))
         self.model.currentIndexChanged.connect(lambda _: self.changed.emit("model"))
         self.file.clicked.connect(self._on_file)
         self.settings.changed.connect(self.changed)

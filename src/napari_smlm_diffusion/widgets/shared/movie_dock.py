@@ -9,8 +9,8 @@ from qtpy.QtWidgets import QWidget
 from napari_smlm_diffusion.errors import Remark
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.dock import Dock
-from napari_smlm_diffusion.widgets.shared.fields import Tab, column, tabbed
 from napari_smlm_diffusion.widgets.shared.model_form import ModelForm
 from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.shared.notices import doubts
@@ -34,10 +34,10 @@ class MovieDock(Dock):
         self.runner.progressed.connect(self._on_progress)
         self.runner.ended.connect(self._on_ended)
 
-    def lay_out(self, below: QWidget, *tabs: Tab) -> None:
+    def lay_out(self, below: QWidget, *tabs: fields.Tab) -> None:
         """Place the movie, the tabs, which scroll in a low window, and what is below them."""
-        self.tabs = tabbed(tabs, scroll=True)
-        column(self, self.source, (self.tabs, 3), (below, 2), margins=None)
+        self.tabs = fields.tabbed(tabs, scroll=True)
+        fields.column(self, self.source, (self.tabs, 3), (below, 2), margins=None)
 
     def told_to_wait(self) -> bool:
         """Whether a job is going on, which the user is told then."""

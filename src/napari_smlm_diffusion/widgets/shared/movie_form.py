@@ -13,14 +13,7 @@ from napari_smlm_diffusion.frames.opening import ENDINGS
 from napari_smlm_diffusion.jobs.localize.cameras import LARGEST_PIXEL_NM, SMALLEST_PIXEL_NM
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.results.layers import Placement
-from napari_smlm_diffusion.widgets.shared import movie_layers
-from napari_smlm_diffusion.widgets.shared.fields import (
-    button,
-    choose,
-    combo,
-    offer_layers,
-    row,
-)
+from napari_smlm_diffusion.widgets.shared import fields, movie_layers
 from napari_smlm_diffusion.widgets.shared.microscope_form import CAMERA, MicroscopeForm
 from napari_smlm_diffusion.widgets.shared.movie_notes import notes_of
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell
@@ -63,12 +56,14 @@ class MovieForm(QWidget):
         self._stack: FrameStack | None = None
         self._estimates = Latest(self)
         self.microscope = MicroscopeForm()
-        self.choice = combo(
+        self.choice = fields.combo(
             "The layer with the camera frames, (T, Y, X), in counts (ADU).",
             empty="open a movie, or choose its layer",
         )
-        self.open = button("Open…", "Open a movie: a file, or several that follow each other.")
-        line = row("Frames", (self.choice, 1), self.open)
+        self.open = fields.button(
+            "Open…", "Open a movie: a file, or several that follow each other."
+        )
+        line = fields.row("Frames", (self.choice, 1), self.open)
         line.setContentsMargins(0, 0, 0, 0)
         self.setLayout(line)
         viewer.layers.events.inserted.connect(self.look)
@@ -94,7 +89,7 @@ class MovieForm(QWidget):
         offered = [layer for layer in self.viewer.layers if movie_layers.is_movie(layer)]
         fresh = self.movie is None and bool(offered)
         movie = offered[-1] if fresh else self.movie
-        offer_layers(self.choice, offered, movie)
+        fields.offer_layers(self.choice, offered, movie)
         if fresh:
             self._take(movie)
 
@@ -156,7 +151,7 @@ class MovieForm(QWidget):
         for data, options, kind in read_frames(paths):
             layer = getattr(self.viewer, f"add_{kind}")(data, **options)
             if movie_layers.is_movie(layer):
-                choose(self.choice, layer)
+                fields.choose(self.choice, layer)
 
     def stack(self) -> FrameStack:
         """Return the frames; an `InputError` says that there are none."""

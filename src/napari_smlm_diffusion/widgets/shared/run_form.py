@@ -3,7 +3,7 @@
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QProgressBar, QWidget
 
-from napari_smlm_diffusion.widgets.shared.fields import button, column, label, row, scrolled
+from napari_smlm_diffusion.widgets.shared import fields
 
 
 class RunForm(QWidget):
@@ -21,16 +21,16 @@ class RunForm(QWidget):
         self, words: str, *, start: str, cancel: str, said: str, bar: str, far: str
     ) -> None:
         super().__init__()
-        self.said, self.far = label(said), label(far)
+        self.said, self.far = fields.label(said), fields.label(far)
         self.said.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.start, self.cancel = button(words, start), button("Cancel", cancel)
+        self.start, self.cancel = fields.button(words, start), fields.button("Cancel", cancel)
         self.cancel.setEnabled(False)
         self.bar = QProgressBar()
         self.bar.setValue(0)
         self.bar.setToolTip(bar)
-        area = scrolled(self.said, least=66, frame=True)
-        buttons = row((self.start, 2), (self.cancel, 1))
-        self.layout_ = column(self, (area, 1), buttons, self.bar, self.far, spacing=4)
+        area = fields.scrolled(self.said, least=66, frame=True)
+        buttons = fields.row((self.start, 2), (self.cancel, 1))
+        self.layout_ = fields.column(self, (area, 1), buttons, self.bar, self.far, spacing=4)
 
     def busy(self, running: bool) -> None:
         """Show whether a job is going on."""

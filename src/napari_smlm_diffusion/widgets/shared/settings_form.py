@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_smlm_diffusion.settings import Settings
-from napari_smlm_diffusion.widgets.shared.fields import narrow, only_numbers
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.notices import FORMS
 
 _UNITS = {"NM": "nm", "ADU": "ADU", "ADU_PER_E": "ADU/e⁻", "E": "e⁻ rms", "Q": "e⁻/photon"}
@@ -69,12 +69,12 @@ class SettingsForm(QWidget):
             line.setAccessibleName(label)
             line.setPlaceholderText(empty)
             if number:
-                only_numbers(line, whole=number is int)
+                fields.only_numbers(line, whole=number is int)
             line.editingFinished.connect(lambda: self._on_edited(name))
         else:
             held.changed.connect(lambda: self.changed.emit(name))
         if isinstance(made, ComboBox):
-            narrow(row)
+            fields.narrow(row)
         if isinstance(made, FileEdit):
             made.choose_btn.text, made.choose_btn.max_width = "…", 32
             made.choose_btn.tooltip = f"{field.title}: choose a file."

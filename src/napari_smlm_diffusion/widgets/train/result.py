@@ -12,7 +12,7 @@ from napari_smlm_diffusion.jobs.calibrate.card_words import read_card, samples_r
 from napari_smlm_diffusion.jobs.train import run as training_work
 from napari_smlm_diffusion.models.card import ModelCard
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.widgets.shared.fields import column
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell
 from napari_smlm_diffusion.widgets.shared.threads import (
@@ -144,7 +144,7 @@ class TrainingResult(ResultForm):
             Qt.TransformationMode.SmoothTransformation,
         )
         picture.setPixmap(QPixmap(str(self._picture)).scaled(room * 0.9, whole, smooth))
-        column(window, picture)
+        fields.column(window, picture)
         window.show()
 
     # The file

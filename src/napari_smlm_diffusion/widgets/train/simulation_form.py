@@ -7,19 +7,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QLineEdit, QWidget
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.simulation.prior import GENERAL, Prior
-from napari_smlm_diffusion.widgets.shared.fields import (
-    button,
-    check,
-    column,
-    form,
-    label,
-    line_of,
-    only_numbers,
-    row,
-    spin,
-    squeezed,
-    text_field,
-)
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.train.intensity_histogram import IntensityHistogram
 
 _EFFECTIVE = (
@@ -91,14 +79,16 @@ class PriorForm(QWidget):
         super().__init__()
         self.lines: dict[str, tuple[QLineEdit, ...]] = {}
         self._rows: dict[str, tuple[QWidget, QWidget]] = {}
-        self.fill_in = button(
+        self.fill_in = fields.button(
             "Fill in from this movie",
             "Measure PSF width, photons, background and density in a sample of the movie's\n"
             "frames, with the camera under Microscope; fill in ranges that hold them with room.",
         )
-        self.said = label("What was measured in the movie, or which settings were loaded.")
+        self.said = fields.label("What was measured in the movie, or which settings were loaded.")
         self.structures = {
-            name: check(words, f"{tip}\nEach frame draws one of the structures that are ticked.")
+            name: fields.check(
+                words, f"{tip}\nEach frame draws one of the structures that are ticked."
+            )
             for name, (words, tip) in STRUCTURES.items()
         }
         self.structures["disc"].toggled.connect(self._on_disc)
@@ -108,14 +98,14 @@ class PriorForm(QWidget):
         grid.setVerticalSpacing(0)
         for place, box in enumerate(self.structures.values()):
             grid.addWidget(box, place // 2, place % 2)
-        rows = form(margins=(6, 0, 6, 0), spacing=3)
+        rows = fields.form(margins=(6, 0, 6, 0), spacing=3)
         for name, of in ROWS.items():
             if name == "disc_radius_px":
                 rows.addRow("Structures", boxes)
             self._rows[name] = self._row(name, of)
             rows.addRow(*self._rows[name])
         parts = (self.fill_in, self.said, rows, None)
-        column(self, *parts, margins=(0, 6, 0, 0), spacing=3)
+        fields.column(self, *parts, margins=(0, 6, 0, 0), spacing=3)
         self.set_prior(GENERAL)
 
     def _row(self, name: str, of: Row) -> tuple[QLabel, QWidget]:
@@ -124,14 +114,14 @@ class PriorForm(QWidget):
         words = QLabel(title)
         words.setToolTip(tip)
         self.lines[name] = tuple(
-            text_field(f"{title}, {end}", tip if of.single else f"The {end} value.\n{tip}")
+            fields.text_field(f"{title}, {end}", tip if of.single else f"The {end} value.\n{tip}")
             for end in (("value",) if of.single else ("lowest", "highest"))
         )
         for line in self.lines[name]:
-            only_numbers(line, whole=of.kind is int)
-        squeezed(*self.lines[name], least=44)
+            fields.only_numbers(line, whole=of.kind is int)
+        fields.squeezed(*self.lines[name], least=44)
         first, *second = self.lines[name]
-        return words, line_of((first, 1), *(("to", (second[0], 1)) if second else ()))
+        return words, fields.line_of((first, 1), *(("to", (second[0], 1)) if second else ()))
 
     def _on_disc(self, wanted: bool) -> None:
         for name in ("disc_radius_px", "disc_count"):
@@ -192,14 +182,16 @@ class SimulateForm(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.count = spin(1, 64, 8, "How many frames to simulate; each draws settings of its own.")
-        self.seed = spin(
+        self.count = fields.spin(
+            1, 64, 8, "How many frames to simulate; each draws settings of its own."
+        )
+        self.seed = fields.spin(
             *(0, 2**31 - 1, 1),
             "Of all random numbers: the same seed gives the same frames. It goes on by one each "
             "time,\nso that other frames are drawn.",
         )
-        squeezed(self.count, self.seed, least=76)
-        self.start = button(
+        fields.squeezed(self.count, self.seed, least=76)
+        self.start = fields.button(
             "Simulate",
             "Draw frames as a training would, and show them right of the movie in its own counts;\n"
             "a hidden layer of rings says where their molecules are.",
@@ -209,20 +201,20 @@ class SimulateForm(QWidget):
             "How bright the pixels are: those of the movie's frames from the slider on, and those\n"
             "of the simulated frames. The shares are on a logarithmic axis."
         )
-        self.said = label("How the simulated frames differ from the movie, in numbers.")
-        self.save = button(
+        self.said = fields.label("How the simulated frames differ from the movie, in numbers.")
+        self.save = fields.button(
             "Save settings…", "Write a file that “smlm-diffusion train --config FILE” trains with."
         )
-        self.load = button("Load settings…", "Fill in the simulation from such a file.")
+        self.load = fields.button("Load settings…", "Fill in the simulation from such a file.")
         names = QLabel("Frames"), QLabel("Seed")
         for name, box in zip(names, (self.count, self.seed), strict=True):
             name.setToolTip(box.toolTip())
-        column(
+        fields.column(
             self,
-            row(names[0], (self.count, 1), names[1], (self.seed, 1), (self.start, 1)),
+            fields.row(names[0], (self.count, 1), names[1], (self.seed, 1), (self.start, 1)),
             (self.histogram, 1),
             self.said,
-            row(self.save, self.load),
+            fields.row(self.save, self.load),
             spacing=4,
         )
 

@@ -13,7 +13,7 @@ from napari_smlm_diffusion.jobs.train.history import Record, stages_in_words
 from napari_smlm_diffusion.jobs.train.stored import StoredTraining
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.training.settings import STAGE_WORDS, StageName
-from napari_smlm_diffusion.widgets.shared.fields import button, column, label, row
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.shared.notices import reported
 from napari_smlm_diffusion.widgets.shared.threads import (
@@ -66,21 +66,23 @@ class Training(QWidget):
         self.fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.fold.setText("Settings")
         self.fold.setToolTip("Show or hide the settings of the training.")
-        self.start = button(
+        self.start = fields.button(
             "Start",
             "Train with these settings, on frames that are simulated as the tab Simulation says.",
         )
-        self.pause = button("Pause")
-        self.stop = button(
+        self.pause = fields.button("Pause")
+        self.stop = fields.button(
             "Stop", "End the training; its checkpoint is kept, and it can be resumed."
         )
-        self.discard = button("Discard…", "Delete the training of this name, with its checkpoint.")
-        self.about = label("What there is of a training of this name.")
-        column(
+        self.discard = fields.button(
+            "Discard…", "Delete the training of this name, with its checkpoint."
+        )
+        self.about = fields.label("What there is of a training of this name.")
+        fields.column(
             self,
             self.fold,
             self.form,
-            row((self.start, 2), (self.pause, 2), (self.stop, 1), (self.discard, 1)),
+            fields.row((self.start, 2), (self.pause, 2), (self.stop, 1), (self.discard, 1)),
             self.about,
             self.result,
             (self.watch, 100),

@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import QGridLayout, QProgressBar, QWidget
 
-from napari_smlm_diffusion.widgets.shared.fields import button, column, label, spin
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.line_plot import LinePlot
 from napari_smlm_diffusion.widgets.train.example_pictures import ExamplePictures
 
@@ -22,7 +22,7 @@ class WatchForm(QWidget):
         self.bar = QProgressBar()
         self.bar.setToolTip("Steps of the stage that is being trained.")
         self.bar.setValue(0)
-        self.far = label("Stage, steps, speed and time left.")
+        self.far = fields.label("Stage, steps, speed and time left.")
         self.loss = LinePlot("The loss appears here once the training runs.", *_LOW)
         self.loss.setToolTip(
             "The loss of the frames that it learns from (thin), and of frames that it never sees, "
@@ -34,14 +34,14 @@ class WatchForm(QWidget):
             "Density: errors of isolated molecules over the Cramér-Rao bound, and Jaccard.\n"
             "SD: claimed over true error."
         )
-        self.words = label("What the numbers mean.")
+        self.words = fields.label("What the numbers mean.")
         self.pictures = ExamplePictures()
         self.pictures.setToolTip(
             "A frame that it never learns from, always the same one. True density, density found "
             "and SD have\none scale of brightness."
         )
         parts = ((self.loss, 2), (self.metrics, 2), self.words, (self.pictures, 4))
-        column(self, self.bar, self.far, *parts, spacing=3)
+        fields.column(self, self.bar, self.far, *parts, spacing=3)
 
 
 class ResultForm(QWidget):
@@ -49,32 +49,34 @@ class ResultForm(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.check = button(
+        self.check = fields.button(
             "Check it",
             "Simulate frames of known truth, draw samples of each, and see whether the claimed\n"
             "uncertainties are true. The verdict goes onto the model's card.",
         )
-        self.frames = spin(
+        self.frames = fields.spin(
             *(20, 100_000, 60),
             "How many frames to check with, at least 20. Few tell a gross error; 500 tell narrow "
             "from honest.",
             " frames",
         )
-        self.cancel = button(
+        self.cancel = fields.button(
             "Cancel", "Stop the check; from 20 frames on, what is done gets its verdict."
         )
         self.cancel.setEnabled(False)
-        self.verdict = label("What the check found.")
-        self.plot = button("", "The check's numbers; press to see them large.")
+        self.verdict = fields.label("What the check found.")
+        self.plot = fields.button("", "The check's numbers; press to see them large.")
         self.plot.setFlat(True)
         self.plot.setAccessibleName("Plot of the check")
         self.plot.hide()
-        self.use = button(
+        self.use = fields.button(
             "Use this model",
             "Keep it among your own models, and choose it for this movie in Localize and "
             "Uncertainty.",
         )
-        self.save = button("Save as…", "Write the model file, with notes and licence on its card.")
+        self.save = fields.button(
+            "Save as…", "Write the model file, with notes and licence on its card."
+        )
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)

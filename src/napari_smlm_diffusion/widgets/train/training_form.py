@@ -10,15 +10,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QWidget
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs.train.stored import LOCALIZATIONS, SAMPLES
 from napari_smlm_diffusion.training.settings import StageName, TrainingSettings
-from napari_smlm_diffusion.widgets.shared.fields import (
-    check,
-    combo,
-    form,
-    line_of,
-    spin,
-    squeezed,
-    text_field,
-)
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.model_form import choose_model, offer_models
 
 _MINUTES, _STEPS = "minutes", "steps"
@@ -34,10 +26,10 @@ class TrainingForm(QWidget):
         super().__init__()
         self._others: dict[str, Any] = {}
         self._build()
-        stages = line_of(self.localizations, self.samples)
-        limit = line_of((self.limit, 1), (self.unit, 1))
-        frame = line_of((self.frame_size, 1), "Rate", (self.rate, 1))
-        layout = form(owner=self, margins=(6, 6, 6, 0), spacing=3)
+        stages = fields.line_of(self.localizations, self.samples)
+        limit = fields.line_of((self.limit, 1), (self.unit, 1))
+        frame = fields.line_of((self.frame_size, 1), "Rate", (self.rate, 1))
+        layout = fields.form(owner=self, margins=(6, 6, 6, 0), spacing=3)
         for words, field, tip_of in (
             ("Name", self.name, self.name),
             ("Start from", self.start, self.start),
@@ -54,19 +46,19 @@ class TrainingForm(QWidget):
         self.offer_models("general")
 
     def _build(self) -> None:
-        self.name = text_field(
+        self.name = fields.text_field(
             "Name", "Of the model and of its file: letters, digits, '.', '_', '-'."
         )
-        self.start = combo(
+        self.start = fields.combo(
             "The model whose weights come first: a new microscope is then learned in a fraction of "
             "the time.\nFrom nothing, 20 minutes and more are needed."
         )
-        self.localizations = check(
+        self.localizations = fields.check(
             "localizations",
             "The density, its SD, and the uncertainty of the molecules: what Localize needs.",
             ticked=True,
         )
-        self.samples = check(
+        self.samples = fields.check(
             "samples",
             "The diffusion model, from which Uncertainty draws samples, and which the check needs.",
             ticked=True,
@@ -79,17 +71,17 @@ class TrainingForm(QWidget):
             "How long the density and the samples are trained, each; the SD gets a third of it, "
             "and\nthe molecules need a few minutes more."
         )
-        self.unit = combo(
+        self.unit = fields.combo(
             "Minutes, or steps: a step learns from a batch of frames.",
             [(_MINUTES, _MINUTES), (_STEPS, _STEPS)],
         )
         self.unit.setMinimumContentsLength(6)
-        self.device = combo(
+        self.device = fields.combo(
             "Where it trains; auto takes a CUDA GPU where there is one.",
             [(name, name) for name in _DEVICES],
         )
-        self.frame_size = spin(16, 1024, 48, "Side of a training frame, camera pixels.")
-        self.rate = text_field(
+        self.frame_size = fields.spin(16, 1024, 48, "Side of a training frame, camera pixels.")
+        self.rate = fields.text_field(
             "Learning rate",
             "Learning rate: empty is usual; lower it where the training diverges.",
             "usual",
@@ -97,14 +89,16 @@ class TrainingForm(QWidget):
         validator = QDoubleValidator(self.rate)
         validator.setLocale(QLocale.c())
         self.rate.setValidator(validator)
-        self.notes = text_field(
+        self.notes = fields.text_field(
             "Notes",
             "What the model is for, in a sentence; kept on its card.",
             "microscope, camera, sample…",
         )
-        self.licence = text_field("Licence", "Under which the model may be passed on; on its card.")
+        self.licence = fields.text_field(
+            "Licence", "Under which the model may be passed on; on its card."
+        )
         self.licence.setText("BSD-3-Clause")
-        squeezed(self.limit, self.frame_size, self.rate, least=64)
+        fields.squeezed(self.limit, self.frame_size, self.rate, least=64)
         # The settings that are a line of text, by their names.
         self._lines = {"name": self.name, "description": self.notes, "licence": self.licence}
 

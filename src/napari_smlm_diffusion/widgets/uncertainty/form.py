@@ -10,17 +10,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import parse_frame_range
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.networks.settings import SamplerName
-from napari_smlm_diffusion.widgets.shared.fields import (
-    button,
-    check,
-    choose,
-    column,
-    combo,
-    label,
-    offer,
-    row,
-    text_field,
-)
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.run_form import RunForm
 from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm
 
@@ -38,43 +28,43 @@ class SampleForm(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.frames = combo(
+        self.frames = fields.combo(
             "Which frames are sampled; each takes as long as the first.",
             [("the current frame", CURRENT), ("a range of frames", RANGE), ("all frames", ALL)],
         )
-        self.range = text_field(
+        self.range = fields.text_field(
             "Range of frames",
             "Range of frames from 0, the end excluded: 0:10 are ten frames; -5: the last five.",
             "first:end, for example 0:10",
         )
         self.range.setEnabled(False)
-        self.region = combo(
+        self.region = fields.combo(
             "Samples the whole field, or only inside the rectangle of a Shapes layer, which is "
             "faster.\nIts edges go to the nearest camera pixels. What lies outside is not looked "
             "at:\ndraw it a few pixels larger than what you want to know.",
             [_WHOLE_FIELD],
         )
-        self.draw = button(
+        self.draw = fields.button(
             "Draw…", "Add a Shapes layer over the frames and draw a rectangle in it."
         )
         self.settings = SettingsForm(LocalizeSettings, _EMPTY, _EMPTY)
-        self.sampler = combo(
+        self.sampler = fields.combo(
             "Sampler: how a sample is drawn; another is not calibrated.",
             [("as calibrated", None), *((name, name) for name in get_args(SamplerName)[::-1])],
         )
-        self.keep = check(
+        self.keep = fields.check(
             "Keep the samples as a layer",
             "Adds all samples of the frame, with a slider to flick through them.\nFor one frame.",
         )
-        self.about = label("What this model's samples were calibrated with, by its card.")
+        self.about = fields.label("What this model's samples were calibrated with, by its card.")
         form = self.settings.layout_
         form.insertRow(0, "Sample", self.frames)
         form.insertRow(1, "Range", self.range)
-        form.insertRow(2, "Region", row((self.region, 1), self.draw, spacing=4))
+        form.insertRow(2, "Region", fields.row((self.region, 1), self.draw, spacing=4))
         form.insertRow(4, "Sampler", self.sampler)
         form.addRow(self.keep)
         form.addRow(self.about)
-        column(self, self.settings, None)
+        fields.column(self, self.settings, None)
         self.frames.currentIndexChanged.connect(
             lambda _: self.range.setEnabled(self.frames.currentData() == RANGE)
         )
@@ -85,11 +75,11 @@ class SampleForm(QWidget):
         """Offer these layers; the one chosen before stays chosen while it is there."""
         before = self.region.currentData()
         offered = [(f"rectangle in “{layer.name}”", layer) for layer in layers]
-        offer(self.region, [_WHOLE_FIELD, *offered], before if before in layers else None)
+        fields.offer(self.region, [_WHOLE_FIELD, *offered], before if before in layers else None)
 
     def choose_region(self, layer: Shapes) -> None:
         """Choose a layer that is offered."""
-        choose(self.region, layer)
+        fields.choose(self.region, layer)
 
     def frame_range(self, frame: int, length: int) -> tuple[int, int]:
         """Return (start, stop) of the frames to sample of a movie that is at `frame`.
@@ -137,7 +127,7 @@ class UncertaintyForm(RunForm):
             bar="Samples, or frames, that are done.",
             far="How much is done, speed, and time left.",
         )
-        self.sweep = button(
+        self.sweep = fields.button(
             "Whole stack: variance head",
             "Density and SD of all frames at once, or of the range, summed over the frames:\nfast, "
             "without samples. Relies on the SD that the network predicts for each pixel.",
