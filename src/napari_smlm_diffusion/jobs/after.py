@@ -18,27 +18,13 @@ from napari_smlm_diffusion.results.dataset import Dataset
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a task has found.
+    """What a task has found."""
 
-    Attributes
-    ----------
-    words : str
-        In sentences.
-    done : str
-        What was done with the table, in a word or two.
-    dataset : Dataset or None
-        A new table.
-    picture : Picture or None
-        A picture of it.
-    curves : Drift, RingCorrelation or None
-        What there is to plot.
-    """
-
-    words: str
-    done: str = ""
-    dataset: Dataset | None = None
-    picture: Picture | None = None
-    curves: Drift | RingCorrelation | None = None
+    words: str  # in sentences
+    done: str = ""  # what was done with the table, in a word or two
+    dataset: Dataset | None = None  # a new table
+    picture: Picture | None = None  # a picture of it
+    curves: Drift | RingCorrelation | None = None  # what there is to plot
 
 
 @as_job

@@ -28,26 +28,14 @@ _CAMERA = ("offset", "gain", *_ASSUMED)
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a movie says of its camera and of its PSF.
+    """What a movie says of its camera and of its PSF."""
 
-    Attributes
-    ----------
-    camera : Camera or None
-        By photon transfer; None where the movie does not tell, and `why_not` says why.
-    known : Camera or None
-        By what was given and the metadata; used for `check` where there is no other.
-    transfer : PhotonTransfer or None
-        The line it was read off.
-    check : MovieCheck
-        Width of the PSF, light and density.
-    pixel_size_nm : float or None
-    why_not : str
-    """
-
+    # By photon transfer; None where the movie does not tell, and `why_not` says why
     camera: Camera | None
+    # By what was given and the metadata; used for `check` where there is no other
     known: Camera | None
-    transfer: PhotonTransfer | None
-    check: MovieCheck
+    transfer: PhotonTransfer | None  # the line it was read off
+    check: MovieCheck  # width of the PSF, light and density
     pixel_size_nm: float | None = None
     why_not: str = ""
 
@@ -99,10 +87,7 @@ def estimate_movie(stack: FrameStack, settings: LocalizeSettings) -> Estimate:
         What is known, over the movie's metadata: read noise, EM gain and quantum efficiency, which
         photon transfer cannot tell; gain and offset, where the movie does not tell them.
 
-    Raises
-    ------
-    InputError
-        If gain and offset are neither told by the movie nor known.
+    Raises `InputError` if gain and offset are neither told by the movie nor known.
     """
     known, rest = _known(stack, settings)
     transfer, camera, why_not = None, None, ""

@@ -16,10 +16,7 @@ def write_movie(movie: Movie, folder: Path) -> None:
     Pixel size and camera are in the TIFF's description, so that `frames.open_movie` knows them;
     maps of an sCMOS camera are in ``settings.json`` only.
 
-    Raises
-    ------
-    OutputError
-        If a file cannot be written.
+    Raises `OutputError` if a file cannot be written.
     """
     settings = movie.settings
     camera = settings.camera.to_dict()

@@ -41,31 +41,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SimulatedFrame:
-    """A frame of which everything is known.
+    """A frame of which everything is known."""
 
-    Attributes
-    ----------
-    index : int
-        Number of the frame; with the seed it decides on everything.
-    effective : (Y, X) float32 array
-        Effective photons.
-    microscope : Microscope
-        With which it was recorded, in effective photons; a pixel counts as 100 nm.
-    density : (sY, sX) float32 array
-        Of the true molecules.
-    emitters : Emitters
-        True molecules inside the frame. One beyond the border is none: the peak finder does not see
-        it, whether in the truth or in a sample.
-    background : float
-        Mean effective photons per pixel.
-    """
-
-    index: int
-    effective: NDArray[np.float32]
+    index: int  # number of the frame; with the seed it decides on everything
+    effective: NDArray[np.float32]  # (Y, X): effective photons
+    # With which it was recorded, in effective photons; a pixel counts as 100 nm
     microscope: Microscope
-    density: NDArray[np.float32]
+    density: NDArray[np.float32]  # (sY, sX): of the true molecules
+    # True molecules inside the frame. One beyond the border is none: the peak finder does not see
+    # it, whether in the truth or in a sample.
     emitters: Emitters[np.ndarray]
-    background: float
+    background: float  # mean effective photons per pixel
 
 
 def simulate_frame(

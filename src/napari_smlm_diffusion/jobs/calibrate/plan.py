@@ -22,29 +22,15 @@ _DISC_SIZE, _FIELD_SIZE = 20, 48
 
 @dataclass(frozen=True)
 class CalibrationPlan:
-    """A calibration of which everything is checked.
-
-    Attributes
-    ----------
-    settings : CalibrateSettings
-    model : Model
-    prior : Prior
-        From which the frames are drawn.
-    size : int
-        Side of a frame, camera pixels.
-    sampling : SamplingSettings
-    axes : tuple of str
-        What varies, and is binned along.
-    notes : list of str
-        What speaks against reading too much into the result.
-    """
+    """A calibration of which everything is checked."""
 
     settings: CalibrateSettings
     model: Model
-    prior: Prior
-    size: int
+    prior: Prior  # from which the frames are drawn
+    size: int  # side of a frame, camera pixels
     sampling: SamplingSettings
-    axes: tuple[str, ...]
+    axes: tuple[str, ...]  # what varies, and is binned along
+    # What speaks against reading too much into the result
     notes: list[str] = field(default_factory=list)
 
     def describe(self) -> dict[str, Any]:
@@ -105,11 +91,8 @@ def prepare(settings: CalibrateSettings, recalibrating: bool = False) -> Calibra
     recalibrating : bool
         Whether a correction is to be fitted, which a model has one of.
 
-    Raises
-    ------
-    InputError
-        If the model cannot be read or has no Psi, sampler or steps are not possible, or the
-        microscope's numbers are not.
+    Raises `InputError` if the model cannot be read or has no Psi, sampler or steps are not
+    possible, or the microscope's numbers are not.
     """
     model = load_model(resolve(settings.model), choose_device(settings.device))
     if model.psi is None:

@@ -100,19 +100,11 @@ def _plan_of(settings: CalibrateSettings) -> CalibrationPlan:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The verdict on a plan.
-
-    Attributes
-    ----------
-    plan : CalibrationPlan
-    report : CalibrationReport
-    seconds : float
-        All of it.
-    """
+    """The verdict on a plan."""
 
     plan: CalibrationPlan
     report: CalibrationReport
-    seconds: float
+    seconds: float  # all of it
 
     def text(self) -> str:
         """Return the headline, the verdict and the tables."""
@@ -132,12 +124,8 @@ class Calibration:
 def recalibrated(plan: CalibrationPlan, data: CalibrationData, out: Path) -> Recalibration:
     """Fit a correction of the uncertainties; where it helps, write a model that has it.
 
-    Raises
-    ------
-    InputError
-        If there are too few localizations.
-    OutputError
-        If the model cannot be written.
+    Raises `InputError` if there are too few localizations; `OutputError` if the model cannot be
+    written.
     """
     found = recalibrate([f.features for f in data.frames], [f.scores for f in data.frames])
     if found.helps:
@@ -159,12 +147,7 @@ def recalibrated(plan: CalibrationPlan, data: CalibrationData, out: Path) -> Rec
 def stamp(model: Path, found: dict[str, Any]) -> None:
     """Write what `Calibration.to_dict` says of a model's samples into the card of its file.
 
-    Raises
-    ------
-    InputError
-        If the file is no model.
-    OutputError
-        If it cannot be written.
+    Raises `InputError` if the file is no model; `OutputError` if it cannot be written.
     """
     calibration = {**load_card(model).calibration, "samples": found}
     checkpoint.rewrite(model, model, calibration=calibration)
@@ -173,9 +156,6 @@ def stamp(model: Path, found: dict[str, Any]) -> None:
 def judge(plan: CalibrationPlan, data: CalibrationData, started: float) -> Calibration:
     """Judge the frames so far; `started` is the `time.monotonic` of the first.
 
-    Raises
-    ------
-    InputError
-        If there are fewer than 20.
+    Raises `InputError` if there are fewer than 20.
     """
     return Calibration(plan, check(data), time.monotonic() - started)

@@ -117,10 +117,7 @@ def narrowed(prior: Prior, settings: CalibrateSettings) -> tuple[Prior, list[str
     Photons and background are the user's, at the sensor; the prior's are effective (see
     `optics.camera`). Without a camera they are taken for the same.
 
-    Raises
-    ------
-    InputError
-        If the camera file cannot be read, or the model has no density to narrow.
+    Raises `InputError` if the camera file cannot be read, or the model has no density to narrow.
     """
     camera = None if settings.camera is None else Camera.from_json(settings.camera)
     photons = 1.0 if camera is None else camera.photons_per_effective

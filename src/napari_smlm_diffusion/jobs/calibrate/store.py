@@ -44,12 +44,8 @@ class CalibrationStore:
         about : Mapping
             All that decides on a frame's numbers, in JSON types.
 
-        Raises
-        ------
-        InputError
-            If the file is of another calibration, is none, or is being written to.
-        OutputError
-            If it cannot be written.
+        Raises `InputError` if the file is of another calibration, is none, or is being written to;
+        `OutputError` if it cannot be written.
         """
         lock = FileLock(f"{path}.lock")
         with disk_errors(path):
@@ -72,10 +68,7 @@ class CalibrationStore:
     def add(self, numbers: FrameNumbers) -> None:
         """Keep one frame more.
 
-        Raises
-        ------
-        OutputError
-            If the disk does not take it.
+        Raises `OutputError` if the disk does not take it.
         """
         with disk_errors(self._path), self._path.open("a") as file:
             file.write(_line(numbers))

@@ -24,11 +24,8 @@ class Known(NamedTuple):
 def known_optics(stack: FrameStack, settings: LocalizeSettings) -> Known:
     """Return camera and pixel size.
 
-    Raises
-    ------
-    InputError
-        If the pixel size, the offset or the gain is neither given nor in the metadata: a guess
-        would give positions or photons on a wrong scale without a sign of it.
+    Raises `InputError` if the pixel size, the offset or the gain is neither given nor in the
+    metadata: a guess would give positions or photons on a wrong scale without a sign of it.
     """
     pixel, notes = settings.pixel_size_nm, []
     if pixel is None:

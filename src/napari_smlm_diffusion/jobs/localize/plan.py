@@ -50,28 +50,14 @@ _NARROWEST_SIGMA_PX = 0.6
 
 @dataclass(frozen=True)
 class Plan(Work):
-    """A run that can begin: the work, and what the record of the run says of it.
+    """A run that can begin: the work, and what the record of the run says of it."""
 
-    Attributes
-    ----------
-    scale : DensityScale or None
-        Of the density; None: the localizer has none, and there are no images.
-    has_variance : bool
-        Whether the model has a variance head.
-    model_name : str
-    device : str
-        Where it runs.
-    movie_check : dict
-        What was estimated from a sample of the frames, in JSON types.
-    notes, warnings : tuple of Remark
-        What the user did not say and what was taken for it; what is likely to be wrong.
-    """
-
-    scale: DensityScale | None
-    has_variance: bool
+    scale: DensityScale | None  # of the density; None: there is none, and no images
+    has_variance: bool  # whether the model has a variance head
     model_name: str
-    device: str
-    movie_check: dict[str, Any]
+    device: str  # where it runs
+    movie_check: dict[str, Any]  # what was estimated from a sample of the frames, in JSON types
+    # What the user did not say and what was taken for it; what is likely to be wrong.
     notes: tuple[Remark, ...]
     warnings: tuple[Remark, ...]
 
@@ -92,10 +78,8 @@ class Plan(Work):
 def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
     """Check the settings against the movie, estimate what is missing, load the model.
 
-    Raises
-    ------
-    InputError
-        For whatever the user has to change; with ``settings.strict`` for each warning too.
+    Raises `InputError` for whatever the user has to change; with ``settings.strict`` for each
+    warning too.
     """
     check_sampling(settings)
     frames = parse_frame_range(settings.frames or ":", len(stack))
@@ -220,10 +204,7 @@ def _require_finite(stack: FrameStack, frames: tuple[int, int], roi: Roi) -> Non
 def require_room(stack: FrameStack, roi: Roi, sigma_px: float) -> None:
     """Refuse frames, or a region of them, that hold no spot.
 
-    Raises
-    ------
-    InputError
-        Saying how large they must be.
+    Raises `InputError` saying how large they must be.
     """
     height, width = roi.y1 - roi.y0, roi.x1 - roi.x0
     least = math.ceil(SPOT_SIGMAS * sigma_px)

@@ -72,10 +72,7 @@ def identity(plan: "Plan", movie: Path) -> dict[str, Any]:
 def require_same(plan: "Plan", movie: Path, before: dict[str, Any], folder: Path) -> None:
     """Refuse to go on with a run under other circumstances than it began under.
 
-    Raises
-    ------
-    InputError
-        Naming what is not the same.
+    Raises `InputError` naming what is not the same.
     """
     now = identity(plan, movie)["depends_on"]
     then = before["depends_on"]

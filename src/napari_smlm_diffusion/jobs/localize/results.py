@@ -115,12 +115,8 @@ class Results:
         overwrite : bool
             Replace the results in it.
 
-        Raises
-        ------
-        InputError
-            If the folder cannot be written.
-        OutputError
-            If a file cannot be written.
+        Raises `InputError` if the folder cannot be written; `OutputError` if a file cannot be
+        written.
         """
         path = run_folder.create(folder, overwrite)
         write_files(path, self.plan, self)

@@ -20,11 +20,8 @@ from napari_smlm_diffusion.proposals.diffusion_samples import (
 def check_sampling(settings: LocalizeSettings) -> None:
     """Refuse what no model can do.
 
-    Raises
-    ------
-    InputError
-        For one sample, fewer than two steps, an unknown sampler, or options that say how to sample
-        where nothing is sampled.
+    Raises `InputError` for one sample, fewer than two steps, an unknown sampler, or options that
+    say how to sample where nothing is sampled.
     """
     if not settings.samples:
         how = ("sampler", "steps", "sample_frames", "keep_samples")
@@ -46,10 +43,7 @@ def sampled_frames(
 ) -> tuple[int, int]:
     """Return the range (start, stop) of frames to sample, empty without samples.
 
-    Raises
-    ------
-    InputError
-        If it has nothing in common with the range that is localized.
+    Raises `InputError` if it has nothing in common with the range that is localized.
     """
     if not settings.samples:
         return frames[0], frames[0]
@@ -75,10 +69,7 @@ def choose_posterior(
 ) -> tuple[Posterior | None, list[Remark]]:
     """Return what draws the samples, if any are wanted, and what speaks against trusting them.
 
-    Raises
-    ------
-    InputError
-        If the model has no diffusion model, or its schedule has not so many steps.
+    Raises `InputError` if the model has no diffusion model, or its schedule has not so many steps.
     """
     if not settings.samples:
         return None, []

@@ -51,10 +51,7 @@ def localize_to_folder(
     Progress
         As `localize`; `info` has also ``count``, the number of localizations so far.
 
-    Raises
-    ------
-    OutputError
-        If the disk is full or cannot be written.
+    Raises `OutputError` if the disk is full or cannot be written.
     """
     run = _Run(plan, folder, store)
     try:

@@ -23,50 +23,26 @@ from napari_smlm_diffusion.settings import Roi
 
 @dataclass(frozen=True)
 class Parcel:
-    """What was decided before a run, for whoever does a part of it; can be pickled.
+    """What was decided before a run, for whoever does a part of it; can be pickled."""
 
-    Attributes
-    ----------
-    settings : LocalizeSettings
-        As the user gave them.
-    frames : (start, stop)
-        Range of frames, from 0.
-    roi : Roi
-        Part of the camera that is localized.
-    microscope : Microscope
-        With its camera maps cropped to `roi`.
-    sampled : (start, stop)
-        Range of the frames that are sampled; empty without samples.
-    model_file, model_hash : str
-        Identity of the model.
-    """
-
-    settings: LocalizeSettings
-    frames: tuple[int, int]
-    roi: Roi
-    microscope: Microscope
+    settings: LocalizeSettings  # as the user gave them
+    frames: tuple[int, int]  # (start, stop): range of frames, from 0
+    roi: Roi  # part of the camera that is localized
+    microscope: Microscope  # with its camera maps cropped to `roi`
+    # (start, stop): range of the frames that are sampled; empty without samples
     sampled: tuple[int, int]
+    # model_file, model_hash: identity of the model
     model_file: str
     model_hash: str
 
 
 @dataclass(frozen=True)
 class Work(Parcel):
-    """A parcel with what it takes to do it.
+    """A parcel with what it takes to do it."""
 
-    Attributes
-    ----------
-    stack : FrameStack
-        Where the frames come from; it stays open until the work is over.
-    estimator : Estimator
-        Does the work.
-    posterior : Posterior or None
-        Draws the samples, if there are to be any.
-    """
-
-    stack: FrameStack
-    estimator: Estimator
-    posterior: Posterior | None
+    stack: FrameStack  # where the frames come from; it stays open until the work is over
+    estimator: Estimator  # does the work
+    posterior: Posterior | None  # draws the samples, if there are to be any
 
 
 def parcel(work: Work) -> Parcel:
@@ -77,10 +53,7 @@ def parcel(work: Work) -> Parcel:
 def unpack(parcel: Parcel, stack: FrameStack) -> Work:
     """Load what it takes to do a parcel, on this machine's device.
 
-    Raises
-    ------
-    InputError
-        If the model is not here, or is another one.
+    Raises `InputError` if the model is not here, or is another one.
     """
     path = Path(parcel.model_file)
     model = load_model(path, choose_device(parcel.settings.device))

@@ -17,25 +17,15 @@ BINS = 96
 
 @dataclass(frozen=True)
 class Comparison:
-    """Pixel intensities of a movie and of simulated frames, on one axis.
+    """Pixel intensities of a movie and of simulated frames, on one axis."""
 
-    Attributes
-    ----------
-    edges : (B + 1,) array, ADU
-        The first and the last bin also hold what lies beyond.
-    real, simulated : (B,) arrays or None
-        Share of the pixels in each bin; None where there are no such frames.
-    frames : (first, last) or None
-        The movie's frames that were taken.
-    words : str
-        How they differ, in numbers.
-    """
-
+    # (B + 1,), ADU: the first and the last bin also hold what lies beyond
     edges: NDArray[np.float64]
+    # real, simulated: (B,): share of the pixels in each bin; None where there are no such frames
     real: NDArray[np.float64] | None
     simulated: NDArray[np.float64] | None
-    frames: tuple[int, int] | None
-    words: str
+    frames: tuple[int, int] | None  # (first, last) or None: The movie's frames that were taken
+    words: str  # how they differ, in numbers
 
 
 def compare(
@@ -43,10 +33,7 @@ def compare(
 ) -> Comparison:
     """Compare as many frames of a movie, from `frame` on, with simulated ones.
 
-    Raises
-    ------
-    InputError
-        If the frames cannot be read.
+    Raises `InputError` if the frames cannot be read.
     """
     real, frames = None, None
     if stack is not None:

@@ -41,30 +41,18 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Ranges:
-    """What was measured.
+    """What was measured."""
 
-    Attributes
-    ----------
-    values : dict
-        Ranges by the name of the prior's field; without what could not be told.
-    local_density_per_px2 : float
-        The least that is needed in structures.
-    words : str
-        The estimates, in sentences.
-    """
-
+    # Ranges by the name of the prior's field; without what could not be told
     values: dict[str, Range]
-    local_density_per_px2: float
-    words: str
+    local_density_per_px2: float  # the least that is needed in structures
+    words: str  # the estimates, in sentences
 
 
 def ranges_of(stack: FrameStack, settings: LocalizeSettings) -> Ranges:
     """Measure a movie, as a whole and in parts, and return ranges with room around it.
 
-    Raises
-    ------
-    InputError
-        If the camera is not known or the frames cannot be read.
+    Raises `InputError` if the camera is not known or the frames cannot be read.
     """
     camera, _ = camera_for(settings, stack, (stack.shape[1], stack.shape[2]))
     spans = sample_frames(len(stack))

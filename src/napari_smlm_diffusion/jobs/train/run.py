@@ -45,10 +45,7 @@ def run(
         the last report, (step, loss)), ``minutes_left`` of the stage, ``history`` (of a resumed
         training: its validations so far), ``metrics`` and ``example`` as `training.loop.train`.
 
-    Raises
-    ------
-    SmlmError
-        As `training.job.train_model`.
+    Raises `SmlmError` as `training.job.train_model`.
     """
     yield Progress(0, 0, "Loading the networks…")
     import torch
@@ -104,10 +101,7 @@ def check(model: Path, frames: int, device: str, threads: int) -> Generator[Prog
 
     Closed before its end, it judges the frames so far, if they are `FEWEST` or more.
 
-    Raises
-    ------
-    SmlmError
-        As `jobs.calibrate.run`.
+    Raises `SmlmError` as `jobs.calibrate.run`.
     """
     yield Progress(0, 0, "Loading the model…")
     import torch
@@ -138,12 +132,7 @@ def check(model: Path, frames: int, device: str, threads: int) -> Generator[Prog
 def describe(model: Path, notes: str, licence: str) -> None:
     """Write notes and licence into a model's card.
 
-    Raises
-    ------
-    InputError
-        If the file is no model.
-    OutputError
-        If it cannot be written.
+    Raises `InputError` if the file is no model; `OutputError` if it cannot be written.
     """
     from napari_smlm_diffusion.models import file as checkpoint
 
@@ -153,12 +142,7 @@ def describe(model: Path, notes: str, licence: str) -> None:
 def keep(model: Path, notes: str, licence: str) -> str:
     """Keep a model among the user's own; return its name.
 
-    Raises
-    ------
-    InputError
-        If another model has its name.
-    OutputError
-        If it cannot be written.
+    Raises `InputError` if another model has its name; `OutputError` if it cannot be written.
     """
     from napari_smlm_diffusion.models import library
 
@@ -183,12 +167,7 @@ def _weights(model: Path) -> bytes:
 def save_as(model: Path, to: Path, notes: str, licence: str) -> Path:
     """Write a model file elsewhere; the file's name becomes the model's.
 
-    Raises
-    ------
-    InputError
-        If the file is no model.
-    OutputError
-        If it cannot be written.
+    Raises `InputError` if the file is no model; `OutputError` if it cannot be written.
     """
     from napari_smlm_diffusion.models import file as checkpoint
 

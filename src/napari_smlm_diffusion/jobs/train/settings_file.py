@@ -13,12 +13,7 @@ from napari_smlm_diffusion.writing import atomic
 def save_settings(values: Mapping[str, Any], path: Path) -> TrainingSettings:
     """Write settings of a training as the JSON that ``smlm-diffusion train --config`` reads.
 
-    Raises
-    ------
-    InputError
-        If a value is not allowed.
-    OutputError
-        If the file cannot be written.
+    Raises `InputError` if a value is not allowed; `OutputError` if the file cannot be written.
     """
     settings = TrainingSettings(**values)
     with atomic(path) as partial:
@@ -31,10 +26,7 @@ def save_settings(values: Mapping[str, Any], path: Path) -> TrainingSettings:
 def load_settings(path: Path) -> TrainingSettings:
     """Read what `save_settings` wrote.
 
-    Raises
-    ------
-    InputError
-        If it is not such a file; names it.
+    Raises `InputError` if it is not such a file; names it.
     """
     values = read_json(path, "the settings of a training")
     try:

@@ -29,47 +29,23 @@ _PLAIN = {"offset": 100.0, "gain": 1.0}
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be simulated.
+    """What is to be simulated."""
 
-    Attributes
-    ----------
-    prior : Prior
-        What a training would draw its frames from.
-    frames, seed : int
-    settings : LocalizeSettings
-        With the microscope.
-    stack : FrameStack or None
-        The movie that the frames will stand beside.
-    """
-
-    prior: Prior
+    prior: Prior  # what a training would draw its frames from
     frames: int
     seed: int
-    settings: LocalizeSettings
-    stack: FrameStack | None = None
+    settings: LocalizeSettings  # with the microscope
+    stack: FrameStack | None = None  # the movie that the frames will stand beside
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """Frames as the camera would have recorded them, and what is in them.
+    """Frames as the camera would have recorded them, and what is in them."""
 
-    Attributes
-    ----------
-    counts : (N, Y, X) array, ADU
-        Of the movie's type; uint16 without one.
-    emitters : Emitters
-        Those within the field.
-    offset : float
-        Of the camera, ADU.
-    note : str
-        A sentence on what had to be assumed, or nothing.
-    request : Request
-    """
-
-    counts: NDArray[Any]
-    emitters: Emitters[NDArray[Any]]
-    offset: float
-    note: str
+    counts: NDArray[Any]  # (N, Y, X), ADU: of the movie's type; uint16 without one
+    emitters: Emitters[NDArray[Any]]  # those within the field
+    offset: float  # of the camera, ADU
+    note: str  # a sentence on what had to be assumed, or nothing
     request: Request
 
 
@@ -77,10 +53,7 @@ class Simulated:
 def simulate_beside(request: Request) -> Generator[Progress, None, Simulated]:
     """Simulate frames as a training would, to stand beside a movie.
 
-    Raises
-    ------
-    InputError
-        If the camera is not known, or the settings cannot be simulated.
+    Raises `InputError` if the camera is not known, or the settings cannot be simulated.
     """
     shape, dtype = ALONE, np.dtype(np.uint16)
     if request.stack is not None:

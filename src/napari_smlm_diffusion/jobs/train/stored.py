@@ -22,20 +22,12 @@ _NO_LIMIT = 10**9
 
 
 class StoredTraining(Settings):
-    """What is trained and how far that is; kept as JSON beside the checkpoints.
+    """What is trained and how far that is; kept as JSON beside the checkpoints."""
 
-    Attributes
-    ----------
-    settings : TrainingSettings
-        Minutes or steps count for phi and for Psi; the variance head gets a third.
-    stages : tuple of str
-    left : tuple of str
-        Those that are not done; the first may have a checkpoint.
-    """
-
+    # Minutes or steps count for phi and for Psi; the variance head gets a third
     settings: TrainingSettings
     stages: tuple[StageName, ...]
-    left: tuple[StageName, ...]
+    left: tuple[StageName, ...]  # those that are not done; the first may have a checkpoint
 
     @property
     def folder(self) -> Path:
@@ -63,10 +55,7 @@ class StoredTraining(Settings):
     def begin(self) -> None:
         """Make the folder, without what an older training left there.
 
-        Raises
-        ------
-        OutputError
-            If that is not possible.
+        Raises `OutputError` if that is not possible.
         """
         discard(self.settings.name)
         with disk_errors(self.folder):
@@ -76,10 +65,7 @@ class StoredTraining(Settings):
     def reached(self, stage: StageName | None) -> Self:
         """Note which stage comes now; None: all are done.
 
-        Raises
-        ------
-        OutputError
-            If that cannot be written.
+        Raises `OutputError` if that cannot be written.
         """
         left = self.stages[self.stages.index(stage) :] if stage is not None else ()
         plan = self.model_copy(update={"left": left})
@@ -116,10 +102,7 @@ def names() -> list[str]:
 def discard(name: str) -> None:
     """Remove a training with its checkpoints.
 
-    Raises
-    ------
-    OutputError
-        If that is not possible.
+    Raises `OutputError` if that is not possible.
     """
     folder = folder_of(name)
     with disk_errors(folder):
@@ -137,10 +120,7 @@ def free_name() -> str:
 def check_name(name: str) -> None:
     """Refuse a name under which something would be replaced.
 
-    Raises
-    ------
-    InputError
-        If it is taken.
+    Raises `InputError` if it is taken.
     """
     if name in library.shipped_names():
         raise InputError(

@@ -45,20 +45,11 @@ _OF_SAMPLES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Update:
-    """What is known of one frame after its last batch; copies, which the thread leaves alone.
+    """What is known of one frame after its last batch; copies, which the thread leaves alone."""
 
-    Attributes
-    ----------
-    place : int
-        Of the frame in the layers, from 0.
-    count : int
-        Samples so far.
-    mean, sd : (sY, sX) float32 array
-    """
-
-    place: int
-    count: int
-    mean: NDArray[np.float32]
+    place: int  # of the frame in the layers, from 0
+    count: int  # samples so far
+    mean: NDArray[np.float32]  # (sY, sX), as the next
     sd: NDArray[np.float32]
 
 
@@ -201,10 +192,7 @@ def require_memory(frames: int, roi: Roi, upsampling: int, kept: int = 0) -> Non
     kept : int
         Samples that are kept as well.
 
-    Raises
-    ------
-    InputError
-        Above `LARGEST_MB`.
+    Raises `InputError` above `LARGEST_MB`.
     """
     image = (roi.y1 - roi.y0) * (roi.x1 - roi.x0) * upsampling**2 * 4 / 2**20
     size = image * (2 * frames + kept)

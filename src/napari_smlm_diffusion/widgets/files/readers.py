@@ -38,10 +38,7 @@ def get_folder_reader(path: Paths) -> Reader | None:
 def read_frames(path: Paths) -> list[LayerTuple]:
     """Return the layer of a movie; several files are one movie, in the order of their names.
 
-    Raises
-    ------
-    InputError
-        If a file is damaged or its frames do not fit the others.
+    Raises `InputError` if a file is damaged or its frames do not fit the others.
     """
     paths = as_list(path)
     if len(paths) == 1 and is_density(paths[0]):
@@ -52,10 +49,7 @@ def read_frames(path: Paths) -> list[LayerTuple]:
 def read_movie_folder(path: Paths) -> list[LayerTuple]:
     """Return the layer of a movie that is a folder: TIFF files, NDTiff or zarr.
 
-    Raises
-    ------
-    InputError
-        If a file is damaged or its frames do not fit the others.
+    Raises `InputError` if a file is damaged or its frames do not fit the others.
     """
     folder = Path(as_list(path)[0])
     return [stack_layer(open_movie(folder), name_of(str(folder)))]

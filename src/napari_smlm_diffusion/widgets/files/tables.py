@@ -39,10 +39,7 @@ def folder_reader(folder: Path) -> Reader | None:
 def read_tables(path: Paths) -> list[LayerTuple]:
     """Return one layer of points for each table; it holds all localizations and shows some.
 
-    Raises
-    ------
-    InputError
-        If a table is damaged, or needs a pixel size that is nowhere to be found.
+    Raises `InputError` if a table is damaged, or needs a pixel size that is nowhere to be found.
     """
     return [points_layer(_dataset(Path(one)), name=name_of(one)) for one in as_list(path)]
 
@@ -50,10 +47,7 @@ def read_tables(path: Paths) -> list[LayerTuple]:
 def read_run(path: Paths) -> list[LayerTuple]:
     """Return density, its standard deviation and the molecules of a run of ``localize``.
 
-    Raises
-    ------
-    InputError
-        If a file of the run is damaged.
+    Raises `InputError` if a file of the run is damaged.
     """
     folder = Path(as_list(path)[0])
     layers = [
@@ -72,10 +66,7 @@ def read_run(path: Paths) -> list[LayerTuple]:
 def read_unfinished_run(path: Paths) -> list[LayerTuple]:
     """Return what a run has finished that goes on, or that was killed.
 
-    Raises
-    ------
-    InputError
-        If it is damaged, or has not finished anything yet.
+    Raises `InputError` if it is damaged, or has not finished anything yet.
     """
     from napari_smlm_diffusion.results import run_store
 

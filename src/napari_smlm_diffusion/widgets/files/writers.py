@@ -15,12 +15,8 @@ from napari_smlm_diffusion.results.point_layers import dataset_of
 def write_csv(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
     """Write our own CSV, with everything that is known of them.
 
-    Raises
-    ------
-    InputError
-        If the layer is not one of ours.
-    OutputError
-        If the file cannot be written.
+    Raises `InputError` if the layer is not one of ours; `OutputError` if the file cannot be
+    written.
     """
     return _write(path, attributes, "csv")
 

@@ -35,10 +35,7 @@ def export_images(
 ) -> list[ExportImage]:
     """Return copies of the layers as an export takes them: a layer's data may change meanwhile.
 
-    Raises
-    ------
-    InputError
-        If a layer is a stack.
+    Raises `InputError` if a layer is a stack.
     """
     images = []
     if picture is not None:

@@ -37,10 +37,7 @@ def is_fine_image(layer: Layer) -> bool:
 def grid_of(layer: Image) -> FineGrid:
     """Return the grid of an image of this plugin.
 
-    Raises
-    ------
-    InputError
-        If it is a stack.
+    Raises `InputError` if it is a stack.
     """
     shape = tuple(int(n) for n in layer.data.shape)
     if len(shape) != 2:
@@ -59,10 +56,7 @@ def pixels_of(layer: Image) -> NDArray[Any]:
 def maps_of(sd: Image, density: Image | None) -> SdMap:
     """Return the SD image, and its density if given, as a filter takes them.
 
-    Raises
-    ------
-    InputError
-        If one of them is a stack, or if they do not cover the same pixels.
+    Raises `InputError` if one of them is a stack, or if they do not cover the same pixels.
     """
     grid = grid_of(sd)
     if density is None:
@@ -193,10 +187,7 @@ def colour_points(layer: Points, dataset: Dataset, column: str, colormap: str) -
 
     napari draws those transparent.
 
-    Raises
-    ------
-    InputError
-        If it is not known for any.
+    Raises `InputError` if it is not known for any.
     """
     rows = np.asarray(about(layer)["rows"])
     values = dataset.table[column].to_numpy()[rows].astype(np.float64)

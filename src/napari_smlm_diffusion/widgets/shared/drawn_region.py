@@ -18,11 +18,8 @@ def region_of(layer: Shapes, movie: Image) -> Roi:
 
     Its edges go to the nearest border between two pixels.
 
-    Raises
-    ------
-    InputError
-        If there is no rectangle or more than one, or if it is rotated, empty, or not inside the
-        frames.
+    Raises `InputError` if there is no rectangle or more than one, or if it is rotated, empty, or
+    not inside the frames.
     """
     name = f"the layer {layer.name!r}"
     corners = _in_pixels(_vertices(layer, name), layer, movie)

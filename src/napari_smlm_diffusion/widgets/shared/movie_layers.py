@@ -20,10 +20,8 @@ def is_movie(layer: Layer) -> bool:
 def stack_of(layer: Image) -> FrameStack:
     """Return the frames of a layer, which are read when asked for.
 
-    Raises
-    ------
-    InputError
-        If the layer is in colour, is a pyramid, or has not exactly one axis of frames.
+    Raises `InputError` if the layer is in colour, is a pyramid, or has not exactly one axis of
+    frames.
     """
     name = f"the layer {layer.name!r}"
     if layer.rgb:
@@ -53,10 +51,7 @@ def camera_of(layer: Image) -> dict[str, float]:
 def placement_of(layer: Image) -> Placement | None:
     """Where the layer has its pixels; None where it is in pixels.
 
-    Raises
-    ------
-    InputError
-        If its pixels are not square.
+    Raises `InputError` if its pixels are not square.
     """
     return placement(layer.scale, layer.translate, layer.units)
 

@@ -19,26 +19,15 @@ _RING = "#66ddff"
 
 @dataclass(frozen=True)
 class Beside:
-    """Where simulated frames stand, for as many axes as the movie has, and at least (t, y, x).
-
-    Attributes
-    ----------
-    scale, translate : tuple of float
-    units, axis_labels : tuple
-    time : int
-        The axis of the frames.
-    length : int
-        Frames of the movie; 0 without one.
-    contrast_limits : (low, high) or None
-    """
+    """Where simulated frames stand, for as many axes as the movie has, and at least (t, y, x)."""
 
     scale: tuple[float, ...]
     translate: tuple[float, ...]
     units: tuple[Any, ...]
     axis_labels: tuple[str, ...]
-    time: int = 0
-    length: int = 0
-    contrast_limits: tuple[float, float] | None = None
+    time: int = 0  # the axis of the frames
+    length: int = 0  # frames of the movie; 0 without one
+    contrast_limits: tuple[float, float] | None = None  # (low, high) or None
 
     @classmethod
     def nothing(cls, pixel_size_nm: float | None) -> "Beside":

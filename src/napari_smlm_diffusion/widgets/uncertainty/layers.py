@@ -24,20 +24,11 @@ _COLOURS = ("inferno", "viridis")
 
 @dataclass(frozen=True)
 class Where:
-    """Where the frames are in the world.
-
-    Attributes
-    ----------
-    place : Placement
-    time : (scale, translate)
-        Of the axis of the frames.
-    unit : str
-        Of that axis.
-    """
+    """Where the frames are in the world."""
 
     place: Placement
-    time: tuple[float, float] = (1.0, 0.0)
-    unit: str = "pixel"
+    time: tuple[float, float] = (1.0, 0.0)  # (scale, translate): of the axis of the frames
+    unit: str = "pixel"  # of that axis
 
     def in_time(self, options: dict[str, Any], first: int = 0) -> dict[str, Any]:
         """Let the time axis, the third from the end, be that of the frames from `first` on."""
