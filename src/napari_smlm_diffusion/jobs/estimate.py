@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
-from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.localize.settings import CAMERA, LocalizeSettings
 from napari_smlm_diffusion.moviecheck.check import (
     MovieCheck,
     check_movie,
-    sample_frames,
-    sample_region,
+    read_sample,
 )
 from napari_smlm_diffusion.moviecheck.photon_transfer import PhotonTransfer, photon_transfer
 from napari_smlm_diffusion.optics.camera import Camera
@@ -23,7 +22,6 @@ from napari_smlm_diffusion.settings import Roi
 _TRANSFER_PIXELS = 2**22
 # What photon transfer cannot tell, where nobody says it.
 _ASSUMED = {"read_noise": 0.0, "em_gain": 1.0, "qe": 1.0}
-_CAMERA = ("offset", "gain", *_ASSUMED)
 
 
 @dataclass(frozen=True)
@@ -103,14 +101,11 @@ def estimate_movie(stack: FrameStack, settings: LocalizeSettings) -> Estimate:
             raise InputError(why_not) from error
     used = camera or known
     assert used is not None  # noqa: S101 - one of them is there
-    ranges = sample_frames(len(stack))
-    part = sample_region(sum(b - a for a, b in ranges), stack.shape[1:])
-    frames = np.concatenate([stack.read(a, b, part) for a, b in ranges])
     return Estimate(
         camera=camera,
         known=known,
         transfer=transfer,
-        check=check_movie(used.crop(*part).effective(frames)),
+        check=check_movie(read_sample(stack, used)),
         pixel_size_nm=settings.pixel_size_nm or stack.pixel_size_nm,
         why_not=why_not,
     )
@@ -122,9 +117,8 @@ def _known(stack: FrameStack, settings: LocalizeSettings) -> tuple[Camera | None
         camera = Camera.from_json(settings.camera)
         camera.check_shape((stack.shape[1], stack.shape[2]))
         return camera, {name: float(np.mean(getattr(camera, name))) for name in _ASSUMED}
-    given = {name: value for name in _CAMERA if (value := getattr(settings, name)) is not None}
-    found = {name: value for name, value in stack.camera_hint.items() if name in _CAMERA}
-    numbers = {**_ASSUMED, **found, **given}
+    found = {name: value for name, value in stack.camera_hint.items() if name in CAMERA}
+    numbers = {**_ASSUMED, **found, **settings.camera_numbers}
     return (
         Camera(**numbers) if {"gain", "offset"} <= set(numbers) else None,
         {name: numbers[name] for name in _ASSUMED},

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.moviecheck.brightness import light_of_moments, light_of_spots
 from napari_smlm_diffusion.moviecheck.pixel_moments import (
     FEWEST_FRAMES,
@@ -23,6 +24,7 @@ from napari_smlm_diffusion.moviecheck.pixel_moments import (
 )
 from napari_smlm_diffusion.moviecheck.spectrum import Spectrum, fit_spectrum
 from napari_smlm_diffusion.moviecheck.spots import Spots, fit_spots
+from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.settings import Roi
 
 Array = NDArray[np.float64]
@@ -83,6 +85,34 @@ def sample_region(n_frames: int, shape: tuple[int, int]) -> Roi:
     side = max(64, int(np.sqrt(_PIXELS / max(1, n_frames))))
     (y0, y1), (x0, x1) = ((max(0, (n - side) // 2), min(n, (n + side) // 2)) for n in shape)
     return Roi(y0, y1, x0, x1)
+
+
+def read_sample(
+    stack: FrameStack,
+    camera: Camera,
+    frames: tuple[int, int] | None = None,
+    roi: Roi | None = None,
+) -> NDArray[np.float32]:
+    """Read the frames of a check, as effective photons, and of them the middle.
+
+    Parameters
+    ----------
+    stack : FrameStack
+    camera : Camera
+        Its maps have the size of `roi`.
+    frames, roi
+        Of which they are a sample; all, if not given.
+    """
+    first, last = frames or (0, len(stack))
+    roi = roi or Roi(0, stack.shape[1], 0, stack.shape[2])
+    ranges = sample_frames(last - first)
+    total = sum(stop - start for start, stop in ranges)
+    part = sample_region(total, (roi.y1 - roi.y0, roi.x1 - roi.x0))
+    camera = camera.crop(*part)
+    here = Roi(roi.y0 + part.y0, roi.y0 + part.y1, roi.x0 + part.x0, roi.x0 + part.x1)
+    return np.concatenate(
+        [camera.effective(stack.read(first + a, first + b, here)) for a, b in ranges]
+    )
 
 
 def most_negative(effective: ArrayLike) -> bool:

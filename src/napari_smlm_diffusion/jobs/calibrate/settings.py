@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, model_validator
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.jobs.localize.settings import Device
+from napari_smlm_diffusion.jobs.localize.settings import Device, finite, option
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.settings import Settings
 from napari_smlm_diffusion.simulation.prior import Prior
@@ -32,67 +32,44 @@ Span = Annotated[tuple[float, float], BeforeValidator(_read_range)]
 class CalibrateSettings(Settings):
     """Settings of one calibration; None leaves a range as the model was trained for."""
 
-    model: str = Field(
-        "general",
-        description="name of a shipped model, or a model file",
-        json_schema_extra={"unit": "NAME|FILE"},
-    )
-    frames: int = Field(
-        500, ge=20, description="frames to simulate; 500 tell narrow from honest, at least 20"
-    )
-    samples: int = Field(
+    model: str = option("general", "name of a shipped model, or a model file", "NAME|FILE")
+    frames: int = option(500, "frames to simulate; 500 tell narrow from honest, at least 20", ge=20)
+    samples: int = option(
         39,
-        ge=9,
-        description="samples of each frame, at least 9; where L + 1 is 40 or 100 every bar of the "
+        "samples of each frame, at least 9; where L + 1 is 40 or 100 every bar of the "
         "histograms is alike",
-        json_schema_extra={"unit": "L"},
+        "L",
+        ge=9,
     )
-    sampler: str | None = Field(
-        None,
-        description="ancestral, ddim, heun or multistep (default the one on the model's card)",
-        json_schema_extra={"unit": "NAME"},
+    sampler: str | None = option(
+        None, "ancestral, ddim, heun or multistep (default the one on the model's card)", "NAME"
     )
-    steps: int | None = Field(None, description="steps of the sampler (default as on the card)")
-    bins: int = Field(3, ge=1, description="bins along density, photons and background")
-    full: bool = Field(
+    steps: int | None = option(None, "steps of the sampler (default as on the card)")
+    bins: int = option(3, "bins along density, photons and background", ge=1)
+    full: bool = option(
         False,
-        description="judge every cell of density x photons x background x PSF width too; takes "
+        "judge every cell of density x photons x background x PSF width too; takes "
         "thousands of frames",
     )
-    workers: int = Field(
+    workers: int = option(
         1,
+        "processes that each simulate and sample a frame at a time, with one thread; 1 "
+        "is this one, with all threads",
         ge=1,
         le=256,
-        description="processes that each simulate and sample a frame at a time, with one thread; "
-        "1 is this one, with all threads",
     )
-    camera: Path | None = Field(
-        None,
-        description="JSON file with the camera: its read noise in place of the model's range",
-        json_schema_extra={"unit": "FILE.json"},
+    camera: Path | None = option(
+        None, "JSON file with the camera: its read noise in place of the model's range", "FILE.json"
     )
-    pixel_size_nm: float | None = Field(
-        None,
-        gt=0,
-        allow_inf_nan=False,
-        description="width of one camera pixel in the sample, nm",
+    pixel_size_nm: float | None = finite(None, "width of one camera pixel in the sample, nm", gt=0)
+    psf_sigma_nm: float | None = finite(None, "SD of the spot of one molecule, nm", gt=0)
+    photons: Span | None = option(None, "mean photons of a molecule", "A[:B]")
+    background: Span | None = option(None, "photons per camera pixel", "A[:B]")
+    density_per_um2: Span | None = option(
+        None, "molecules that shine in a frame, per square micrometre", "A[:B]"
     )
-    psf_sigma_nm: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="SD of the spot of one molecule, nm"
-    )
-    photons: Span | None = Field(
-        None, description="mean photons of a molecule", json_schema_extra={"unit": "A[:B]"}
-    )
-    background: Span | None = Field(
-        None, description="photons per camera pixel", json_schema_extra={"unit": "A[:B]"}
-    )
-    density_per_um2: Span | None = Field(
-        None,
-        description="molecules that shine in a frame, per square micrometre",
-        json_schema_extra={"unit": "A[:B]"},
-    )
-    seed: int = Field(0, ge=0, description="of frames, samples, jitter and bootstrap")
-    device: Device = Field("auto", description="where the networks run")
+    seed: int = option(0, "of frames, samples, jitter and bootstrap", ge=0)
+    device: Device = option("auto", "where the networks run")
 
     @model_validator(mode="after")
     def _checked(self) -> "CalibrateSettings":

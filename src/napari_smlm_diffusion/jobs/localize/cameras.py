@@ -50,7 +50,7 @@ def known_optics(stack: FrameStack, settings: LocalizeSettings) -> Known:
 
 
 def _camera(stack: FrameStack, settings: LocalizeSettings) -> tuple[Camera, list[Remark]]:
-    given = {name: value for name in _UNITS if (value := getattr(settings, name)) is not None}
+    given = settings.camera_numbers
     if settings.camera is not None:
         if given:
             raise InputError(

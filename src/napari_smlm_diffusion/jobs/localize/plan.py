@@ -29,8 +29,7 @@ from napari_smlm_diffusion.moviecheck.check import (
     MovieCheck,
     check_movie,
     most_negative,
-    sample_frames,
-    sample_region,
+    read_sample,
 )
 from napari_smlm_diffusion.moviecheck.out_of_range import compare_with_prior, width_mismatch
 from napari_smlm_diffusion.optics.camera import Camera
@@ -95,7 +94,7 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
     given_px = None if settings.psf_sigma_nm is None else settings.psf_sigma_nm / pixel_nm
     require_room(stack, roi, given_px or _NARROWEST_SIGMA_PX)
     _require_finite(stack, frames, roi)
-    sample = _sample(stack, frames, roi, camera)
+    sample = read_sample(stack, camera, frames, roi)
     check = check_movie(sample, given_px)
     notes = list(known.notes)
     if given_px is None:
@@ -176,21 +175,6 @@ def _shipped() -> list[Path]:
 
 def _misfits(check: MovieCheck, card: ModelCard) -> int:
     return len(compare_with_prior(check, card.prior))
-
-
-def _sample(
-    stack: FrameStack, frames: tuple[int, int], roi: Roi, camera: Camera
-) -> NDArray[np.float32]:
-    """Read the frames of the movie check, as effective photons, and of them the middle."""
-    ranges = sample_frames(frames[1] - frames[0])
-    total = sum(stop - start for start, stop in ranges)
-    part = sample_region(total, (roi.y1 - roi.y0, roi.x1 - roi.x0))
-    camera = camera.crop(*part)
-    here = Roi(roi.y0 + part.y0, roi.y0 + part.y1, roi.x0 + part.x0, roi.x0 + part.x1)
-    first = frames[0]
-    return np.concatenate(
-        [camera.effective(stack.read(first + a, first + b, here)) for a, b in ranges]
-    )
 
 
 def _require_finite(stack: FrameStack, frames: tuple[int, int], roi: Roi) -> None:

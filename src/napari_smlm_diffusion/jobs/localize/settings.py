@@ -1,7 +1,8 @@
 """What a user sets to localize a movie: at once the form, the options and the saved JSON."""
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -12,166 +13,122 @@ from napari_smlm_diffusion.settings import Settings
 # Settings that may differ when a run goes on: they change rounding at most.
 FREE = ("device", "batch", "threads", "strict")
 
+# The numbers of a camera.
+CAMERA = ("offset", "gain", "em_gain", "qe", "read_noise")
 _Length = Annotated[int, Field(gt=0)]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
+def option(default: Any, description: str, unit: str = "", **more: Any) -> Any:
+    """Return a field with what it means, the unit that is shown beside it, and its limits."""
+    extra: Any = {"unit": unit} if unit else None
+    return Field(default, description=description, json_schema_extra=extra, **more)
+
+
+finite = partial(option, allow_inf_nan=False)
+
+
 class LocalizeSettings(Settings):
-    """Settings of one run; None means that the movie's metadata or the movie itself says it.
+    """Settings of one run; None means that the movie's metadata or the movie itself says it."""
 
-    ``json_schema_extra["unit"]`` is the unit shown beside the field.
-    """
-
-    pixel_size_nm: float | None = Field(
-        None,
-        gt=0,
-        allow_inf_nan=False,
-        title="Pixel size",
-        description="width of one camera pixel in the sample, nm",
-        json_schema_extra={"unit": "NM"},
+    pixel_size_nm: float | None = finite(
+        None, "width of one camera pixel in the sample, nm", "NM", title="Pixel size", gt=0
     )
-    offset: float | None = Field(
-        None,
-        allow_inf_nan=False,
-        title="Offset",
-        description="counts of the camera without light, ADU",
-        json_schema_extra={"unit": "ADU"},
+    offset: float | None = finite(
+        None, "counts of the camera without light, ADU", "ADU", title="Offset"
     )
-    gain: float | None = Field(
+    gain: float | None = finite(
         None,
-        gt=0,
-        allow_inf_nan=False,
+        "ADU per electron at the output; the EM gain comes on top of it",
+        "ADU_PER_E",
         title="Gain",
-        description="ADU per electron at the output; the EM gain comes on top of it",
-        json_schema_extra={"unit": "ADU_PER_E"},
-    )
-    em_gain: float | None = Field(
-        None,
-        ge=1,
-        allow_inf_nan=False,
-        title="EM gain",
-        description="mean gain of the multiplication register; 1 without one",
-        json_schema_extra={"unit": "X"},
-    )
-    qe: float | None = Field(
-        None,
         gt=0,
-        le=1,
-        title="Quantum efficiency",
-        description="photo-electrons per photon",
-        json_schema_extra={"unit": "Q"},
     )
-    read_noise: float | None = Field(
-        None,
-        ge=0,
-        allow_inf_nan=False,
-        title="Read noise",
-        description="electrons rms at the output",
-        json_schema_extra={"unit": "E"},
+    em_gain: float | None = finite(
+        None, "mean gain of the multiplication register; 1 without one", "X", title="EM gain", ge=1
     )
-    camera: Path | None = Field(
+    qe: float | None = option(
+        None, "photo-electrons per photon", "Q", title="Quantum efficiency", gt=0, le=1
+    )
+    read_noise: float | None = finite(
+        None, "electrons rms at the output", "E", title="Read noise", ge=0
+    )
+    camera: Path | None = option(
         None,
+        "JSON file with the camera, in place of the five numbers; takes sCMOS maps",
+        "FILE.json",
         title="Camera file",
-        description="JSON file with the camera, in place of the five numbers; takes sCMOS maps",
-        json_schema_extra={"unit": "FILE.json"},
     )
-    psf_sigma_nm: float | None = Field(
+    psf_sigma_nm: float | None = finite(
         None,
-        gt=0,
-        allow_inf_nan=False,
+        "standard deviation of the spot of one molecule, nm; else estimated",
+        "NM",
         title="PSF sigma",
-        description="standard deviation of the spot of one molecule, nm; else estimated",
-        json_schema_extra={"unit": "NM"},
+        gt=0,
     )
-    model: str = Field(
+    model: str = option(
         "auto",
+        "name of a shipped model, a model file, or auto for the one that fits",
+        "auto|NAME|FILE",
         title="Model",
-        description="name of a shipped model, a model file, or auto for the one that fits",
-        json_schema_extra={"unit": "auto|NAME|FILE"},
     )
-    frames: str | None = Field(
-        None,
-        title="Frames",
-        description="a Python slice from 0, for example 0:60",
-        json_schema_extra={"unit": "A:B"},
+    frames: str | None = option(
+        None, "a Python slice from 0, for example 0:60", "A:B", title="Frames"
     )
-    roi: str | None = Field(
-        None,
-        title="Region",
-        description="rows and columns of the camera, ends excluded",
-        json_schema_extra={"unit": "Y0:Y1,X0:X1"},
+    roi: str | None = option(
+        None, "rows and columns of the camera, ends excluded", "Y0:Y1,X0:X1", title="Region"
     )
-    samples: int = Field(
+    samples: int = option(
         0,
-        ge=0,
+        "posterior samples per frame, at least 2; 0 takes the variance head",
+        "K",
         title="Samples",
-        description="posterior samples per frame, at least 2; 0 takes the variance head",
-        json_schema_extra={"unit": "K"},
+        ge=0,
     )
-    sample_frames: str | None = Field(
+    sample_frames: str | None = option(
         None,
+        "a Python slice from 0; the others get the variance head (default all)",
+        "A:B",
         title="Frames to sample",
-        description="a Python slice from 0; the others get the variance head (default all)",
-        json_schema_extra={"unit": "A:B"},
     )
-    sampler: str | None = Field(
+    sampler: str | None = option(
         None,
+        "ancestral, ddim, heun or multistep (default the one the model is calibrated with)",
+        "NAME",
         title="Sampler",
-        description="ancestral, ddim, heun or multistep (default the one the model is calibrated "
-        "with)",
-        json_schema_extra={"unit": "NAME"},
     )
-    steps: int | None = Field(
+    steps: int | None = option(
+        None, "steps of the sampler, at least 2 (default as calibrated)", "N", title="Steps"
+    )
+    keep_samples: bool = option(False, "write every sample to samples.tif", title="Keep samples")
+    seed: int = option(
+        0, "of all random numbers; a run without samples draws none", "N", title="Seed", ge=0
+    )
+    device: Device = option("auto", "where the networks run", title="Device")
+    batch: int | None = option(
         None,
-        title="Steps",
-        description="steps of the sampler, at least 2 (default as calibrated)",
-        json_schema_extra={"unit": "N"},
-    )
-    keep_samples: bool = Field(
-        False, title="Keep samples", description="write every sample to samples.tif"
-    )
-    seed: int = Field(
-        0,
-        ge=0,
-        title="Seed",
-        description="of all random numbers; a run without samples draws none",
-        json_schema_extra={"unit": "N"},
-    )
-    device: Device = Field("auto", title="Device", description="where the networks run")
-    batch: int | None = Field(
-        None,
-        ge=1,
+        "frames evaluated at once; changes memory and speed, and rounding",
+        "N",
         title="Batch",
-        description="frames evaluated at once; changes memory and speed, and rounding",
-        json_schema_extra={"unit": "N"},
-    )
-    threads: int | None = Field(
-        None,
         ge=1,
-        title="Threads",
-        description="processor threads; changes speed only",
-        json_schema_extra={"unit": "N"},
     )
-    strict: bool = Field(False, title="Strict", description="take warnings for errors")
-    raw_shape: tuple[_Length, _Length, _Length] | None = Field(
+    threads: int | None = option(
+        None, "processor threads; changes speed only", "N", title="Threads", ge=1
+    )
+    strict: bool = option(False, "take warnings for errors", title="Strict")
+    raw_shape: tuple[_Length, _Length, _Length] | None = option(
         None,
+        "frames, rows and columns of a raw binary movie, where no sidecar says them",
+        "TxYxX",
         title="Raw shape",
-        description="frames, rows and columns of a raw binary movie, where no sidecar says them",
-        json_schema_extra={"unit": "TxYxX"},
     )
-    raw_dtype: str | None = Field(
+    raw_dtype: str | None = option(
         None,
+        "type of its pixels as numpy names it; uint16 is little-endian, >u2 big-endian",
+        "TYPE",
         title="Raw type",
-        description="type of its pixels as numpy names it; uint16 is little-endian, >u2 big-endian",
-        json_schema_extra={"unit": "TYPE"},
     )
-    raw_offset: int = Field(
-        0,
-        ge=0,
-        title="Raw offset",
-        description="bytes before its first frame",
-        json_schema_extra={"unit": "BYTES"},
-    )
+    raw_offset: int = option(0, "bytes before its first frame", "BYTES", title="Raw offset", ge=0)
 
     @field_validator("raw_dtype")
     @classmethod
@@ -182,6 +139,12 @@ class LocalizeSettings(Settings):
         except InputError as error:
             raise ValueError(f"is wrong: {error}") from error
         return name
+
+    @property
+    def camera_numbers(self) -> dict[str, float]:
+        """The numbers of the camera that were given."""
+        found = {name: getattr(self, name) for name in CAMERA}
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def raw_layout(self) -> RawLayout | None:

@@ -14,7 +14,7 @@ from napari_smlm_diffusion.moviecheck.check import (
     MovieCheck,
     check_movie,
     most_negative,
-    sample_frames,
+    read_sample,
     sample_region,
 )
 from napari_smlm_diffusion.optics.camera import Camera
@@ -54,11 +54,10 @@ def ranges_of(stack: FrameStack, settings: LocalizeSettings) -> Ranges:
 
     Raises `InputError` if the camera is not known or the frames cannot be read.
     """
-    camera, _ = camera_for(settings, stack, (stack.shape[1], stack.shape[2]))
-    spans = sample_frames(len(stack))
-    part = sample_region(sum(b - a for a, b in spans), (stack.shape[1], stack.shape[2]))
-    camera = camera.crop(*part)
-    frames = camera.effective(np.concatenate([stack.read(a, b, part) for a, b in spans]))
+    field = stack.shape[1], stack.shape[2]
+    camera, _ = camera_for(settings, stack, field)
+    frames = read_sample(stack, camera)
+    camera = camera.crop(*sample_region(len(frames), field))
     if most_negative(frames):
         raise InputError(
             f"most pixels of {stack.source} are below the camera's offset, so that there are no "

@@ -115,8 +115,7 @@ def camera_for(
     elif settings.camera is not None:
         camera = Camera.from_json(settings.camera)
     else:
-        names = ("offset", "gain", "em_gain", "qe", "read_noise")
-        given = {name: v for name in names if (v := getattr(settings, name)) is not None}
+        given = settings.camera_numbers
         camera = Camera(**_PLAIN | given)
         if missing := [f"{k} {v:g}" for k, v in _PLAIN.items() if k not in given]:
             note = f"Camera not filled in: {' and '.join(missing)} assumed."

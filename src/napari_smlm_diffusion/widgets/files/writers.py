@@ -5,6 +5,7 @@ A layer that was filtered gets a column ``kept``. To write the kept ones alone i
 
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,48 +13,23 @@ from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.point_layers import dataset_of
 
 
-def write_csv(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
-    """Write our own CSV, with everything that is known of them.
+def _write(path: str, data: Any, attributes: Mapping[str, Any], name: str) -> list[str]:
+    """Write the localizations of a layer, with everything that the format of this name can hold.
 
-    Raises `InputError` if the layer is not one of ours; `OutputError` if the file cannot be
-    written.
+    Raises `InputError` if the layer is not one of ours or h5py is missing where it is needed;
+    `OutputError` if the file cannot be written.
     """
-    return _write(path, attributes, "csv")
-
-
-def write_thunderstorm(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
-    """Write ThunderSTORM's CSV; raises as `write_csv`."""
-    return _write(path, attributes, "thunderstorm")
-
-
-def write_picasso(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
-    """Write Picasso's HDF5 and its YAML; raises as `write_csv`, and where h5py is missing."""
-    return _write(path, attributes, "picasso")
-
-
-def write_decode(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
-    """Write DECODE's HDF5; raises as `write_csv`, and where h5py is missing."""
-    return _write(path, attributes, "decode")
-
-
-def write_smap(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
-    """Write SMAP's table, which is MATLAB's; raises as `write_csv`."""
-    return _write(path, attributes, "smap")
-
-
-def write_smlm(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
-    """Write a .smlm container; raises as `write_csv`."""
-    return _write(path, attributes, "smlm")
-
-
-def write_parquet(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
-    """Write Parquet; raises as `write_csv`."""
-    return _write(path, attributes, "parquet")
-
-
-def _write(path: str, attributes: Mapping[str, Any], name: str) -> list[str]:
     layer = f"the layer {attributes.get('name', '')!r}"
     dataset = dataset_of(attributes.get("metadata") or {}, layer)
     for note in registry.write(Path(path), dataset, name):
         warnings.warn(note, stacklevel=2)
     return [path]
+
+
+write_csv = partial(_write, name="csv")
+write_thunderstorm = partial(_write, name="thunderstorm")
+write_picasso = partial(_write, name="picasso")
+write_decode = partial(_write, name="decode")
+write_smap = partial(_write, name="smap")
+write_smlm = partial(_write, name="smlm")
+write_parquet = partial(_write, name="parquet")

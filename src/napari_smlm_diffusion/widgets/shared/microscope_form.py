@@ -5,12 +5,11 @@ from typing import Any
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QWidget
 
-from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.localize.settings import CAMERA, LocalizeSettings
 from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.presets import PRESETS
 from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm
 
-CAMERA = ("offset", "gain", "em_gain", "qe", "read_noise")
 # Each field, and what an empty one means.
 _FIELDS = {
     "pixel_size_nm": "not known",

@@ -11,10 +11,10 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.frames.opening import ENDINGS
 from napari_smlm_diffusion.jobs.localize.cameras import LARGEST_PIXEL_NM, SMALLEST_PIXEL_NM
-from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.localize.settings import CAMERA, LocalizeSettings
 from napari_smlm_diffusion.results.layers import Placement
 from napari_smlm_diffusion.widgets.shared import fields, movie_layers
-from napari_smlm_diffusion.widgets.shared.microscope_form import CAMERA, MicroscopeForm
+from napari_smlm_diffusion.widgets.shared.microscope_form import MicroscopeForm
 from napari_smlm_diffusion.widgets.shared.movie_notes import notes_of
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell
 from napari_smlm_diffusion.widgets.shared.preferences import preferences
