@@ -571,7 +571,7 @@ def test_of_too_many_molecules_those_in_view_are_points(viewer, at_rest, monkeyp
     seen = (np.abs(np.array(world) - viewer.scene.camera.center[-2:]) < half).all(axis=1)
     assert 1 <= seen.sum() <= 60
     assert set(np.flatnonzero(seen)) <= set(rows)
-    widget._adopt(Filter(ranges=(Range(column="photons", minimum=50.0),)))
+    widget.adopt(Filter(ranges=(Range(column="photons", minimum=50.0),)))
     at_rest(widget)
     kept = dataset.table["photons"].to_numpy() >= 50
     assert set(np.flatnonzero(seen & kept)) <= set(points.metadata[KEY]["rows"])

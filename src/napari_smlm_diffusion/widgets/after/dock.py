@@ -30,12 +30,7 @@ from napari_smlm_diffusion.widgets.shared.viewer_layers import (
 
 
 class AfterLocalization(Dock):
-    """Corrects drift, links, measures the resolution and renders; what it is given stays as it is.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    """
+    """Corrects drift, links, measures the resolution, renders; what it is given stays as it is."""
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
         super().__init__(viewer)

@@ -12,7 +12,7 @@ from napari_smlm_diffusion.results.layers import KEY
 from napari_smlm_diffusion.results.point_layers import dataset_of
 from napari_smlm_diffusion.results.session import QUANTITY, FilterSession, Style
 from napari_smlm_diffusion.widgets.filter import layers as filter_layers
-from napari_smlm_diffusion.widgets.filter.files import FilterFiles, Snapshot, export_images
+from napari_smlm_diffusion.widgets.filter.files import FilterFiles
 from napari_smlm_diffusion.widgets.filter.output import ExportForm, ViewForm
 from napari_smlm_diffusion.widgets.filter.range_form import RangeForm
 from napari_smlm_diffusion.widgets.filter.region_form import RegionForm
@@ -36,10 +36,6 @@ class FilterExport(Dock):
 
     While a handle is dragged the rows are judged and picture and counts follow; points, bars and
     the layer's metadata follow when it rests. Nothing is ever removed from the table.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
@@ -55,7 +51,7 @@ class FilterExport(Dock):
         self._anew = self.timer(0, self._take_anew)
         self._moved = self.timer(_REST_MS, self._show_points)
         self._build()
-        self.files = FilterFiles(self.output, self._snapshot, self._adopt)
+        self.files = FilterFiles(self)
         self._connect()
         self._on_layers()
         self.colour(self.ranges.histogram, self.regions.histogram)
@@ -272,20 +268,15 @@ class FilterExport(Dock):
         self.view.say_unknown(unknown)
         self.points.face_colorbar.visible = self.view.bar.isChecked()
 
-    def _snapshot(self) -> Snapshot | None:
-        """Return what there is to export, after what was typed a moment ago."""
+    def ready(self) -> tuple[str, FilterSession] | None:
+        """Return what there is to export and its name, after what was typed a moment ago."""
         self._take_anew()
         self._judge()
         if self.session is None or self.points is None:
             return None
-        session, regions = self.session, self.regions
+        return self.points.name, self.session
 
-        def images() -> list[Any]:
-            return export_images(self.layers.picture, regions.sd_layer, regions.density_layer)
-
-        return Snapshot(self.points.name, session.dataset, session.rules, session.filtered, images)
-
-    def _adopt(self, rules: Filter) -> None:
+    def adopt(self, rules: Filter) -> None:
         """Use a loaded filter, if it fits this table and these images; else nothing changes."""
         if self.session is None:
             return

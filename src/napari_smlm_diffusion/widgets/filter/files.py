@@ -1,33 +1,22 @@
 """Files of the widget "Filter & export": what its form's buttons write and read."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Image
 from napari.utils.notifications import show_info
-from qtpy.QtWidgets import QFileDialog
 
-from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.export import Exported, ExportImage, export
-from napari_smlm_diffusion.results.filters import Filter, Filtered
+from napari_smlm_diffusion.results.filters import Filter
 from napari_smlm_diffusion.results.session import KERNEL_SIGMA, QUANTITY
 from napari_smlm_diffusion.widgets.filter.layers import grid_of, pixels_of
-from napari_smlm_diffusion.widgets.filter.output import ExportForm
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell
 from napari_smlm_diffusion.widgets.shared.threads import Latest
 from napari_smlm_diffusion.widgets.shared.viewer_layers import about
 
-
-class Snapshot(NamedTuple):
-    """What there is to export at the moment of the click; images are copied when called for."""
-
-    name: str
-    dataset: Dataset
-    rules: Filter
-    filtered: Filtered
-    images: Callable[[], list[ExportImage]]
+if TYPE_CHECKING:
+    from napari_smlm_diffusion.widgets.filter.dock import FilterExport
 
 
 def export_images(
@@ -56,55 +45,38 @@ def export_images(
 
 
 class FilterFiles:
-    """Connects the buttons of the form.
+    """Connects the buttons of a dock's form for export."""
 
-    Parameters
-    ----------
-    form : ExportForm
-        With the buttons and the choices.
-    snapshot : callable
-        Returns what there is to export; None for nothing.
-    adopt : callable
-        Takes a loaded filter; raises `InputError` if it does not fit.
-    """
-
-    def __init__(
-        self,
-        form: ExportForm,
-        snapshot: Callable[[], Snapshot | None],
-        adopt: Callable[[Filter], None],
-    ) -> None:
-        self.form, self._snapshot, self._adopt = form, snapshot, adopt
-        self._exports = Latest(form)
+    def __init__(self, dock: "FilterExport") -> None:
+        self.dock, self.form = dock, dock.output
+        self._exports = Latest(self.form)
         self._exports.done.connect(self._exported)
         self._exports.failed.connect(self._not_exported)
-        form.export.clicked.connect(lambda _: self._on_export())
-        form.load.clicked.connect(lambda _: self._on_load())
-        form.save.clicked.connect(lambda _: self._on_save())
+        self.form.export.clicked.connect(lambda _: self._on_export())
+        self.form.load.clicked.connect(lambda _: self._on_load())
+        self.form.save.clicked.connect(lambda _: self._on_save())
 
     @reported
     def _on_export(self) -> None:
-        ready, fmt = self._snapshot(), self.form.chosen
+        ready, fmt, form = self.dock.ready(), self.form.chosen, self.form
         if ready is None:
             return
-        path, _ = QFileDialog.getSaveFileName(
-            self.form, "Export localizations", f"{ready.name}{fmt.suffix}",
-            f"{fmt.title} (*{fmt.suffix})",
-        )  # fmt: skip
-        if not path:
+        name, session = ready
+        kinds = f"{fmt.title} (*{fmt.suffix})"
+        path = fields.ask_save(form, "Export localizations", f"{name}{fmt.suffix}", kinds)
+        if path is None:
             return
-        rows = self.form.rows.currentData()
-        images = ready.images() if self.form.images.isChecked() else []
-
-        def work() -> Exported:
-            return export(
-                path, ready.dataset, ready.rules, ready.filtered,
-                table_format=fmt.name, rows=rows, images=images,
-            )  # fmt: skip
-
-        self.form.export.setEnabled(False)
-        self.form.said.setText("Writing…")
-        self._exports.ask(work)
+        # Of now, whatever the user does meanwhile.
+        of = (session.dataset, session.rules, session.filtered)
+        chosen = self.dock.regions
+        layers = (self.dock.layers.picture, chosen.sd_layer, chosen.density_layer)
+        images = export_images(*layers) if form.images.isChecked() else []
+        rows = form.rows.currentData()
+        form.export.setEnabled(False)
+        form.said.setText("Writing…")
+        self._exports.ask(
+            lambda: export(path, *of, table_format=fmt.name, rows=rows, images=images)
+        )
 
     def _exported(self, written: Exported) -> None:
         self.form.export.setEnabled(True)
@@ -119,17 +91,16 @@ class FilterFiles:
 
     @reported
     def _on_load(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self.form, "Load a filter", "", "Filter (*.json)")
-        if path:
-            self._adopt(Filter.load(Path(path)))
+        path = fields.ask_open(self.form, "Load a filter", "Filter (*.json)")
+        if path is not None:
+            self.dock.adopt(Filter.load(path))
 
     @reported
     def _on_save(self) -> None:
-        ready = self._snapshot()
-        if ready is None:
+        if (ready := self.dock.ready()) is None:
             return
-        path, _ = QFileDialog.getSaveFileName(
-            self.form, "Save the filter", f"{ready.name}.filter.json", "Filter (*.json)"
-        )
-        if path:
-            ready.rules.save(path)
+        name, session = ready
+        kinds = "Filter (*.json)"
+        path = fields.ask_save(self.form, "Save the filter", f"{name}.filter.json", kinds)
+        if path is not None:
+            session.rules.save(path)

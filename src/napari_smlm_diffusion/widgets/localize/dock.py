@@ -29,12 +29,7 @@ _GROW_S, _GROW_REST = 1.0, 20
 
 
 class Localize(ModelDock):
-    """Localizes one layer of frames.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    """
+    """Localizes one layer of frames."""
 
     run_form: LocalizeForm
 

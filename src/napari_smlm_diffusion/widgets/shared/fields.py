@@ -1,6 +1,7 @@
 """What the forms are made of: fields, buttons and words with their tooltips, rows and columns."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from napari.layers import Layer
@@ -10,6 +11,7 @@ from qtpy.QtWidgets import (
     QBoxLayout,
     QCheckBox,
     QComboBox,
+    QFileDialog,
     QFormLayout,
     QFrame,
     QHBoxLayout,
@@ -160,6 +162,18 @@ def number(text: str) -> float | None:
     """Return the number that a field holds; None for an empty one, `ValueError` for no number."""
     text = text.strip()
     return float(text) if text else None
+
+
+def ask_open(owner: QWidget, title: str, kinds: str) -> Path | None:
+    """Let the user choose a file that is there; None if none is wanted."""
+    path, _ = QFileDialog.getOpenFileName(owner, title, "", kinds)
+    return Path(path) if path else None
+
+
+def ask_save(owner: QWidget, title: str, name: str, kinds: str) -> Path | None:
+    """Let the user choose where to write; None if nothing is wanted."""
+    path, _ = QFileDialog.getSaveFileName(owner, title, name, kinds)
+    return Path(path) if path else None
 
 
 # How they are laid out

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QComboBox, QFileDialog, QWidget
+from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.models import library
@@ -54,11 +54,9 @@ class ModelForm(QWidget):
         self.settings.changed.connect(self.changed)
 
     def _on_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(
-            self, "Choose a model", "", "Model (*.safetensors);;All files (*)"
-        )
-        if path:
-            self.choose(path)
+        kinds = "Model (*.safetensors);;All files (*)"
+        if (path := fields.ask_open(self, "Choose a model", kinds)) is not None:
+            self.choose(str(path))
 
     def choose(self, name_or_file: str) -> None:
         """Choose a shipped model, or a file."""

@@ -32,10 +32,6 @@ class MovieForm(QWidget):
 
     What is filled in is shared by all widgets that work on the same layer.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-
     Attributes
     ----------
     movie : napari.layers.Image or None

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from qtpy.QtWidgets import QFileDialog
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
@@ -14,6 +13,7 @@ from napari_smlm_diffusion.jobs.train.intensities import Comparison, compare
 from napari_smlm_diffusion.jobs.train.settings_file import load_settings, save_settings
 from napari_smlm_diffusion.jobs.train.simulated import Request, Simulated
 from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.movie_dock import MovieDock
 from napari_smlm_diffusion.widgets.shared.movie_layers import current_frame
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell, tell_in
@@ -31,12 +31,7 @@ _TRAINING = 2  # place of its tab
 
 
 class Train(MovieDock):
-    """Describes what a model is trained for, and shows it.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    """
+    """Describes what a model is trained for, and shows it."""
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:  # type: ignore[name-defined]  # noqa: F821
         super().__init__(viewer)
@@ -127,19 +122,15 @@ class Train(MovieDock):
     @reported
     def _on_save(self, _: bool = False) -> None:
         self.prior_form.prior()  # what is wrong is said before a file is asked for
-        path, _filter = QFileDialog.getSaveFileName(
-            self, "Save the settings of the training", "training.json", "Settings (*.json)"
-        )
-        if path:
-            self.save(Path(path))
+        title, kinds = "Save the settings of the training", "Settings (*.json)"
+        if (path := fields.ask_save(self, title, "training.json", kinds)) is not None:
+            self.save(path)
 
     @reported
     def _on_load(self, _: bool = False) -> None:
-        path, _filter = QFileDialog.getOpenFileName(
-            self, "Load the settings of a training", "", "Settings (*.json);;All files (*)"
-        )
-        if path:
-            self.load(Path(path))
+        title, kinds = "Load the settings of a training", "Settings (*.json);;All files (*)"
+        if (path := fields.ask_open(self, title, kinds)) is not None:
+            self.load(path)
 
     @reported
     def save(self, path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from qtpy.QtCore import QSize, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QPixmap
-from qtpy.QtWidgets import QDialog, QFileDialog, QLabel
+from qtpy.QtWidgets import QDialog, QLabel
 
 from napari_smlm_diffusion.jobs.calibrate.card_words import read_card, samples_report
 from napari_smlm_diffusion.jobs.train import run as training_work
@@ -163,11 +163,10 @@ class TrainingResult(ResultForm):
     def _on_save(self, _: bool = False) -> None:
         if self.model is None:
             return
-        path, _filter = QFileDialog.getSaveFileName(
-            self, "Save the model", self.model.name, "Model (*.safetensors)"
-        )
-        if path:
-            self.save_as(Path(path))
+        kinds = "Model (*.safetensors)"
+        path = fields.ask_save(self, "Save the model", self.model.name, kinds)
+        if path is not None:
+            self.save_as(path)
 
     @reported
     def save_as(self, path: Path) -> None:

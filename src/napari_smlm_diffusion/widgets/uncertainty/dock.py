@@ -34,12 +34,7 @@ _REST_MS = 50
 
 
 class Uncertainty(ModelDock):
-    """Shows how far the density of one layer of frames can be trusted.
-
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    """
+    """Shows how far the density of one layer of frames can be trusted."""
 
     run_form: UncertaintyForm
 
