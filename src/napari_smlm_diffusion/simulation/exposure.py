@@ -50,18 +50,9 @@ def counts(
     camera: Camera,
     rng: np.random.Generator,
 ) -> NDArray[np.uint16]:
-    """Expose one frame, (Y, X) ADU.
+    """Expose one frame, (Y, X) ADU, of `emitters` with their photons at the sensor.
 
-    Parameters
-    ----------
-    emitters : Emitters
-        Of the frame, with their photons at the sensor.
-    psf : PSF
-    background : (Y, X) array
-        Photons per pixel.
-    camera : Camera
-    rng : numpy.random.Generator
-        Of the camera's noise.
+    `background` is (Y, X) photons per pixel; `rng` draws the camera's noise.
     """
     shape = background.shape[0], background.shape[1]
     position, photons = torch.from_numpy(emitters.position), torch.from_numpy(emitters.photons)

@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.random import Generator
+from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.settings import Settings
+from napari_smlm_diffusion.simulation.structures import Array, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,15 +17,13 @@ if TYPE_CHECKING:
 _MOST = 1e7
 
 
-def lognormal(
-    mean: ArrayLike, cv: ArrayLike, rng: np.random.Generator, n: int | None = None
-) -> NDArray[np.float64]:
+def lognormal(mean: ArrayLike, cv: ArrayLike, rng: Generator, n: int | None = None) -> Array:
     """Draw photons of this mean and coefficient of variation, one for each if `n` is not given."""
     variance = np.log1p(np.square(cv))
     return rng.lognormal(np.log(mean) - variance / 2, np.sqrt(variance), n)
 
 
-def smooth(waves: "Tensor", shape: tuple[int, int]) -> "Tensor":
+def smooth(waves: "Tensor", shape: Shape) -> "Tensor":
     """Return smooth (B, Y, X) fields through (B, 3, 3) numbers; nothing is as narrow as a spot."""
     from torch.nn.functional import interpolate
 
@@ -36,7 +36,7 @@ class ConstantPhotons(Settings):
     kind: Literal["constant"] = "constant"
     mean: float = Field(default=1000.0, gt=0, le=_MOST, description="photons in a full frame")
 
-    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    def draw(self, n: int, rng: Generator) -> Array:
         """Draw the photons of `n` molecules."""
         return np.full(n, self.mean)
 
@@ -50,7 +50,7 @@ class LognormalPhotons(Settings):
         default=0.5, ge=0, le=10, description="coefficient of variation, standard deviation / mean"
     )
 
-    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    def draw(self, n: int, rng: Generator) -> Array:
         """Draw the photons of `n` molecules."""
         return lognormal(self.mean, self.cv, rng, n)
 
@@ -61,7 +61,7 @@ class ExponentialPhotons(Settings):
     kind: Literal["exponential"] = "exponential"
     mean: float = Field(default=1000.0, gt=0, le=_MOST, description="mean photons in a full frame")
 
-    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    def draw(self, n: int, rng: Generator) -> Array:
         """Draw the photons of `n` molecules."""
         return rng.exponential(self.mean, n)
 
@@ -84,7 +84,7 @@ class UniformPhotons(_Between):
 
     kind: Literal["uniform"] = "uniform"
 
-    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    def draw(self, n: int, rng: Generator) -> Array:
         """Draw the photons of `n` molecules."""
         return rng.uniform(self.low, self.high, n)
 
@@ -101,9 +101,7 @@ class FlatBackground(Settings):
     kind: Literal["flat"] = "flat"
     level: float = Field(default=10.0, ge=0, le=_MOST, description="photons per pixel")
 
-    def images(
-        self, frames: int, shape: tuple[int, int], rng: np.random.Generator
-    ) -> NDArray[np.float64]:
+    def images(self, frames: int, shape: Shape, rng: Generator) -> Array:
         """Return the (T, Y, X) expected background, photons per pixel; read only."""
         return np.broadcast_to(self.level, (frames, *shape))
 
@@ -117,9 +115,7 @@ class GradientBackground(Settings):
         default=0.5, ge=0, le=1, description="largest departure from the mean, relative to it"
     )
 
-    def images(
-        self, frames: int, shape: tuple[int, int], rng: np.random.Generator
-    ) -> NDArray[np.float64]:
+    def images(self, frames: int, shape: Shape, rng: Generator) -> Array:
         """Return the (T, Y, X) expected background, photons per pixel; read only."""
         import torch
 
@@ -134,9 +130,7 @@ class FrameBackground(_Between):
 
     kind: Literal["per_frame"] = "per_frame"
 
-    def images(
-        self, frames: int, shape: tuple[int, int], rng: np.random.Generator
-    ) -> NDArray[np.float64]:
+    def images(self, frames: int, shape: Shape, rng: Generator) -> Array:
         """Return the (T, Y, X) expected background, photons per pixel; read only."""
         levels = rng.uniform(self.low, self.high, (frames, 1, 1))
         return np.broadcast_to(levels, (frames, *shape))
