@@ -9,6 +9,7 @@ from torch import Tensor
 from napari_smlm_diffusion.diffusion.denoiser import Preconditioner
 from napari_smlm_diffusion.diffusion.recipe import Recipe, Scaling, recipe
 from napari_smlm_diffusion.networks.deepstorm import UPSAMPLING, DeepStorm
+from napari_smlm_diffusion.networks.inputs import pad_input
 from napari_smlm_diffusion.networks.settings import PsiSettings, SamplingSettings
 from napari_smlm_diffusion.networks.unet import FOLD, UNet, fold_condition
 from napari_smlm_diffusion.networks.variance import VarianceHead
@@ -90,7 +91,7 @@ class Psi:
         scaling = self.recipe.scaling(y_hat, variance)
         given = self.recipe.given
         folded = fold_condition(
-            None if given == "density" else pad(inputs, 1),
+            None if given == "density" else pad_input(inputs, bottom, right),
             None if given == "density" else pad(features, 1),
             None if given == "frame" else y_hat,
             scaling.spread if given == "both" else None,

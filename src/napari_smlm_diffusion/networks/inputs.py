@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from napari_smlm_diffusion.optics.microscope import Microscope
@@ -67,3 +68,16 @@ def network_input(effective: Tensor, read_variance: Tensor, psf_sigma_px: Tensor
     width = ((psf_sigma_px - _SIGMA_CENTRE) / _SIGMA_SCALE)[:, None, None, None].expand_as(signal)
     stacked = torch.cat([signal, noise, width], dim=1)
     return stacked.contiguous(memory_format=torch.channels_last)
+
+
+def pad_input(inputs: Tensor, bottom: int, right: int) -> Tensor:
+    """Continue (B, 3, Y, X) network input with empty background.
+
+    That is no signal, but the noise and the PSF width of the border: zeros there would say that
+    there is no noise and that the PSF is 1.3 px wide.
+    """
+    if not (bottom or right):
+        return inputs
+    around = (0, right, 0, bottom)
+    signal, constant = inputs[:, :1], inputs[:, 1:]
+    return torch.cat([F.pad(signal, around), F.pad(constant, around, mode="replicate")], dim=1)

@@ -1,4 +1,8 @@
-"""Exponential moving average of weights: what validation and the shipped file use."""
+"""Exponential moving average of weights: what validation and the shipped file use.
+
+Not `torch.optim.swa_utils.AveragedModel`: it counts steps where the half-life is in samples, begins
+with the weights after the first step, and names them so that no checkpoint so far could be read.
+"""
 
 import torch
 from torch import Tensor, nn
