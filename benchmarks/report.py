@@ -26,6 +26,7 @@ from napari_smlm_diffusion.evaluation.report import Estimate
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+BEGAN = time.perf_counter()
 Columns = Mapping[str, int | None]
 """Heading of each column, and how many decimals its numbers are shown with (None: as they are)."""
 
@@ -85,7 +86,6 @@ class Report:
         script = Path(sys.argv[0])
         self._file = args.keep or (None if args.quick else RESULTS / f"{script.stem}.json")
         self._name = args.name
-        self._began = time.perf_counter()
         self._tables: dict[str, dict[str, Any]] = {}
         self._said: list[str] = []
         words = [w for w in sys.argv[1:] if not w.startswith("--keep")]
@@ -113,14 +113,14 @@ class Report:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        print(f"\n{machine()}; {duration(time.perf_counter() - self._began)}")
+        print(f"\n{machine()}; {duration(time.perf_counter() - BEGAN)}")
         if self._file is None or kind is not None:
             return
         kept = read(self._file) if self._file.exists() else {"tables": {}}
         source = {"command": self._command, "measured": commit(), "machine": machine()}
         for name, table in self._tables.items():
             kept["tables"][name] = source | table
-        kept |= source | {"takes": duration(time.perf_counter() - self._began)}
+        kept |= source | {"takes": duration(time.perf_counter() - BEGAN)}
         if self._said:
             kept["says"] = " ".join(self._said)
         write(self._file, kept)
