@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.settings import read_json
+from napari_smlm_diffusion.settings import Settings, read_json
 from napari_smlm_diffusion.training.settings import TrainingSettings
 from napari_smlm_diffusion.writing import atomic
 
@@ -16,11 +16,18 @@ def save_settings(values: Mapping[str, Any], path: Path) -> TrainingSettings:
     Raises `InputError` if a value is not allowed; `OutputError` if the file cannot be written.
     """
     settings = TrainingSettings(**values)
+    write_settings(settings, path)
+    return settings
+
+
+def write_settings(settings: Settings, path: Path) -> None:
+    """Write settings; what is not set stays so.
+
+    An architecture that is given must be that of `start_from`.
+    """
     with atomic(path) as partial:
-        # What is not set stays so: an architecture that is given must be that of `start_from`.
         text = settings.model_dump_json(indent=2, exclude_unset=True)
         partial.write_text(text + "\n", encoding="utf-8")
-    return settings
 
 
 def load_settings(path: Path) -> TrainingSettings:

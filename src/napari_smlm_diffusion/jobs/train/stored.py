@@ -7,10 +7,11 @@ from typing import Self
 from pydantic import ValidationError
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.jobs.train.settings_file import write_settings
 from napari_smlm_diffusion.models import library
 from napari_smlm_diffusion.settings import Settings
-from napari_smlm_diffusion.training.settings import StageName, TrainingSettings
-from napari_smlm_diffusion.writing import atomic, disk_errors
+from napari_smlm_diffusion.training.settings import STAGE_WORDS, StageName, TrainingSettings
+from napari_smlm_diffusion.writing import disk_errors
 
 FILE = "training.json"
 LOCALIZATIONS: tuple[StageName, ...] = ("phi", "variance", "rows")
@@ -38,6 +39,16 @@ class StoredTraining(Settings):
     def model(self) -> Path:
         """Where the model file is written."""
         return self.folder / f"{self.settings.name}.safetensors"
+
+    @property
+    def words(self) -> str:
+        """What is trained, and from what."""
+        first = self.settings.start_from
+        return f"“{self.settings.name}”, from {'nothing' if first is None else Path(first).stem}"
+
+    def place(self, stage: StageName) -> str:
+        """Return which stage of how many this is."""
+        return f"{self.stages.index(stage) + 1} of {len(self.stages)}: {STAGE_WORDS[stage]}"
 
     def settings_of(self, stage: StageName) -> TrainingSettings:
         """Return the settings of one stage."""
@@ -73,10 +84,7 @@ class StoredTraining(Settings):
         return plan
 
     def _write(self) -> None:
-        # Unset stays unset: an architecture that is given must be that of the model to start from.
-        text = self.model_dump_json(exclude_unset=True, indent=2)
-        with atomic(self.folder / FILE) as partial:
-            partial.write_text(text + "\n", encoding="utf-8")
+        write_settings(self, self.folder / FILE)
 
 
 def folder_of(name: str) -> Path:

@@ -21,6 +21,7 @@ from napari_smlm_diffusion.widgets.shared.model_form import ModelForm
 from napari_smlm_diffusion.widgets.shared.movie_dock import ModelDock
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell_in
 from napari_smlm_diffusion.widgets.shared.threads import threads_beside_the_window
+from napari_smlm_diffusion.widgets.shared.viewer_layers import Where
 
 # After the last change: a slider that is dragged asks for many frames that nobody looks at.
 _REST_MS = 80
@@ -41,7 +42,7 @@ class Localize(ModelDock):
         self._plan: Any = None
         self._results: Results | None = None  # of the run that goes on
         self._grow_after = 0.0
-        self._place: tuple[Placement, tuple[float, float]] | None = None
+        self._where = Where(Placement(1.0))
         self._points: Any = None  # of the last run
         self._ran: tuple[Any, range] | None = None  # its plan and its frames
         self.lay_out(
@@ -124,7 +125,7 @@ class Localize(ModelDock):
         if self._was_run(frame):  # rings around the molecules of the run would be double
             self.layers.hide_preview()
         else:
-            self.layers.show_preview(dataset, self.source.placement(dataset.pixel_size_nm))
+            self.layers.show_preview(dataset, self.source.where(dataset.pixel_size_nm))
         said = f"Frame {frame}: {len(dataset.table)} molecules"
         if len(dataset.table):
             width = float(np.nanmedian(dataset.table["uncertainty_xy_nm"]))
@@ -152,8 +153,7 @@ class Localize(ModelDock):
             return
         stack, settings = self.source.stack(), self.settings()
         self.source.scale_movie()
-        place = self.source.placement(settings.pixel_size_nm or stack.pixel_size_nm or 1.0)
-        self._place = place, self.source.time()
+        self._where = self.source.where(settings.pixel_size_nm or stack.pixel_size_nm or 1.0)
         self._results, self._grow_after = None, 0.0
         self.layers.begin()
         plan = self._plan_for(stack, settings)
@@ -171,21 +171,21 @@ class Localize(ModelDock):
     def _grow(self) -> None:
         """Show the density while it grows, with little of the window's time."""
         results, began = self._results, time.perf_counter()
-        if results is None or not results.frames or self._place is None:
+        if results is None or not results.frames:
             return
         if self.layers.wants_growing and began > self._grow_after:
-            self.layers.grow(results, self._place[0])
+            self.layers.grow(results, self._where)
             ended = time.perf_counter()
             self._grow_after = ended + max(_GROW_S, _GROW_REST * (ended - began))
 
     def _on_ended(self, how: str) -> None:
         how = self.show_end(how)
         results, self._results = self._results, None
-        if results is None or not results.frames or self._place is None:
+        if results is None or not results.frames:
             self.run_form.bar.setValue(0)
             return
         self.layers.remove("preview")  # the molecules of the run take its place
-        self._points = self.layers.add_results(results, how, *self._place)
+        self._points = self.layers.add_results(results, how, self._where)
         self._ran = results.plan, range(results.plan.frames[0], results.until)
         self.run_form.shows.setEnabled(True)
         self._on_shows()

@@ -7,11 +7,12 @@ from napari.layers import Image, Points
 
 from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
+from napari_smlm_diffusion.results.layers import KEY, image_layer
 from napari_smlm_diffusion.results.point_layers import points_layer
 from napari_smlm_diffusion.results.subset import select
 from napari_smlm_diffusion.widgets.shared.viewer_layers import (
     OwnLayers,
+    Where,
     about,
     add_layer,
     limits_of,
@@ -42,11 +43,11 @@ class LocalizeLayers(OwnLayers):
         self.wants_growing &= layer is not self.growing
         super().forget(layer)
 
-    def show_preview(self, dataset: Dataset, placement: Placement) -> None:
+    def show_preview(self, dataset: Dataset, where: Where) -> None:
         """Mark the molecules of one frame with rings."""
         data, options, _ = points_layer(
             dataset,
-            origin_nm=placement.origin_nm,
+            origin_nm=where.place.origin_nm,
             name=PREVIEW,
             border_color="#ff9d3c",
             size=2.0 * dataset.pixel_size_nm,
@@ -71,7 +72,7 @@ class LocalizeLayers(OwnLayers):
         """Note that a run begins; what the one before has added stays."""
         self.growing, self.wants_growing = None, True
 
-    def grow(self, results: Results, placement: Placement) -> Image:
+    def grow(self, results: Results, where: Where) -> Image:
         """Show the density of the frames that are done so far."""
         plan, total = results.plan, results.density
         assert total is not None  # noqa: S101 - there are frames, or nothing is shown
@@ -82,7 +83,7 @@ class LocalizeLayers(OwnLayers):
         if layer is None:
             data, options, _ = image_layer(
                 density,
-                placement,
+                where.place,
                 upsampling=plan.image_scale.upsampling,
                 origin_px=(plan.roi.y0, plan.roi.x0),
                 contrast_limits=limits,
@@ -96,34 +97,22 @@ class LocalizeLayers(OwnLayers):
         self._limits = limits
         return layer
 
-    def add_results(
-        self, results: Results, status: str, placement: Placement, time: tuple[float, float]
-    ) -> Points:
-        """Add the density and the molecules of a run, and return the latter.
-
-        Parameters
-        ----------
-        status : str
-            How the run ended.
-        placement : Placement
-            Of the frames.
-        time : (scale, translate)
-            Of the axis of the frames, so that a position of the slider is a frame.
-        """
+    def add_results(self, results: Results, status: str, where: Where) -> Points:
+        """Add the density and the molecules of a run that ended so, and return the latter."""
         dataset = results.dataset(status)
-        image = self.grow(results, placement)
+        image = self.grow(results, where)
         image.metadata[KEY]["provenance"] = dict(dataset.provenance)
         self.begin()
-        rows = select(dataset.table, frames=_frame(self.viewer, time), limit=DRAWN)
+        rows = select(dataset.table, frames=_frame(self.viewer, where.time), limit=DRAWN)
         data, options, _ = points_layer(
             dataset,
             rows=rows,
-            origin_nm=placement.origin_nm,
+            origin_nm=where.place.origin_nm,
             border_color="#66ddff",
             size=1.2 * dataset.pixel_size_nm,
             **_RINGS,
         )
-        options["metadata"][KEY].update(time=time, shows="frame")
+        options["metadata"][KEY].update(time=where.time, shows="frame")
         return add_layer(self.viewer, Points(data, **options))
 
 

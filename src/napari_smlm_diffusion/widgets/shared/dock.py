@@ -7,7 +7,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_smlm_diffusion.widgets.shared.plot import Colours
-from napari_smlm_diffusion.widgets.shared.threads import Latest
+from napari_smlm_diffusion.widgets.shared.threads import Latest, timer
 
 
 class Dock(QWidget):
@@ -38,13 +38,10 @@ class Dock(QWidget):
             plot.set_colours(Colours.of(self.viewer.theme))
 
     def timer(self, wait_ms: int, work: Callable[[], Any]) -> QTimer:
-        """Return what does `work` so long after the last start, until the dock is closed."""
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(wait_ms)
-        timer.timeout.connect(work)
-        self._at_the_end.append(timer.stop)
-        return timer
+        """Return what does `work` so long after its last start, until the dock is closed."""
+        made = timer(self, wait_ms, work)
+        self._at_the_end.append(made.stop)
+        return made
 
     def latest(self, done: Callable[..., Any], failed: Callable[[Exception], Any]) -> Latest:
         """Return what does small tasks in a thread, until the dock is closed."""

@@ -19,6 +19,7 @@ from napari_smlm_diffusion.widgets.shared.movie_notes import notes_of
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell
 from napari_smlm_diffusion.widgets.shared.preferences import preferences
 from napari_smlm_diffusion.widgets.shared.threads import Latest
+from napari_smlm_diffusion.widgets.shared.viewer_layers import Where
 
 if TYPE_CHECKING:
     from napari_smlm_diffusion.jobs.estimate import Estimate
@@ -157,16 +158,15 @@ class MovieForm(QWidget):
             self._stack = movie_layers.stack_of(self.movie)
         return self._stack
 
-    def placement(self, pixel_size_nm: float) -> Placement:
+    def where(self, pixel_size_nm: float) -> Where:
         """Where the frames lie in the world; for a layer in pixels, with pixels of this size."""
-        known = None if self.movie is None else movie_layers.placement_of(self.movie)
-        return known or Placement(pixel_size_nm)
-
-    def time(self) -> tuple[float, float]:
-        """Return (scale, translate) of the axis of frames, so that a slider position is a frame."""
-        if self.movie is None or self.movie.ndim < 3:
-            return 1.0, 0.0
-        return float(self.movie.scale[-3]), float(self.movie.translate[-3])
+        movie = self.movie
+        known = None if movie is None else movie_layers.placement_of(movie)
+        place = known or Placement(pixel_size_nm)
+        if movie is None or movie.ndim < 3:
+            return Where(place)
+        time = float(movie.scale[-3]), float(movie.translate[-3])
+        return Where(place, time, str(movie.units[-3]))
 
     def frame(self) -> int:
         """Return the frame at the slider."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from napari.qt.threading import thread_worker
-from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
 from napari_smlm_diffusion.jobs.adapter import as_job, converted
 from napari_smlm_diffusion.progress import Progress
@@ -33,7 +33,6 @@ class JobRunner(QObject):
     Whatever becomes of the job, `ended` is emitted once, in the thread of the window.
     """
 
-    began = Signal()
     progressed = Signal(object)
     """A `Progress`."""
     ended = Signal(str)
@@ -80,7 +79,7 @@ class JobRunner(QObject):
         worker = thread_worker(localizing, ignore_errors=True)()
         _prepared(worker)
         _close_in_thread(worker)
-        worker.yielded.connect(self._on_yielded)
+        worker.yielded.connect(self.progressed)
         worker.returned.connect(self._on_returned)
         worker.errored.connect(self._on_errored)
         worker.aborted.connect(self._on_aborted)
@@ -89,16 +88,12 @@ class JobRunner(QObject):
         # A window that is gone has no use for the answer.
         self.destroyed.connect(worker.quit)
         worker.start()
-        self.began.emit()
         return True
 
     def cancel(self) -> None:
         """Ask the job to end after its current step."""
         if self._worker is not None:
             self._worker.quit()
-
-    def _on_yielded(self, progress: Progress) -> None:
-        self.progressed.emit(progress)
 
     def _on_returned(self, result: Any) -> None:
         self.result = result
@@ -205,6 +200,15 @@ class Latest(QObject):
     def _on_finished(self) -> None:
         self._worker = None
         self._begin()
+
+
+def timer(owner: QObject, wait_ms: int, work: Callable[[], Any]) -> QTimer:
+    """Return what does `work` so long after its last start."""
+    made = QTimer(owner)
+    made.setSingleShot(True)
+    made.setInterval(wait_ms)
+    made.timeout.connect(work)
+    return made
 
 
 class Clock:

@@ -1,5 +1,6 @@
 """Layers of a viewer: what is known of one, how one is added, other points in one."""
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -8,7 +9,7 @@ from napari.layers import Image, Layer, Points
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.layers import KEY
+from napari_smlm_diffusion.results.layers import KEY, Placement
 
 L = TypeVar("L", bound=Layer)
 
@@ -36,6 +37,24 @@ class OwnLayers:
                 setattr(self, name, None)
                 if layer in self.viewer.layers:
                     self.viewer.layers.remove(layer)
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where the frames are in the world."""
+
+    place: Placement
+    time: tuple[float, float] = (1.0, 0.0)  # (scale, translate): of the axis of the frames
+    unit: str = "pixel"  # of that axis
+
+    def in_time(self, options: dict[str, Any], first: int = 0) -> dict[str, Any]:
+        """Let the time axis, the third from the end, be that of the frames from `first` on."""
+        scale, shift = self.time
+        time = {"scale": scale, "translate": shift + first * scale, "units": self.unit}
+        known = {"scale": (1.0, 1.0, 1.0), **options}
+        return options | {
+            name: (*known[name][:-3], value, *known[name][-2:]) for name, value in time.items()
+        }
 
 
 def about(layer: Layer) -> dict[str, Any]:

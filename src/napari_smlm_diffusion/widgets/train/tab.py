@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from napari.utils.notifications import show_info
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox, QToolButton, QWidget
 
 from napari_smlm_diffusion.jobs.calibrate.card_words import read_card
@@ -12,7 +12,6 @@ from napari_smlm_diffusion.jobs.train import stored
 from napari_smlm_diffusion.jobs.train.history import Record, stages_in_words
 from napari_smlm_diffusion.jobs.train.stored import StoredTraining
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.training.settings import STAGE_WORDS, StageName
 from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.shared.notices import reported
@@ -21,12 +20,7 @@ from napari_smlm_diffusion.widgets.shared.threads import (
     JobRunner,
     duration,
     threads_beside_the_window,
-)
-from napari_smlm_diffusion.widgets.train.record_curves import (
-    LOSS,
-    METRICS,
-    loss_curves,
-    metric_curves,
+    timer,
 )
 from napari_smlm_diffusion.widgets.train.result import TrainingResult
 from napari_smlm_diffusion.widgets.train.simulation_form import PriorForm
@@ -48,9 +42,7 @@ class Training(QWidget):
         self._clock = Clock()
         self._plan: StoredTraining | None = None  # of the training that is shown, running or not
         self._paused = self._gone = False
-        self._due = QTimer(self)
-        self._due.setSingleShot(True)
-        self._due.setInterval(_CURVES_MS)
+        self._due = timer(self, _CURVES_MS, self._draw)
         self._build()
         self._connect()
         self._propose()
@@ -97,11 +89,11 @@ class Training(QWidget):
         self.form.name.textChanged.connect(self._on_name)
         self.start.clicked.connect(self.begin)
         self.pause.clicked.connect(self._on_pause)
-        self.stop.clicked.connect(self._on_stop)
+        stopping = "Stopping: the checkpoint is written…"
+        self.stop.clicked.connect(lambda _: self._wind_up(stopping))
         self.discard.clicked.connect(self._on_discard)
         self.runner.progressed.connect(self._on_progress)
         self.runner.ended.connect(self._on_ended)
-        self._due.timeout.connect(self._draw)
         self.result.changed.connect(self._show_state)
         self.result.said.connect(self._say)
 
@@ -117,8 +109,7 @@ class Training(QWidget):
     def _propose(self) -> None:
         """Offer the training that was interrupted last, or a name for a new one."""
         plans = [plan for name in stored.names() if (plan := stored.find(name))]
-        left = [plan for plan in plans if plan.left]
-        if left:
+        if left := [plan for plan in plans if plan.left]:
             self._fill_in(left[0])
         else:
             self.form.name.setText(stored.free_name())
@@ -149,7 +140,7 @@ class Training(QWidget):
         self.discard.setVisible(plan is not None and not running)
         self.discard.setEnabled(not checking)
         self.form.setEnabled(not (running or checking))
-        where = _place(plan, plan.left[0]) if plan is not None and unfinished else ""
+        where = plan.place(plan.left[0]) if plan is not None and unfinished else ""
         self._say(
             f"“{plan.settings.name}” is not finished ({where}). Resume goes on."
             if plan is not None and where and not running else ""
@@ -188,8 +179,7 @@ class Training(QWidget):
         if self.runner.running:
             show_info("Training already; stop it, or wait until it is done")
             return
-        settings = self.form.settings(self.prior_form.prior())
-        stages = self.form.stages()
+        settings, stages = self.form.settings(self.prior_form.prior()), self.form.stages()
         stored.check_name(settings.name)
         plan = StoredTraining(settings=settings, stages=stages, left=stages)
         self.record = Record()
@@ -213,7 +203,7 @@ class Training(QWidget):
         self.watch.show()
         self.watch.bar.setRange(0, 0)
         self.watch.far.setText("Starting…")
-        self.fold.setText(_summary(plan))
+        self.fold.setText(plan.words)
         self.fold.setChecked(False)
         threads = threads_beside_the_window()
         self.runner.start(lambda: training_work.run(plan, threads, resume))
@@ -225,9 +215,6 @@ class Training(QWidget):
             self._wind_up("Pausing: the checkpoint is written…")
         else:
             self.resume()
-
-    def _on_stop(self) -> None:
-        self._wind_up("Stopping: the checkpoint is written…")
 
     def _wind_up(self, said: str) -> None:
         self.runner.cancel()
@@ -249,9 +236,9 @@ class Training(QWidget):
         watch.bar.setValue(progress.done)
         if self.stop.isEnabled():
             watch.far.setText(self._far(progress))
-        if info.get("losses") or "metrics" in info or "history" in info:
-            if not self._due.isActive():
-                self._due.start()
+        news = info.get("losses") or "metrics" in info or "history" in info
+        if news and not self._due.isActive():
+            self._due.start()
         if "example" in info:
             watch.pictures.set_example(info["example"])
 
@@ -259,7 +246,7 @@ class Training(QWidget):
         stage, plan = self.record.stage, self._plan
         if stage is None or plan is None:
             return progress.message
-        place = _place(plan, stage)
+        place = plan.place(stage)
         if not progress.total:
             return f"{place}. {progress.message}"
         self._clock.tick(progress.done)
@@ -274,12 +261,7 @@ class Training(QWidget):
         return " · ".join(said)
 
     def _draw(self) -> None:
-        watch, record = self.watch, self.record
-        watch.loss.show_lines(LOSS, *loss_curves(record))
-        watch.metrics.show_lines(METRICS, *metric_curves(record))
-        watch.metrics.setVisible(record.stage in (None, "phi", "variance"))
-        watch.loss.setVisible(record.stage != "rows")
-        watch.words.setText(record.words())
+        self.watch.show_record(self.record)
 
     def _on_ended(self, how: str) -> None:
         if self._gone:
@@ -316,13 +298,3 @@ class Training(QWidget):
         if asked == QMessageBox.StandardButton.Yes:
             stored.discard(name)
             self._show_state()
-
-
-def _summary(plan: StoredTraining) -> str:
-    settings = plan.settings
-    first = "nothing" if settings.start_from is None else Path(settings.start_from).stem
-    return f"“{settings.name}”, from {first}"
-
-
-def _place(plan: StoredTraining, stage: StageName) -> str:
-    return f"{plan.stages.index(stage) + 1} of {len(plan.stages)}: {STAGE_WORDS[stage]}"

@@ -6,9 +6,16 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import QGridLayout, QProgressBar, QWidget
 
+from napari_smlm_diffusion.jobs.train.history import Record
 from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.line_plot import LinePlot
 from napari_smlm_diffusion.widgets.train.example_pictures import ExamplePictures
+from napari_smlm_diffusion.widgets.train.record_curves import (
+    LOSS,
+    METRICS,
+    loss_curves,
+    metric_curves,
+)
 
 # Size and least size of a plot, px, so that two of them leave room for the pictures.
 _LOW = (300, 100), (220, 84)
@@ -42,6 +49,14 @@ class WatchForm(QWidget):
         )
         parts = ((self.loss, 2), (self.metrics, 2), self.words, (self.pictures, 4))
         fields.column(self, self.bar, self.far, *parts, spacing=3)
+
+    def show_record(self, record: Record) -> None:
+        """Draw the curves of a stage, and say what its last numbers mean."""
+        self.loss.show_lines(LOSS, *loss_curves(record))
+        self.metrics.show_lines(METRICS, *metric_curves(record))
+        self.metrics.setVisible(record.stage in (None, "phi", "variance"))
+        self.loss.setVisible(record.stage != "rows")
+        self.words.setText(record.words())
 
 
 class ResultForm(QWidget):

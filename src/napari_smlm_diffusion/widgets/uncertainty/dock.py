@@ -25,8 +25,9 @@ from napari_smlm_diffusion.widgets.shared.model_form import ModelForm
 from napari_smlm_diffusion.widgets.shared.movie_dock import ModelDock
 from napari_smlm_diffusion.widgets.shared.notices import reported
 from napari_smlm_diffusion.widgets.shared.preferences import preferences
+from napari_smlm_diffusion.widgets.shared.viewer_layers import Where
 from napari_smlm_diffusion.widgets.uncertainty.form import SampleForm, UncertaintyForm
-from napari_smlm_diffusion.widgets.uncertainty.layers import UncertaintyLayers, Where
+from napari_smlm_diffusion.widgets.uncertainty.layers import UncertaintyLayers
 from napari_smlm_diffusion.widgets.uncertainty.points import put_molecules
 
 REGION = "region to sample"
@@ -169,11 +170,8 @@ class Uncertainty(ModelDock):
     def _note(self, stack: FrameStack, settings: LocalizeSettings) -> Any:
         """Note what the run is of; return the plan of an earlier one that serves it too."""
         self.source.scale_movie()
-        self._movie = movie = self.source.movie
-        place = self.source.placement(settings.pixel_size_nm or stack.pixel_size_nm or 1.0)
-        deep = movie is not None and movie.ndim > 2
-        unit = str(movie.units[-3]) if movie is not None and deep else "pixel"
-        self._where = Where(place, self.source.time(), unit)
+        self._movie = self.source.movie
+        self._where = self.source.where(settings.pixel_size_nm or stack.pixel_size_nm or 1.0)
         self._run = None
         base = self._base
         same = base is not None and base.stack is stack and base.settings == samples.whole(settings)

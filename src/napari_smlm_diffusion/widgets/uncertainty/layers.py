@@ -1,7 +1,6 @@
 """The layers of the widget "Uncertainty": mean and SD of samples, live, and sums over frames."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.jobs.localize.record import provenance
 from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.jobs.uncertainty.live_samples import LiveSamples
-from napari_smlm_diffusion.results.layers import KEY, Placement, image_layer
-from napari_smlm_diffusion.widgets.shared.viewer_layers import add_above_images, limits_of
+from napari_smlm_diffusion.results.layers import KEY, image_layer
+from napari_smlm_diffusion.widgets.shared.viewer_layers import Where, add_above_images, limits_of
 
 # `kind` of a stack of images: a filter masks by one image, and offers no stack for that.
 STACK = "stack of images"
@@ -20,24 +19,6 @@ STACK = "stack of images"
 _LIVE = ("mean", "SD")
 # Of a mean or a density, and of its SD.
 _COLOURS = ("inferno", "viridis")
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where the frames are in the world."""
-
-    place: Placement
-    time: tuple[float, float] = (1.0, 0.0)  # (scale, translate): of the axis of the frames
-    unit: str = "pixel"  # of that axis
-
-    def in_time(self, options: dict[str, Any], first: int = 0) -> dict[str, Any]:
-        """Let the time axis, the third from the end, be that of the frames from `first` on."""
-        scale, shift = self.time
-        time = {"scale": scale, "translate": shift + first * scale, "units": self.unit}
-        known = {"scale": (1.0, 1.0, 1.0), **options}
-        return options | {
-            name: (*known[name][:-3], value, *known[name][-2:]) for name, value in time.items()
-        }
 
 
 class UncertaintyLayers:

@@ -16,12 +16,12 @@ from napari_smlm_diffusion.results.subset import LARGEST, spread
 from napari_smlm_diffusion.settings import Roi
 from napari_smlm_diffusion.widgets.localize import layers as localize_layers
 from napari_smlm_diffusion.widgets.shared.viewer_layers import (
+    Where,
     about,
     add_layer,
     is_localizations,
     put_rows,
 )
-from napari_smlm_diffusion.widgets.uncertainty.layers import Where
 
 NAME = "molecules (samples)"
 
