@@ -25,18 +25,11 @@ SUMS = ("density", "variance", "density_samples", "variance_samples")
 
 
 class Results:
-    """What a run has found so far. A thread fills it in, one window may look meanwhile.
-
-    Attributes
-    ----------
-    plan : Plan
-    until : int
-        The first frame that is not done.
-    """
+    """What a run has found so far. A thread fills it in, one window may look meanwhile."""
 
     def __init__(self, plan: "Plan") -> None:
         self.plan = plan
-        self.until = plan.frames[0]
+        self.until = plan.frames[0]  # the first frame that is not done
         self._sums: dict[str, NDArray[np.float64]] = {}
         self._tables: list[pd.DataFrame] = []
         self._samples: list[NDArray[np.float32]] = []

@@ -13,20 +13,12 @@ Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 class Record:
-    """Losses and validations of one stage; another stage begins a new one.
-
-    Attributes
-    ----------
-    stage : str or None
-    losses : list of (step, loss)
-    validations : list of dict
-        ``step``, ``loss`` and metrics.
-    """
+    """Losses and validations of one stage; another stage begins a new one."""
 
     def __init__(self, stage: StageName | None = None) -> None:
         self.stage = stage
-        self.losses: list[tuple[int, float]] = []
-        self.validations: list[Mapping[str, float]] = []
+        self.losses: list[tuple[int, float]] = []  # (step, loss)
+        self.validations: list[Mapping[str, float]] = []  # ``step``, ``loss`` and metrics
 
     def add(self, step: int, info: Mapping[str, Any]) -> None:
         """Take what a progress of `jobs.train.run` says."""

@@ -32,15 +32,7 @@ if TYPE_CHECKING:
 LARGEST_MB = 512
 # Of a molecule seen in fewer samples no uncertainty is given, see `inference.from_samples`.
 FEWEST_SAMPLES = 8
-_OF_SAMPLES: dict[str, Any] = {
-    "frames": None,
-    "roi": None,
-    "samples": 0,
-    "sampler": None,
-    "steps": None,
-    "keep_samples": False,
-    "seed": 0,
-}
+_OF_SAMPLES = ("frames", "roi", "samples", "sampler", "steps", "keep_samples", "seed")
 
 
 @dataclass(frozen=True)
@@ -54,39 +46,24 @@ class Update:
 
 
 class LiveSamples:
-    """What a run has drawn so far. The thread puts it in, the window takes it out.
-
-    Attributes
-    ----------
-    plan : Plan
-        Of the frames and the region that are sampled.
-    images : tuple of (T', sY, sX) float32 array
-        For mean and SD, NaN for now. The window fills them in; the thread only makes them.
-    counts : list of int
-        Samples of each frame begun; the thread may be ahead of what the window shows.
-    shown : list of int
-        The same, of what the window has taken.
-    frames : int
-        Frames done.
-    sums : dict of (sY, sX) float64 arrays
-        Sums over these frames, by the names of `jobs.localize.results.SUMS`.
-    tables : dict of DataFrame
-        Molecules of each frame whose samples are enough for that, by place.
-    samples : (K, 1, sY, sX) float32 array or None
-        Those of the one frame, where they are kept; from ``counts[0]`` on not drawn yet.
-    """
+    """What a run has drawn so far. The thread puts it in, the window takes it out."""
 
     def __init__(self, plan: "Plan") -> None:
-        self.plan = plan
+        self.plan = plan  # of the frames and the region that are sampled
         frames, shape = plan.frames[1] - plan.frames[0], _fine_shape(plan)
+        # Of mean and SD, each (T', sY, sX), NaN for now: the window fills them in.
         self.images: tuple[NDArray[np.float32], ...] = tuple(
             np.full((frames, *shape), np.nan, np.float32) for _ in range(2)
         )
+        # Samples of each frame begun; the thread may be ahead of what the window has taken.
         self.counts: list[int] = []
         self.shown: list[int] = []
-        self.frames = 0
+        self.frames = 0  # frames done
+        # (sY, sX) sums over these frames, by the names of `jobs.localize.results.SUMS`.
         self.sums: dict[str, NDArray[np.float64]] = {}
+        # Molecules of each frame whose samples are enough for that, by place.
         self.tables: dict[int, pd.DataFrame] = {}
+        # (K, 1, sY, sX) of the one frame, if they are kept; from ``counts[0]`` on not drawn yet.
         kept = (plan.settings.samples, 1, *shape)
         self.samples = np.empty(kept, np.float32) if plan.settings.keep_samples else None
         self._waiting: dict[int, Update] = {}
@@ -179,7 +156,8 @@ def whole(settings: LocalizeSettings) -> LocalizeSettings:
     The movie is checked, and its PSF estimated, on all frames and the whole field, so that a
     sampled region and Localize agree on both.
     """
-    return settings.model_copy(update=_OF_SAMPLES)
+    usual = {name: LocalizeSettings.model_fields[name].default for name in _OF_SAMPLES}
+    return settings.model_copy(update=usual)
 
 
 def require_memory(frames: int, roi: Roi, upsampling: int, kept: int = 0) -> None:

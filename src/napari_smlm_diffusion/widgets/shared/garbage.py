@@ -7,6 +7,7 @@ be destroyed only in the thread that they live in, and OpenGL commands belong to
 
 import gc
 import time
+from functools import cache
 
 from qtpy.QtCore import QObject, QTimer
 
@@ -55,16 +56,16 @@ class _Collector(QObject):
             gc.collect(0)
 
 
-_collectors: list[_Collector] = []
+@cache
+def _collector() -> _Collector:
+    return _Collector()  # needs a window to be there
 
 
 def hold() -> None:
     """Keep the collector in this thread, the window's, until `release` is called as often."""
-    if not _collectors:
-        _collectors.append(_Collector())  # needs a window to be there
-    _collectors[0].hold()
+    _collector().hold()
 
 
 def release() -> None:
     """End what one `hold` began."""
-    _collectors[0].release()
+    _collector().release()
