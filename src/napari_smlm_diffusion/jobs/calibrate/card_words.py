@@ -24,11 +24,7 @@ def calibration_words(
 ) -> str:
     """Return what the samples of a model were calibrated with, and with what result.
 
-    Parameters
-    ----------
-    card : ModelCard or None
-    sampler, steps
-        What the user has chosen; None is as calibrated.
+    `sampler` and `steps` are what the user has chosen; None is as calibrated.
     """
     if card is None:
         return ""

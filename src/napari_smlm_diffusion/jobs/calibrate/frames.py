@@ -109,16 +109,7 @@ def frame_numbers(
     network: PhiSettings,
     settings: CalibrationSettings,
 ) -> FrameNumbers:
-    """Reduce a frame to what the diagnostics need, see `evaluation.frame_numbers`.
-
-    Parameters
-    ----------
-    frame, drawn
-        The frame, and what the model says of it.
-    network : PhiSettings
-        Scale of the density.
-    settings : CalibrationSettings
-    """
+    """Reduce a frame to what the diagnostics need, see `evaluation.frame_numbers`."""
     scale, sigma = network.upsampling, network.kernel_sigma
     true = peaks_of_samples(frame.density[None], sigma, scale)
     phi = drawn.phi.emitters

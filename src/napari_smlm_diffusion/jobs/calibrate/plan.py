@@ -85,12 +85,7 @@ class CalibrationPlan:
 def prepare(settings: CalibrateSettings, recalibrating: bool = False) -> CalibrationPlan:
     """Check everything that can be wrong before the first frame.
 
-    Parameters
-    ----------
-    settings : CalibrateSettings
-    recalibrating : bool
-        Whether a correction is to be fitted, which a model has one of.
-
+    `recalibrating` says that a correction is to be fitted, which a model has one of.
     Raises `InputError` if the model cannot be read or has no Psi, sampler or steps are not
     possible, or the microscope's numbers are not.
     """

@@ -38,14 +38,9 @@ class CalibrationStore:
     def opened(cls, path: Path, about: Mapping[str, Any]) -> Iterator[Self]:
         """Make the file, or read what it has; nobody else may write to it meanwhile.
 
-        Parameters
-        ----------
-        path : Path
-        about : Mapping
-            All that decides on a frame's numbers, in JSON types.
-
-        Raises `InputError` if the file is of another calibration, is none, or is being written to;
-        `OutputError` if it cannot be written.
+        `about` is all that decides on a frame's numbers, in JSON types. Raises `InputError` if the
+        file is of another calibration, is none, or is being written to; `OutputError` if it cannot
+        be written.
         """
         lock = FileLock(f"{path}.lock")
         with disk_errors(path):

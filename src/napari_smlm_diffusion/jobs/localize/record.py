@@ -36,11 +36,7 @@ _WORDS = {
 def identity(plan: "Plan", movie: Path) -> dict[str, Any]:
     """Return all that the bytes of a run's results depend on, and what it takes to go on with it.
 
-    Parameters
-    ----------
-    plan : Plan
-    movie : Path
-        What the user gave as the movie.
+    `movie` is what the user gave as the movie.
     """
     roi, upsampling = plan.roi, 1 if plan.scale is None else plan.scale.upsampling
     size = plan.microscope.pixel_size_nm
@@ -103,13 +99,7 @@ def _anchored(settings: LocalizeSettings) -> LocalizeSettings:
 def provenance(plan: "Plan", status: str, until: int) -> dict[str, Any]:
     """Return how results were made, in JSON types: for files and for layers alike.
 
-    Parameters
-    ----------
-    plan : Plan
-    status : str
-        How the run ended, or how it is.
-    until : int
-        The first frame that is not done.
+    `status` says how the run ended, or how it is; `until` is the first frame that is not done.
     """
     microscope, scale = plan.microscope, plan.scale
     start, stop = plan.frames
@@ -165,20 +155,7 @@ def record(
     error: BaseException | None = None,
     timing: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the content of ``run.json``.
-
-    Parameters
-    ----------
-    plan : Plan
-    found : Results or RunStore
-        What is finished.
-    status, error
-        How the run ended.
-    fingerprint : str
-        Of the movie.
-    timing : Mapping, optional
-        Of this session.
-    """
+    """Return the content of ``run.json``: what is finished, how the run ended, of which movie."""
     known = provenance(plan, status, done_until(plan, found.finished))
     sentence = None
     if error is not None:

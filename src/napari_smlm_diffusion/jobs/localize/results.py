@@ -124,13 +124,7 @@ class Results:
         return path
 
     def dataset(self, status: str) -> Dataset:
-        """Return the table with how it was made.
-
-        Parameters
-        ----------
-        status : str
-            How the run ended: ``complete``, ``cancelled`` or ``failed``.
-        """
+        """Return the table of a run that ended ``complete``, ``cancelled`` or ``failed``."""
         return Dataset(
             table=self.localizations,
             pixel_size_nm=self.plan.microscope.pixel_size_nm,

@@ -111,16 +111,9 @@ def sample(
 ) -> Generator[Progress, None, LiveSamples]:
     """Draw samples; closed between two batches, it makes what it can of those of the last frame.
 
-    Parameters
-    ----------
-    base : Plan, optional
-        Of the whole movie, if it is known already; see `whole`.
-
-    Yields
-    ------
-    Progress
-        In samples. `info` of the first with a total has ``live``, the `LiveSamples` that are
-        filled in meanwhile, and ``base``, the plan of the whole movie for the next run.
+    `base` is the plan of the whole movie, if that is known already, see `whole`. `info` of the
+    first progress with a total has ``live``, the `LiveSamples` that are filled in meanwhile, and
+    ``base``, for the next run.
     """
     yield Progress(0, 0, LOADING)
     from napari_smlm_diffusion.jobs.localize.run import localize
@@ -161,16 +154,9 @@ def whole(settings: LocalizeSettings) -> LocalizeSettings:
 
 
 def require_memory(frames: int, roi: Roi, upsampling: int, kept: int = 0) -> None:
-    """Refuse what would not fit into memory, before any work.
+    """Refuse what is above `LARGEST_MB`, before any work.
 
-    Parameters
-    ----------
-    frames : int
-        Of which there will be an image of the mean and one of the SD.
-    kept : int
-        Samples that are kept as well.
-
-    Raises `InputError` above `LARGEST_MB`.
+    There will be an image of the mean and one of the SD of each frame, and the samples `kept`.
     """
     image = (roi.y1 - roi.y0) * (roi.x1 - roi.x0) * upsampling**2 * 4 / 2**20
     size = image * (2 * frames + kept)

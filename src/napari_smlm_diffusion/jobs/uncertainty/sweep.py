@@ -24,17 +24,9 @@ if TYPE_CHECKING:
 def sweep(
     stack: FrameStack, settings: LocalizeSettings, base: "Plan | None" = None
 ) -> Generator[Progress, None, Results]:
-    """Sum phi's density and the head's variance over the frames.
+    """Sum phi's density and the head's variance over the frames; yields as `localize_in_memory`.
 
-    Parameters
-    ----------
-    base : Plan, optional
-        Of the whole movie, if it is known already; see `samples.whole`.
-
-    Yields
-    ------
-    Progress
-        As `localize_in_memory`; an early one has ``base``, as `samples.sample`.
+    `base`, here and in `info` of an early progress, is as in `live_samples.sample`.
     """
     yield Progress(0, 0, LOADING)
     from napari_smlm_diffusion.inference.estimator import Estimator

@@ -133,26 +133,12 @@ class FilterLayers(OwnLayers):
 def show_points(
     layer: Points, dataset: Dataset, kept: NDArray[np.bool_], field: SeenPart | None = None
 ) -> bool:
-    """Let the layer show kept rows only, of those that it was made to show.
+    """Let the layer show the localizations that are `kept` only, of those it was made to show.
 
     A layer with a time axis is masked. In one without, napari (0.9.2) draws all points whatever
     `Points.shown` says, so that other points are put into it, fewer because that takes longer: of
-    more than can be drawn, those in the field of view.
-
-    Parameters
-    ----------
-    layer : Points
-        Of localizations.
-    dataset : Dataset
-        Its table.
-    kept : (N,) bool array
-        Which rows of the whole table.
-    field : SeenPart, optional
-        What is seen of the layer.
-
-    Returns
-    -------
-    Whether another field would show other points.
+    more than can be drawn, those in the field of view. Returns whether another field would show
+    other points.
     """
     known = about(layer)
     rows = np.asarray(known["rows"])

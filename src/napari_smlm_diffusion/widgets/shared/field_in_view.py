@@ -21,11 +21,7 @@ class SeenPart(NamedTuple):
 def field_in_view(viewer: Any, layer: Layer) -> SeenPart | None:
     """Return what the canvas shows of `layer` and a little more; None where that is not y and x.
 
-    Parameters
-    ----------
-    viewer : napari.viewer.Viewer
-    layer : Layer
-        Its last two axes are y and x.
+    The last two axes of the layer are y and x.
     """
     last_two = tuple(range(viewer.dims.ndim))[-2:]
     if tuple(viewer.dims.displayed) != last_two or viewer.canvas.grid.enabled:

@@ -7,14 +7,9 @@ from napari_smlm_diffusion.widgets.shared import fields
 
 
 class RunForm(QWidget):
-    """One button that starts a job and one that cancels it, with a bar below.
+    """One button with `words` that starts a job and one that cancels it, with a bar below.
 
-    Parameters
-    ----------
-    words : str
-        On the button that starts it.
-    start, cancel, said, bar, far : str
-        Their tooltips.
+    All others are tooltips.
     """
 
     def __init__(

@@ -16,15 +16,9 @@ _UNITS = {"NM": "nm", "ADU": "ADU", "ADU_PER_E": "ADU/e⁻", "E": "e⁻ rms", "Q
 
 
 class SettingsForm(QWidget):
-    """Fields of a settings class; an empty one is None.
+    """Fields of a settings class, by their names, in order; an empty one is None.
 
-    Parameters
-    ----------
-    kind : type of Settings
-    names : iterable of str
-        The fields to show, in order.
-    empty : mapping
-        By field, what an empty one means, shown in grey.
+    `empty` says by field what an empty one means, which is shown in grey.
     """
 
     changed = Signal(str)

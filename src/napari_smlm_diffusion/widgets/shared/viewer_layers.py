@@ -90,15 +90,9 @@ def add_above_images(viewer: Any, layer: L) -> L:
 
 
 def limits_of(image: NDArray[Any], above: float = 0.0, least: float = 0.0) -> tuple[float, float]:
-    """Contrast limits of a density, from 0 to nearly its highest value.
+    """Contrast limits of a density, from 0 to nearly the highest of its values `above` one.
 
-    Parameters
-    ----------
-    image : array
-    above : float
-        Values that count as bright.
-    least : float
-        The least upper limit: what is hardly there shall not look bright.
+    The upper limit is `least` at least: what is hardly there shall not look bright.
     """
     bright = image[image > above]
     return 0.0, max(float(np.percentile(bright, 99.5)) if bright.size else 1.0, least)

@@ -162,10 +162,7 @@ class UncertaintyLayers:
 def words_of(live: LiveSamples, status: str, whole_frames: bool = False) -> str:
     """Return how many samples of which frames there are, for example ``K = 12 of 32, cancelled``.
 
-    Parameters
-    ----------
-    whole_frames : bool
-        Of the frames alone whose samples are all live.
+    Where only `whole_frames` count, of those whose samples are all there.
     """
     plan = live.plan
     asked, count = plan.settings.samples, live.shown[-1]
