@@ -7,14 +7,13 @@ from napari.layers import Image, Layer
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack, LazyFrames
-from napari_smlm_diffusion.results.layers import KEY, Placement, placement
+from napari_smlm_diffusion.results.layers import Placement, placement
+from napari_smlm_diffusion.widgets.shared.viewer_layers import about
 
 
 def is_movie(layer: Layer) -> bool:
     """Whether `layer` may hold frames: an image that is not one of our results."""
-    known = layer.metadata.get(KEY)
-    kind = known.get("kind") if isinstance(known, dict) else None
-    return isinstance(layer, Image) and kind in (None, "frames")
+    return isinstance(layer, Image) and about(layer).get("kind") in (None, "frames")
 
 
 def stack_of(layer: Image) -> FrameStack:
@@ -43,8 +42,7 @@ def stack_of(layer: Image) -> FrameStack:
 
 def camera_of(layer: Image) -> dict[str, float]:
     """Return what the layer's metadata say of the camera; empty where they do not."""
-    known = layer.metadata.get(KEY)
-    camera = known.get("camera") if isinstance(known, dict) else None
+    camera = about(layer).get("camera")
     return dict(camera) if isinstance(camera, dict) else {}
 
 
@@ -70,8 +68,7 @@ def set_pixel_size(layer: Image, pixel_size_nm: float) -> None:
     # All at once for napari: units of one kind, then numbers of another, would jump on the canvas.
     layer.units = (*layer.units[:-2], "nm", "nm")
     layer.scale, layer.translate = scale, translate
-    known = layer.metadata.get(KEY)
-    if isinstance(known, dict):
+    if known := about(layer):
         known["pixel_size_nm"] = pixel_size_nm
 
 
@@ -80,8 +77,7 @@ def current_frame(viewer: Any, layer: Image) -> int:
     if layer.ndim < 3:
         return 0
     at = np.asarray(layer.world_to_data(viewer.dims.point))
-    long = [axis for axis in range(layer.ndim - 2) if layer.data.shape[axis] > 1]
-    if not long:
-        return 0
-    axis = long[0]
-    return int(np.clip(np.round(at[axis]), 0, layer.data.shape[axis] - 1))
+    for axis, length in enumerate(layer.data.shape[:-2]):
+        if length > 1:
+            return int(np.clip(np.round(at[axis]), 0, length - 1))
+    return 0
