@@ -13,8 +13,8 @@ from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.evidence import log_evidence
-from napari_smlm_diffusion.reference.molecules import LogUniform
 from napari_smlm_diffusion.reference.observation import Observation
+from napari_smlm_diffusion.reference.priors import LogUniform
 from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.simulation.structures import Disc, UniformField
 

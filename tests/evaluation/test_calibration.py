@@ -13,6 +13,7 @@ from napari_smlm_diffusion.evaluation.frame_numbers import (
     Claims,
     reduce_frame,
 )
+from napari_smlm_diffusion.evaluation.point_ranks import Peaks
 
 from .posteriors import KINDS, SHARE, field_frame, molecule_frame
 
@@ -47,9 +48,7 @@ def run(kind, frames=100, seed=0, settings=SETTINGS, samples=39):
             share=SHARE,
             # Of the frame, as a network's estimate would be.
             covariates={"density": m.probability.sum(), "background": m.sd.mean()},
-            points=m.points,
-            true_points=m.true_points,
-            anchors=m.centre,
+            peaks=Peaks(m.points, m.true_points, m.centre),
             emitters=m.true_points,
             bounds=m.bounds,
             claims=claims_of(m, KINDS[kind], rng),
@@ -118,10 +117,8 @@ def test_narrow_wide_and_shifted_ones_are_not(reports, kind):
 
 def test_neither_order_nor_process_matters(data):
     frames = data["honest"].frames
-    one = CalibrationData(SETTINGS, frames[::2])
-    joined = one.joined([CalibrationData(SETTINGS, frames[1::2][::-1])])
-    assert check(joined).to_dict() == check(data["honest"]).to_dict()
-    assert len(one.frames) == 50
+    mixed = CalibrationData(SETTINGS, (*frames[::2], *frames[1::2][::-1]))
+    assert check(mixed).to_dict() == check(data["honest"]).to_dict()
 
 
 def test_a_frame_is_a_few_hundred_numbers(data):
@@ -177,8 +174,8 @@ def test_empty_frames_are_frames(rng):
         noise = 0.0005 * rng.normal(size=(39, 16, 16))
         numbers = reduce_frame(
             SETTINGS, frame, noise, np.zeros((16, 16)), share=SHARE,
-            points=[np.empty((0, 2))] * 39, emitters=np.empty((0, 2)), bounds=np.empty((0, 2)),
-            claims=Claims(NOTHING, 9),
+            peaks=Peaks([np.empty((0, 2))] * 39, np.empty((0, 2)), np.empty((0, 2))),
+            emitters=np.empty((0, 2)), bounds=np.empty((0, 2)), claims=Claims(NOTHING, 9),
         )  # fmt: skip
         data = data.add_frame(numbers)
     report = check(data)
@@ -206,8 +203,8 @@ def test_inputs_that_cannot_be_used(rng):
         reduce_frame(SETTINGS, 0, samples, truth[1:], share=1)
     with pytest.raises(ValueError, match=r"frame 7: .* not finite"):
         reduce_frame(SETTINGS, 7, samples * np.nan, truth, share=1)
-    with pytest.raises(ValueError, match="true_points or emitters"):
-        reduce_frame(SETTINGS, 0, samples, truth, share=1, points=[np.empty((0, 2))] * 39)
+    with pytest.raises(ValueError, match="true emitters"):
+        reduce_frame(SETTINGS, 0, samples, truth, share=1, claims=Claims(NOTHING, 9))
     with pytest.raises(InputError, match="at least 20 frames, got 0"):
         check(CalibrationData())
     with pytest.raises(InputError, match="bins must be"):

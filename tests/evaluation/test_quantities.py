@@ -9,6 +9,7 @@ from napari_smlm_diffusion.evaluation.density_ranks import box_ranks, pixel_rank
 from napari_smlm_diffusion.evaluation.diagnostics import rank_diagnostic
 from napari_smlm_diffusion.evaluation.judgement import judge
 from napari_smlm_diffusion.evaluation.point_ranks import (
+    Peaks,
     find_isolated,
     neighbour_ranks,
     position_ranks,
@@ -86,6 +87,10 @@ def test_at_most_so_many_pixels_and_only_of_the_mask(rng):
     assert (ranks > 39 / 40).all()
 
 
+def isolated(truth, samples, anchors, rng):
+    return find_isolated(Peaks(samples, truth, anchors), 3.0, 8, rng)
+
+
 def grid(rng):
     """Places of 9 molecules, 6 px apart."""
     return 6.0 * np.stack(np.divmod(np.arange(9), 3), axis=1) + rng.uniform(-0.5, 0.5, (9, 2))
@@ -103,7 +108,7 @@ def test_places_of_isolated_honest_passes_and_narrow_wide_shifted_fail(rng, kind
             place = centre + sd * (scale * rng.normal(size=(9, 2)) + shift)
             return place[rng.random(9) < sure]
 
-        found = find_isolated(draw(1, 0), [draw(scale, shift) for _ in range(39)], 3.0, 8, rng)
+        found = isolated(draw(1, 0), [draw(scale, shift) for _ in range(39)], centre, rng)
         assert len(found.truth) > 3
         ranks = position_ranks(found, rng)
         x.append(ranks["x"])
@@ -118,14 +123,13 @@ def test_only_isolated_molecules_count(rng):
     pair = np.array([[5.0, 5.0], [5.0, 6.5]])
     alone = np.array([[15.0, 15.0]])
     samples = [np.concatenate([pair, alone])] * 39
-    found = find_isolated(np.concatenate([pair, alone]), samples, 3.0, 8, rng)
+    every = np.concatenate([pair, alone])
+    found = isolated(every, samples, every, rng)
     assert found.truth.tolist() == [[15, 15]]
-    assert found.samples.shape == (38, 1, 2)  # the first only shows the places
-    there = find_isolated(np.concatenate([pair, alone]), samples, 3.0, 8, rng, anchors=alone)
-    assert there.samples.shape == (39, 1, 2)
-    nowhere = find_isolated(np.empty((0, 2)), samples, 3.0, 8, rng)
+    assert found.samples.shape == (39, 1, 2)
+    nowhere = isolated(np.empty((0, 2)), samples, every, rng)
     assert position_ranks(nowhere, rng)["x"].size == 0
-    empty = find_isolated(alone, [np.empty((0, 2))] * 39, 3.0, 8, rng)
+    empty = isolated(alone, [np.empty((0, 2))] * 39, every, rng)
     assert empty.truth.shape == (0, 2)
 
 
@@ -143,7 +147,7 @@ def crowds(rng, scale, shift, frames=150):
             return np.concatenate([corners + half, (corners - half)[second]])
 
         samples = [draw(scale, shift) for _ in range(39)]
-        ranks.append(neighbour_ranks(draw(1, 0), samples, 6.0, 4, rng, corners))
+        ranks.append(neighbour_ranks(Peaks(samples, draw(1, 0), corners), 6.0, 4, rng))
     return ranks
 
 
@@ -167,8 +171,8 @@ def test_a_finder_that_merges_has_to_see_the_truth_too(rng):
         distance = rng.normal(1.25, 0.3, 11)
         samples = [finder(d) for d in distance[1:]]
         as_it_is = np.array([[10.0, 10.0], [10.0, 10.0 + abs(distance[0])]])
-        through.append(neighbour_ranks(finder(distance[0]), samples, 6.0, 1, rng, anchors))
-        past.append(neighbour_ranks(as_it_is, samples, 6.0, 1, rng, anchors))
+        for ranks, truth in ((through, finder(distance[0])), (past, as_it_is)):
+            ranks.append(neighbour_ranks(Peaks(samples, truth, anchors), 6.0, 1, rng))
     assert kstest(np.concatenate(through), "uniform").pvalue > 0.001
     assert kstest(np.concatenate(past), "uniform").pvalue < 1e-4
 

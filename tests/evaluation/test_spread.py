@@ -8,7 +8,6 @@ from napari_smlm_diffusion.evaluation.judgement import judge
 from napari_smlm_diffusion.evaluation.spread import (
     SPREAD_TERMS,
     claimed_spread,
-    map_difference,
     pooled_mask,
     sampled_spread,
     spread_statistics,
@@ -82,17 +81,3 @@ def test_a_variance_head_is_held_to_the_same_ratio(rng):
     assert half["ratio"] == pytest.approx(0.5, abs=0.01)
     assert half["rmse"] == pytest.approx(2, abs=0.03)
     assert half["claimed"] == 1
-
-
-def test_maps_are_compared_where_the_exact_one_is_not_dark():
-    exact = np.array([[0.1, 0.2], [0.3, 0.0]])
-    difference, correlation = map_difference(1.1 * exact + np.array([[0, 0], [0, 9.0]]), exact)
-    assert difference == pytest.approx(0.1)
-    assert correlation == pytest.approx(1)
-    assert np.isnan(map_difference(exact, np.zeros((2, 2)))).all()
-
-
-def test_samples_of_a_map_differ_from_it_by_their_number(rng):
-    exact = rng.uniform(0.1, 1, (60, 60))
-    found = (exact * rng.normal(size=(32, 60, 60))).std(axis=0, ddof=1)
-    assert map_difference(found, exact)[0] == pytest.approx(1 / np.sqrt(2 * 31), abs=0.01)

@@ -8,8 +8,8 @@ from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
 from napari_smlm_diffusion.reference.evidence import count_posterior, log_evidence
 from napari_smlm_diffusion.reference.grid import grid_posterior
 from napari_smlm_diffusion.reference.labels import relabel
-from napari_smlm_diffusion.reference.molecules import LogUniform
 from napari_smlm_diffusion.reference.observation import Observation
+from napari_smlm_diffusion.reference.priors import LogUniform
 from napari_smlm_diffusion.simulation.structures import Disc, UniformField
 
 SHAPE = (11, 11)

@@ -19,6 +19,16 @@ def test_maps_are_the_moments_of_the_images(count, weighted, rng):
     np.testing.assert_allclose(sd, np.sqrt(variance), atol=1e-7)
 
 
+def test_a_set_may_lack_molecules(rng):
+    positions = rng.uniform(2, 8, (30, 3, 2))
+    positions[rng.random((30, 3)) < 0.4] = np.nan
+    mean, sd = density_maps(positions, (10, 11), 3, 1.25)
+    there = [p[~np.isnan(p[:, 0])] for p in positions]
+    images = np.array([density_image(p[:, 0], p[:, 1], (10, 11), 3, 1.25) for p in there])
+    np.testing.assert_allclose(mean, images.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(sd, images.std(axis=0), atol=1e-7)
+
+
 def test_more_sets_than_are_taken_at_once(rng):
     some = rng.uniform(2, 8, (40, 2, 2))
     many = np.tile(some, (250, 1, 1))

@@ -28,12 +28,11 @@ def close_pair(observe):
 
 def test_one_molecule_is_the_grids(single, draws):
     exact = grid_posterior(single, 200.0)
-    assert draws.worst_r_hat < 1.03
+    assert draws.r_hat < 1.03
     assert draws.ess.min() > 500
     error = exact.sd / np.sqrt(draws.ess[0])
     np.testing.assert_array_less(np.abs(draws.mean[0] - exact.mean), 4 * error)
     np.testing.assert_allclose(draws.sd[0], exact.sd, rtol=4 / np.sqrt(2 * draws.ess.min()))
-    assert not draws.tempered
     assert 0.15 < draws.acceptance.mean() < 0.6
 
 
@@ -50,7 +49,7 @@ def test_a_close_pair_is_what_importance_sampling_says(close_pair):
     # the middle, and the square of the distance.
     rng = np.random.default_rng(6)
     chains = sample_posterior(close_pair, 200.0, 2, rng, chains=16)
-    assert chains.worst_r_hat < 1.04
+    assert chains.r_hat < 1.04
     other = log_evidence(close_pair, 200.0, 2, rng)
 
     def invariants(p):
@@ -98,17 +97,15 @@ def test_chains_that_have_not_mixed_are_found(observe, draws):
         beta=1.0,
         start=start,
     )
-    assert stuck.worst_r_hat > 1.5
+    assert stuck.r_hat > 1.5
     assert stuck.ess.max() < 20
-    assert draws.worst_r_hat < 1.03
+    assert draws.r_hat < 1.03
 
 
 def test_the_published_chain_is_tempered_and_too_wide(single):
     rng = np.random.default_rng(10)
     chains = papers_chain(single, 200.0, 1, rng, chains=4, steps=6000)
-    assert chains.tempered
-    assert chains.beta == 0.2
-    assert chains.worst_r_hat < 1.02
+    assert chains.r_hat < 1.02
     ratio = chains.sd[0] / grid_posterior(single, 200.0).sd
     np.testing.assert_allclose(ratio, 1 / np.sqrt(0.2), rtol=0.1)
 
@@ -118,7 +115,6 @@ def test_the_published_chain_with_beta_one_is_the_posterior(single):
     chains = papers_chain(
         single, 200.0, 1, np.random.default_rng(11), chains=16, steps=3000, beta=1.0
     )
-    assert not chains.tempered
     exact = grid_posterior(single, 200.0)
     np.testing.assert_allclose(chains.sd[0], exact.sd, rtol=0.08)
 

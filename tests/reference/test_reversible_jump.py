@@ -5,12 +5,13 @@ import pytest
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
+from napari_smlm_diffusion.reference import priors
 from napari_smlm_diffusion.reference.evidence import count_posterior
 from napari_smlm_diffusion.reference.grid import grid_posterior
 from napari_smlm_diffusion.reference.metropolis import sample_posterior
-from napari_smlm_diffusion.reference.molecules import LogUniform
 from napari_smlm_diffusion.reference.observation import Observation
 from napari_smlm_diffusion.reference.patches import Patches
+from napari_smlm_diffusion.reference.priors import LogUniform
 from napari_smlm_diffusion.reference.reversible_jump import sample_patches
 from napari_smlm_diffusion.simulation.light import LognormalPhotons
 from napari_smlm_diffusion.simulation.structures import Disc, UniformField
@@ -64,7 +65,7 @@ def test_without_a_frame_the_chains_draw_from_the_prior(
         assert got.mean() == pytest.approx(wanted.mean(), abs=0.1 * wanted.std())
         assert got.std() == pytest.approx(wanted.std(), rel=0.05)
     light = np.log(drawn.photons[~np.isnan(drawn.photons)])
-    wanted = np.log(patches.draw_photons((20_000,), rng))
+    wanted = np.log(priors.draw(photons, (20_000,), rng))
     of_chains = np.log(drawn.photons).reshape(len(chains), -1)
     of_chains = np.nanmean(of_chains[~np.isnan(of_chains).all(1)], axis=1)
     error = of_chains.std(ddof=1) / len(of_chains) ** 0.5

@@ -4,8 +4,10 @@ Never by the truth. A posterior is honest on average over everything that gives 
 over everything that has the same true number of molecules.
 """
 
+import math
 from collections.abc import Mapping
-from itertools import product
+from functools import partial, reduce
+from itertools import groupby, product
 from typing import NamedTuple
 
 import numpy as np
@@ -13,26 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 
 class Bin(NamedTuple):
-    """Frames (their indices) whose `axis` lies from `low` to `high`, ends included."""
+    """Frames (their indices) whose `axis` lies from `low` to `high`, ends included.
 
-    axis: str
-    low: float
-    high: float
-    frames: NDArray[np.intp]
-
-    @property
-    def name(self) -> str:
-        """For people: ``density 0.1 to 0.3``."""
-        if self.low == self.high:
-            return f"{self.axis} {self.low:.3g}"
-        return f"{self.axis} {self.low:.3g} to {self.high:.3g}"
-
-
-class Cell(NamedTuple):
-    """Frames (their indices) that lie in one bin of every axis."""
+    One that is not along an axis, as a cell, has no ends.
+    """
 
     name: str
     frames: NDArray[np.intp]
+    axis: str = ""
+    low: float = math.nan
+    high: float = math.nan
 
 
 def quantile_bins(values: Mapping[str, ArrayLike], count: int, min_frames: int = 20) -> list[Bin]:
@@ -67,23 +59,22 @@ def quantile_bins(values: Mapping[str, ArrayLike], count: int, min_frames: int =
             # Equal values stay together, so that the frames' order does not matter.
             place = np.searchsorted(edges, column[known], side="left")
             groups = [known[place == k] for k in range(max(parts, 1))]
-        kept = [g for g in groups if g.size >= min_frames]
-        if len(groups) > 1:
-            bins += [Bin(axis, float(column[g].min()), float(column[g].max()), g) for g in kept]
+        for frames in groups if len(groups) > 1 else []:
+            if frames.size >= min_frames:
+                low, high = float(column[frames].min()), float(column[frames].max())
+                name = f"{axis} {low:.3g}" + (f" to {high:.3g}" if low < high else "")
+                bins.append(Bin(name, frames, axis, low, high))
     return bins
 
 
-def grid_cells(bins: list[Bin]) -> list[Cell]:
+def grid_cells(bins: list[Bin]) -> list[Bin]:
     """Cross the bins of different axes: every choice of one from each axis is a cell.
 
     Cells may hold few frames, or none.
     """
-    axes = dict.fromkeys(b.axis for b in bins)
-    along = [[b for b in bins if b.axis == axis] for axis in axes]
-    cells = []
-    for chosen in product(*along) if along else []:
-        frames = chosen[0].frames
-        for other in chosen[1:]:
-            frames = np.intersect1d(frames, other.frames, assume_unique=True)
-        cells.append(Cell(", ".join(b.name for b in chosen), frames))
-    return cells
+    along = [list(group) for _, group in groupby(bins, key=lambda b: b.axis)]
+    meet = partial(np.intersect1d, assume_unique=True)
+    return [
+        Bin(", ".join(b.name for b in chosen), reduce(meet, [b.frames for b in chosen]), "cell")
+        for chosen in (product(*along) if along else [])
+    ]

@@ -6,7 +6,7 @@ draw is then no more than a weighting of these sums.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,19 @@ from napari_smlm_diffusion.evaluation.report import Estimate
 
 # Sums by name: one value per frame going in, a scalar or one value per draw in a statistic.
 Sums = Mapping[str, Any]
+
+
+def sums_of(
+    values: Sequence[NDArray[Any]],
+    terms: Callable[[NDArray[Any]], Mapping[str, Any]],
+) -> dict[str, NDArray[np.float64]]:
+    """What each frame adds: the sums of the terms of its values, one array of these a frame."""
+    frame = np.repeat(np.arange(len(values)), [len(v) for v in values])
+    made = terms(np.concatenate(values))
+    return {
+        name: np.bincount(frame, term, minlength=len(values)).astype(float)
+        for name, term in made.items()
+    }
 
 
 def bootstrap(

@@ -9,18 +9,22 @@ a perfect posterior is honest on average over that, and over any group of frames
 frames. It is not honest over frames chosen by the true number of molecules.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation import diagnostics
-from napari_smlm_diffusion.evaluation.bins import grid_cells, quantile_bins
-from napari_smlm_diffusion.evaluation.calibration_report import CalibrationReport, Group, Result
-from napari_smlm_diffusion.evaluation.diagnostics import MIN_FRAMES, Diagnostic
+from napari_smlm_diffusion.evaluation.bins import Bin, grid_cells, quantile_bins
+from napari_smlm_diffusion.evaluation.calibration_report import CalibrationReport, Group
+from napari_smlm_diffusion.evaluation.diagnostics import (
+    MIN_FRAMES,
+    Diagnostic,
+    TarpDiagnostic,
+)
 from napari_smlm_diffusion.evaluation.frame_numbers import (
     QUANTITIES,
     CalibrationSettings,
@@ -47,26 +51,18 @@ class CalibrationData:
         """Return the data with one frame more, see `reduce_frame`."""
         return replace(self, frames=(*self.frames, numbers))
 
-    def joined(self, others: Iterable["CalibrationData"]) -> Self:
-        """Return the data with the frames of others, for example of other processes."""
-        more = [numbers for other in others for numbers in other.frames]
-        return replace(self, frames=(*self.frames, *more))
-
-    def diagnostics(self) -> list[Diagnostic]:
+    def diagnostics(self) -> list[Diagnostic | TarpDiagnostic]:
         """All questions, ready to be asked of any group of frames."""
         frames = self.frames
         spread = np.stack([f.spread for f in frames], axis=1)
         bound = np.stack([f.bound for f in frames], axis=1)
-        asked: list[Diagnostic] = [
-            diagnostics.spread_diagnostic(dict(zip(SPREAD_TERMS, spread, strict=True)))
-        ]
-        asked += [
-            diagnostics.rank_diagnostic(name, question, [f.ranks[name] for f in frames])
-            for name, question in QUANTITIES.items()
-        ]
         return [
-            *asked,
-            diagnostics.TarpDiagnostic(np.array([f.tarp for f in frames])),
+            diagnostics.spread_diagnostic(dict(zip(SPREAD_TERMS, spread, strict=True))),
+            *(
+                diagnostics.rank_diagnostic(name, question, [f.ranks[name] for f in frames])
+                for name, question in QUANTITIES.items()
+            ),
+            TarpDiagnostic(np.array([f.tarp for f in frames])),
             diagnostics.pull_diagnostic(
                 "pulls of localizations",
                 "is the error of a localization as large as its uncertainty claims?",
@@ -111,43 +107,34 @@ def check(data: CalibrationData) -> CalibrationReport:
     rng = np.random.default_rng([settings.seed, len(data.frames)])
     asked = data.diagnostics()
 
-    def group(name: str, axis: str, ends: tuple[float, float], index: NDArray[np.intp]) -> Group:
-        results = tuple(
-            Result(d.name, d.question, d.headline, *d.measure(index, rng, settings.draws))
-            for d in asked
+    def judged(bins: Sequence[Bin]) -> tuple[Group, ...]:
+        """Ask everything of each bin; all checks are one family."""
+        groups = [
+            Group(b, tuple(d.measure(b.frames, rng, settings.draws) for d in asked)) for b in bins
+        ]
+        verdicts = iter(judge([c for g in groups for r in g.results for c in r.checks]))
+        return tuple(
+            Group(
+                g.bin,
+                tuple(replace(r, checks=tuple(islice(verdicts, len(r.checks)))) for r in g.results),
+            )
+            for g in groups
         )
-        return Group(name, axis, ends, len(index), results)
 
-    everything = np.arange(len(data.frames))
-    whole = group("all frames", "", (np.nan, np.nan), everything)
+    (whole,) = judged([Bin("all frames", np.arange(len(data.frames)))])
     names = data.frames[0].covariates if settings.axes is None else settings.axes
     columns = {name: [f.covariates.get(name, np.nan) for f in data.frames] for name in names}
     along = quantile_bins(columns, settings.bins, MIN_FRAMES)
-    bins = [group(b.name, b.axis, (b.low, b.high), b.frames) for b in along]
+    bins = judged(along)
     cells = grid_cells(along) if settings.full else []
     full_enough = [c for c in cells if len(c.frames) >= MIN_FRAMES]
-    judged_cells = [group(c.name, "cell", (np.nan, np.nan), c.frames) for c in full_enough]
     lengths = [f.samples for f in data.frames]
     return CalibrationReport(
         frames=len(data.frames),
         samples=(min(lengths), max(lengths)),
         settings=settings.model_dump(),
-        whole=_judged([whole])[0],
-        bins=tuple(_judged(bins)),
-        cells=tuple(_judged(judged_cells)),
+        whole=whole,
+        bins=bins,
+        cells=judged(full_enough),
         thin_cells=len(cells) - len(full_enough),
     )
-
-
-def _judged(groups: Sequence[Group]) -> list[Group]:
-    """Return the groups with verdicts, all their checks one family."""
-    verdicts = iter(judge([c for g in groups for r in g.results for c in r.checks]))
-    return [
-        replace(
-            g,
-            results=tuple(
-                replace(r, checks=tuple(next(verdicts) for _ in r.checks)) for r in g.results
-            ),
-        )
-        for g in groups
-    ]

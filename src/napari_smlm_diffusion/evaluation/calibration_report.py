@@ -4,13 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from napari_smlm_diffusion.evaluation.judgement import Check
-from napari_smlm_diffusion.evaluation.ranks import HISTOGRAM
-from napari_smlm_diffusion.evaluation.reliability import BINS
-from napari_smlm_diffusion.evaluation.report import Estimate
+from napari_smlm_diffusion.evaluation.bins import Bin
+from napari_smlm_diffusion.evaluation.report import Estimate, plain
+from napari_smlm_diffusion.evaluation.result import Result, pair
 
 NEEDED_SHARE = 0.9
-_NOTHING = Estimate(math.nan, math.nan)
 # Columns of the table of bins: heading, diagnostic, statistic.
 _COLUMNS = (
     ("SD / error", "density SD over error", "ratio"),
@@ -21,73 +19,21 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Result:
-    """One diagnostic on one group of frames, see `diagnostics.Measured` for the numbers."""
-
-    name: str
-    question: str
-    headline: str
-    values: int
-    frames: int
-    numbers: dict[str, Estimate]
-    checks: tuple[Check, ...]
-
-    @property
-    def passed(self) -> bool | None:
-        """Whether all checks passed; None if there was too little to judge, or nothing to."""
-        return all(check.passed for check in self.checks) if self.checks else None
-
-    @property
-    def undecided(self) -> bool:
-        """Whether a number's own error is larger than the band it should lie in."""
-        return any(not check.got.error <= check.rule.band for check in self.checks)
-
-    def failure(self) -> str | None:
-        """Say what fails, by its worst check; None if nothing does."""
-        failed = [check for check in self.checks if not check.passed]
-        if not failed:
-            return None
-        worst = max(failed, key=lambda check: check.excess)
-        more = f" ({len(failed)} of {len(self.checks)} checks fail)" if len(self.checks) > 1 else ""
-        return f"{self.name}: {worst.sentence()}{more}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, the histogram of ranks and the reliability table included."""
-        out: dict[str, Any] = {
-            "name": self.name,
-            "question": self.question,
-            "passed": self.passed,
-            "values": self.values,
-            "frames": self.frames,
-            "numbers": {
-                key: _pair(e)
-                for key, e in self.numbers.items()
-                if not key.startswith(("slot ", "claim ", "true "))
-            },
-            "checks": [check.to_dict() for check in self.checks],
-        }
-        if "slot 0" in self.numbers:
-            out["histogram"] = [_pair(self.numbers[f"slot {k}"]) for k in range(HISTOGRAM)]
-        if "claim 0" in self.numbers:
-            out["reliability"] = [
-                {
-                    "claim": _pair(self.numbers[f"claim {k}"]),
-                    "true": _pair(self.numbers[f"true {k}"]),
-                }
-                for k in range(BINS)
-            ]
-        return out
-
-
-@dataclass(frozen=True)
 class Group:
     """All diagnostics on the frames of one bin, or on all frames."""
 
-    name: str
-    axis: str
-    ends: tuple[float, float]
-    frames: int
+    bin: Bin
     results: tuple[Result, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the bin."""
+        return self.bin.name
+
+    @property
+    def frames(self) -> int:
+        """How many there are."""
+        return len(self.bin.frames)
 
     @property
     def passed(self) -> bool:
@@ -100,10 +46,8 @@ class Group:
 
     def number(self, diagnostic: str, statistic: str) -> Estimate:
         """Return one estimate; NaN if it was not measured."""
-        for result in self.results:
-            if result.name == diagnostic:
-                return result.numbers.get(statistic, _NOTHING)
-        return _NOTHING
+        found = {result.name: result.numbers for result in self.results}
+        return found.get(diagnostic, {}).get(statistic, Estimate(math.nan, math.nan))
 
     def failures(self) -> list[str]:
         """One sentence for each diagnostic that fails."""
@@ -113,13 +57,13 @@ class Group:
         """Return the headline of each diagnostic, and what failed: short, for bins."""
         return {
             "name": self.name,
-            "axis": self.axis,
-            "low": self.ends[0],
-            "high": self.ends[1],
+            "axis": self.bin.axis,
+            "low": self.bin.low,
+            "high": self.bin.high,
             "frames": self.frames,
             "passed": self.passed,
             "numbers": {
-                r.name: {"what": r.headline, "passed": r.passed, **_pair(r.numbers[r.headline])}
+                r.name: {"what": r.headline, "passed": r.passed, **pair(r.numbers[r.headline])}
                 for r in self.results
                 if r.headline in r.numbers
             },
@@ -217,7 +161,7 @@ class CalibrationReport:
             "thin_cells": self.thin_cells,
             "cells": [c.to_dict() for c in self.cells],
         }
-        return _plain(
+        return plain(
             {
                 "calibrated": self.calibrated,
                 "verdict": self.verdict(),
@@ -244,8 +188,7 @@ class CalibrationReport:
             "",
             f"{'':<30}{'values':>8}  {'':<10}",
         ]
-        for result in self.whole.results:
-            lines.append(_line(result))
+        lines += map(_line, self.whole.results)
         if failures := self.whole.failures():
             lines += ["", *failures]
         for kind, groups in (("bin", self.bins), ("cell", self.cells)):
@@ -287,20 +230,3 @@ def _short(estimate: Estimate) -> str:
     if math.isnan(estimate.value):
         return "-"
     return f"{estimate.value:.3f} +- {estimate.error:.3f}"
-
-
-def _pair(estimate: Estimate) -> dict[str, float]:
-    # Four digits: the card is read by people too.
-    return {"value": _digits(estimate.value), "error": _digits(estimate.error)}
-
-
-def _digits(value: float) -> float:
-    return float(f"{value:.4g}")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

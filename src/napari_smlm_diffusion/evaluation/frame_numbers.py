@@ -1,6 +1,6 @@
 """What one frame leaves for the calibration: a few hundred numbers in place of all its samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from napari_smlm_diffusion.evaluation.density_ranks import box_ranks, pixel_rank
 from napari_smlm_diffusion.evaluation.matching import match
 from napari_smlm_diffusion.evaluation.point_ranks import (
     Isolated,
+    Peaks,
     find_isolated,
     neighbour_ranks,
     position_ranks,
@@ -119,19 +120,15 @@ QUANTITIES = {
 def reduce_frame(
     settings: CalibrationSettings,
     frame: int,
-    samples: ArrayLike,
-    truth: ArrayLike,
+    samples: NDArray[np.floating],
+    truth: NDArray[np.floating],
     *,
     share: float,
     covariates: Mapping[str, float] | None = None,
-    points: Sequence[ArrayLike] | None = None,
-    true_points: ArrayLike | None = None,
-    anchors: ArrayLike | None = None,
-    emitters: ArrayLike | None = None,
-    bounds: ArrayLike | None = None,
+    peaks: Peaks | None = None,
+    emitters: NDArray[np.float64] | None = None,
+    bounds: NDArray[np.float64] | None = None,
     claims: Claims | None = None,
-    reference: ArrayLike | None = None,
-    mask: ArrayLike | None = None,
 ) -> FrameNumbers:
     """Reduce one frame to its numbers. The result depends on nothing but the arguments.
 
@@ -150,30 +147,20 @@ def reduce_frame(
     covariates : mapping of str to float
         Estimates *from the frame* along which to bin: density, photons, background. The same names
         for all frames.
-    points : L arrays (M_k, 2) or None
-        Molecules of each sample, y and x in camera pixels; None leaves out what needs them.
-    true_points : (M, 2) array or None
-        What the same peak finder says of `truth`; None takes `emitters`.
-    anchors : (A, 2) array or None
-        Where to look for molecules, from the frame alone (phi's peaks); None uses the first sample
-        for that, and nothing else.
+    peaks : Peaks or None
+        Molecules of samples and truth; None leaves out what needs them.
     emitters : (M, 2) array or None
         The true molecules, y and x in camera pixels: for the claims and the bounds.
     bounds : (M, 2) array or None
         Cramer-Rao bounds of y and x of each emitter, camera pixels.
     claims : Claims or None
         Localizations.
-    reference : (sY, sX) array or None
-        Reference of TARP, from the frame alone; None see `tarp.tarp_rank`.
-    mask : (sY, sX) array or None
-        Pixels that count, from the frame alone; None see `spread.pooled_mask`.
 
     Raises
     ------
     ValueError
         If shapes do not fit, or a density is not finite.
     """
-    samples, truth = np.asarray(samples), np.asarray(truth)
     if samples.ndim != 3 or len(samples) < 2 or samples.shape[1:] != truth.shape:
         raise ValueError(
             f"samples must be (L, sY, sX) with L >= 2 on the truth's grid {truth.shape}, "
@@ -182,37 +169,23 @@ def reduce_frame(
     if not (np.isfinite(samples).all() and np.isfinite(truth).all()):
         raise ValueError(f"frame {frame}: a sample or the truth is not finite")
     rng = np.random.default_rng([settings.seed, frame])
-    pixels = (
-        pooled_mask(truth, samples, settings.threshold)
-        if mask is None
-        else np.asarray(mask, dtype=bool)
-    )
+    pixels = pooled_mask(truth, samples, settings.threshold)
     fine, coarse = settings.resolution, settings.count_resolution
     ranks = {
         "density pixels": pixel_ranks(truth, samples, pixels, settings.pixels, rng, fine),
         "molecules in boxes": box_ranks(truth, samples, share, settings.boxes, rng, coarse),
         "molecules in frame": total_rank(truth, samples, share, rng, coarse),
     }
-    tarp = tarp_rank(truth, samples, rng, reference=reference, resolution=fine)
-    xy = None if emitters is None else np.asarray(emitters, float).reshape(-1, 2)
+    tarp = tarp_rank(truth, samples, rng, resolution=fine)
     bound = np.zeros(2)
-    if points is not None:
-        true_xy = xy if true_points is None else np.asarray(true_points, float).reshape(-1, 2)
-        if true_xy is None:
-            raise ValueError("points of the samples need true_points or emitters")
-        places = None if anchors is None else np.asarray(anchors, float).reshape(-1, 2)
-        drawn = [np.asarray(p, float).reshape(-1, 2) for p in points]
-        found = find_isolated(
-            true_xy, drawn, settings.isolation_px, settings.molecules, rng, places
-        )
+    if peaks is not None:
+        found = find_isolated(peaks, settings.isolation_px, settings.molecules, rng)
         axes = position_ranks(found, rng)
         ranks |= {"x of isolated": axes["x"], "y of isolated": axes["y"]}
-        ranks["nearest neighbours"] = neighbour_ranks(
-            true_xy, drawn, settings.crowd_px, settings.boxes, rng, places
-        )
-        if bounds is not None and xy is not None:
-            bound = _over_bound(found, xy, np.asarray(bounds, float))
-    scores = _scores(claims, xy, settings.tolerance_px)
+        ranks["nearest neighbours"] = neighbour_ranks(peaks, settings.crowd_px, settings.boxes, rng)
+        if bounds is not None and emitters is not None:
+            bound = _over_bound(found, emitters, bounds)
+    scores = _scores(claims, emitters, settings.tolerance_px)
     return FrameNumbers(
         frame=int(frame),
         samples=len(samples),

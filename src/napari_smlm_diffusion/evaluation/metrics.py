@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import erfinv
 
 from napari_smlm_diffusion.errors import InputError, require
 from napari_smlm_diffusion.evaluation.bootstrap import bootstrap
 from napari_smlm_diffusion.evaluation.matching import match_frames
+from napari_smlm_diffusion.evaluation.pulls import pull_statistics, pull_terms
+from napari_smlm_diffusion.evaluation.ranks import LEVELS
 from napari_smlm_diffusion.evaluation.report import Evaluation, Honesty
 
-LEVELS = (0.50, 0.68, 0.90, 0.95)
-_HALF_WIDTHS = math.sqrt(2) * erfinv(np.array(LEVELS))  # of a central Gaussian interval, in SD
 # Efficiency of the SMLM challenge 2016 (Sage et al. 2019) in the plane: one percent of Jaccard
 # weighs as much as one nm of RMSE.
 ALPHA_PER_NM = 1.0
@@ -68,7 +67,7 @@ def evaluate(
     error = found_xy[pairs.found] - truth_xy[pairs.truth]
     frame = np.searchsorted(used, found["frame"].to_numpy())[pairs.found]
 
-    def per_frame(values: NDArray[np.float64]) -> NDArray[Any]:
+    def per_frame(values: NDArray[Any], frame: NDArray[np.intp] = frame) -> NDArray[Any]:
         return np.bincount(frame, values, minlength=used.size)
 
     sums = {
@@ -88,15 +87,16 @@ def evaluate(
         if usable.any():
             parts = {"honesty": usable, "honesty_narrow": usable & third}
     for name, counts in parts.items():
-        for key, values in _honesty_terms(error, claimed, counts).items():
-            sums[f"{name} {key}"] = per_frame(values)
+        off, claim = error[counts].ravel(), claimed[counts].ravel()
+        terms = {**pull_terms(off / claim), "claimed2": claim**2, "error2": off**2}
+        sums |= {f"{name} {k}": per_frame(v, frame[counts].repeat(2)) for k, v in terms.items()}
 
     estimates = bootstrap(sums, partial(_statistics, parts=tuple(parts)), rng, draws)
     honesty = {
         name: Honesty(
             rows=int(counts.sum()),
-            pull_mean=estimates[f"{name} pull_mean"],
-            pull_sd=estimates[f"{name} pull_sd"],
+            pull_mean=estimates[f"{name} mean"],
+            pull_sd=estimates[f"{name} sd"],
             coverage={f"{p * 100:.0f}": estimates[f"{name} coverage {p}"] for p in LEVELS},
             claimed_over_true=estimates[f"{name} claimed_over_true"],
         )
@@ -112,22 +112,6 @@ def evaluate(
         honesty=honesty.get("honesty"),
         honesty_narrow=honesty.get("honesty_narrow"),
     )
-
-
-def _honesty_terms(
-    error: NDArray[np.float64], claimed: NDArray[np.float64], counts: NDArray[np.bool_]
-) -> dict[str, NDArray[np.float64]]:
-    """Per match, what the sums of `_statistics` are made of; 0 for those that do not count."""
-    claimed = np.where(counts[:, None], claimed, np.nan)
-    pull = error / claimed
-    terms = {"n": np.where(counts, 2.0, 0.0), "pull": pull, "pull2": pull**2}
-    terms |= {"claimed2": claimed**2, "error2": np.where(counts[:, None], error**2, 0.0)}
-    for level, half_width in zip(LEVELS, _HALF_WIDTHS, strict=True):
-        terms[f"inside {level}"] = (np.abs(pull) <= half_width).astype(float)
-    return {
-        key: np.nan_to_num(values.sum(axis=1) if values.ndim == 2 else values)
-        for key, values in terms.items()
-    }
 
 
 def _statistics(s: dict[str, Any], parts: tuple[str, ...]) -> dict[str, Any]:
@@ -147,12 +131,8 @@ def _statistics(s: dict[str, Any], parts: tuple[str, ...]) -> dict[str, Any]:
         "efficiency": 100 - np.hypot(100 - 100 * jaccard, ALPHA_PER_NM * lateral),
     }
     for part in parts:
-        m = s[f"{part} n"]
-        mean = s[f"{part} pull"] / m
-        out |= {
-            f"{part} pull_mean": mean,
-            f"{part} pull_sd": np.sqrt(np.maximum(s[f"{part} pull2"] / m - mean**2, 0)),
-            f"{part} claimed_over_true": np.sqrt(s[f"{part} claimed2"] / s[f"{part} error2"]),
-        }
-        out |= {f"{part} coverage {p}": s[f"{part} inside {p}"] / m for p in LEVELS}
+        own = {k.removeprefix(f"{part} "): v for k, v in s.items() if k.startswith(f"{part} ")}
+        numbers = pull_statistics(own)
+        numbers["claimed_over_true"] = np.sqrt(own["claimed2"] / own["error2"])
+        out |= {f"{part} {name}": value for name, value in numbers.items()}
     return out

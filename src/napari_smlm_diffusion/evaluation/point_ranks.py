@@ -24,6 +24,24 @@ _CROWDED = 0.8
 _APART = 1e7
 
 
+class Peaks(NamedTuple):
+    """Molecules of one frame by one peak finder, y and x in camera pixels.
+
+    ``samples``, L arrays (M_k, 2); ``truth`` (M, 2), what the same finder says of the true density;
+    ``anchors`` (A, 2), where to look for molecules, from the frame alone: places that the samples
+    chose would favour them over the truth.
+    """
+
+    samples: Sequence[Points]
+    truth: Points
+    anchors: Points
+
+    @property
+    def draws(self) -> list[Points]:
+        """All L + 1, the truth first."""
+        return [self.truth, *self.samples]
+
+
 class Isolated(NamedTuple):
     """Isolated molecules: ``place`` (A, 2), ``truth`` (A, 2), ``samples`` (L, A, 2).
 
@@ -39,27 +57,7 @@ class Isolated(NamedTuple):
         return np.nanvar(self.samples, axis=0, ddof=1)
 
 
-def split_anchor(
-    samples: Sequence[Points], anchors: Points | None
-) -> tuple[Points, Sequence[Points]]:
-    """Return places to look at, and the samples that are looked at.
-
-    Places must not favour the samples over the truth. Anchors that come from the frame alone do
-    not; without them the first sample shows the places, and is left out of all ranks.
-    """
-    if anchors is not None:
-        return np.asarray(anchors, float).reshape(-1, 2), samples
-    return np.asarray(samples[0], float).reshape(-1, 2), samples[1:]
-
-
-def find_isolated(
-    truth: Points,
-    samples: Sequence[Points],
-    radius: float,
-    count: int,
-    rng: np.random.Generator,
-    anchors: Points | None = None,
-) -> Isolated:
+def find_isolated(peaks: Peaks, radius: float, count: int, rng: np.random.Generator) -> Isolated:
     """Find molecules that are alone within `radius` of a place, and sure to be there.
 
     A place counts if the truth has exactly one molecule there, and so have at least 90 % of the
@@ -68,19 +66,15 @@ def find_isolated(
 
     Parameters
     ----------
-    truth : (M, 2) array
-    samples : L arrays (M_k, 2)
+    peaks : Peaks
     radius : float
         Camera pixels; several times the posterior SD.
     count : int
         At most so many places, at random.
     rng : Generator
-    anchors : (A, 2) array or None
-        See `split_anchor`.
     """
-    places, draws = split_anchor(samples, anchors)
-    places = places[rng.permutation(len(places))]
-    found = _only_ones(places, [truth, *draws], radius)
+    places = peaks.anchors[rng.permutation(len(peaks.anchors))]
+    found = _only_ones(places, peaks.draws, radius)
     has = ~np.isnan(found[..., 0])  # (1 + L, A)
     keep = np.flatnonzero(has[0] & (has[1:].mean(axis=0) >= _CERTAIN))[:count]
     return Isolated(places[keep], found[0, keep], found[1:, keep])
@@ -95,12 +89,7 @@ def position_ranks(found: Isolated, rng: np.random.Generator) -> dict[str, NDArr
 
 
 def neighbour_ranks(
-    truth: Points,
-    samples: Sequence[Points],
-    edge: float,
-    count: int,
-    rng: np.random.Generator,
-    anchors: Points | None = None,
+    peaks: Peaks, edge: float, count: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Ranks of the least distance of a molecule to its neighbour in crowded boxes.
 
@@ -109,16 +98,15 @@ def neighbour_ranks(
 
     Parameters
     ----------
-    truth, samples, rng, anchors
-        As in `find_isolated`.
+    peaks : Peaks
     edge : float
         Of a box, camera pixels.
     count : int
         At most so many boxes.
+    rng : Generator
     """
-    places, draws = split_anchor(samples, anchors)
-    places = places[rng.permutation(len(places))]
-    points, draw = _stacked([truth, *draws])
+    places = peaks.anchors[rng.permutation(len(peaks.anchors))]
+    points, draw = _stacked(peaks.draws)
     if len(points) < 2:
         return np.empty(0)
     neighbour = np.asarray(cKDTree(points).query(points, k=2)[0])[:, 1]
@@ -126,9 +114,9 @@ def neighbour_ranks(
     chosen: list[NDArray[np.float64]] = []
     for place in places:
         here = np.flatnonzero((np.abs(points[:, :2] - place) <= edge / 2).all(axis=1))
-        crowded = np.bincount(draw[here], minlength=len(draws) + 1) > 1
+        crowded = np.bincount(draw[here], minlength=len(peaks.draws)) > 1
         if crowded.mean() >= _CROWDED:
-            least = np.full(len(draws) + 1, np.inf)
+            least = np.full(len(peaks.draws), np.inf)
             np.minimum.at(least, draw[here], neighbour[here])
             chosen.append(np.where(crowded, least, np.inf))
         if len(chosen) == count:

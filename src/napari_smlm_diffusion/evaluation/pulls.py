@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfinv
 from scipy.stats import norm, t
 
-from napari_smlm_diffusion.evaluation.bootstrap import Sums
+from napari_smlm_diffusion.evaluation.bootstrap import Sums, sums_of
 from napari_smlm_diffusion.evaluation.ranks import LEVELS
 
 _HALF_WIDTHS = np.sqrt(2.0) * erfinv(np.array(LEVELS))  # of a central Gaussian interval, in SD
@@ -55,16 +55,16 @@ def student_scores(
 
 def pull_sums(scores: Sequence[NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
     """What the frames add to `pull_statistics`, from one array of scores per frame."""
-    frame = np.repeat(np.arange(len(scores)), [len(z) for z in scores])
-    z = np.concatenate([*scores, np.empty(0)])
+    return sums_of(scores, pull_terms)
 
-    def per_frame(values: NDArray[Any]) -> NDArray[np.float64]:
-        return np.bincount(frame, values, minlength=len(scores)).astype(float)
 
-    sums = {"n": per_frame(np.ones(z.size)), "z": per_frame(z), "zz": per_frame(z**2)}
-    for level, half in zip(LEVELS, _HALF_WIDTHS, strict=True):
-        sums[f"inside {level}"] = per_frame(np.abs(z) <= half)
-    return sums
+def pull_terms(z: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    """What each score adds to the sums of `pull_statistics`."""
+    inside = {
+        f"inside {level}": np.abs(z) <= half
+        for level, half in zip(LEVELS, _HALF_WIDTHS, strict=True)
+    }
+    return {"n": np.ones(z.size), "z": z, "zz": z**2} | inside
 
 
 def pull_statistics(s: Sums) -> dict[str, Any]:

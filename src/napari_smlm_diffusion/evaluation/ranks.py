@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_smlm_diffusion.evaluation.bootstrap import Sums
+from napari_smlm_diffusion.evaluation.bootstrap import Sums, sums_of
 
 LEVELS = (0.50, 0.68, 0.90, 0.95)
 # Bins of the histogram; they divide L + 1 = 40 and 100.
@@ -57,17 +57,15 @@ def jittered_rank(
 
 def rank_sums(ranks: Sequence[NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
     """What the frames add to `rank_statistics`, from one array of ranks per frame."""
-    frame = np.repeat(np.arange(len(ranks)), [len(u) for u in ranks])
-    u = np.concatenate([*ranks, np.empty(0)])
 
-    def per_frame(values: NDArray[Any]) -> NDArray[np.float64]:
-        return np.bincount(frame, values, minlength=len(ranks)).astype(float)
+    def terms(u: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+        inside = {f"inside {level}": np.abs(u - 0.5) <= level / 2 for level in LEVELS}
+        slot = np.minimum((u * HISTOGRAM).astype(int), HISTOGRAM - 1)
+        return {"n": np.ones(u.size), "u": u, **inside} | {
+            f"slot {k}": slot == k for k in range(HISTOGRAM)
+        }
 
-    sums = {"n": per_frame(np.ones(u.size)), "u": per_frame(u)}
-    for level in LEVELS:
-        sums[f"inside {level}"] = per_frame(np.abs(u - 0.5) <= level / 2)
-    slot = np.minimum((u * HISTOGRAM).astype(int), HISTOGRAM - 1)
-    return sums | {f"slot {k}": per_frame(slot == k) for k in range(HISTOGRAM)}
+    return sums_of(ranks, terms)
 
 
 def rank_statistics(s: Sums) -> dict[str, Any]:

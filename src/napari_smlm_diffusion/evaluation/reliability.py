@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.evaluation.bootstrap import Sums
+from napari_smlm_diffusion.evaluation.bootstrap import Sums, sums_of
 
 BINS = 10
 _ALL = range(BINS)
@@ -22,16 +22,15 @@ def reliability_sums(
     probability: Sequence[NDArray[np.float64]], hit: Sequence[NDArray[np.bool_]]
 ) -> dict[str, NDArray[np.float64]]:
     """What the frames add to `reliability_statistics`, from the localizations of each frame."""
-    frames = len(probability)
-    frame = np.repeat(np.arange(frames), [len(p) for p in probability])
-    p = np.concatenate([*probability, np.empty(0)])
-    true = np.concatenate([*hit, np.empty(0)]).astype(float)
-    place = frame * BINS + np.minimum((p * BINS).astype(int), BINS - 1)
-    sums: dict[str, NDArray[np.float64]] = {}
-    for name, values in {"n": np.ones(p.size), "p": p, "hit": true, "v": p * (1 - p)}.items():
-        table = np.bincount(place, values, minlength=frames * BINS).reshape(frames, BINS)
-        sums |= {f"{name} {k}": table[:, k].astype(float) for k in _ALL}
-    return sums
+
+    def terms(claims: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        p, true = claims.T
+        place = np.minimum((p * BINS).astype(int), BINS - 1)
+        parts = {"n": np.ones(p.size), "p": p, "hit": true, "v": p * (1 - p)}
+        return {f"{name} {k}": part * (place == k) for name, part in parts.items() for k in _ALL}
+
+    claims = [np.column_stack(each) for each in zip(probability, hit, strict=True)]
+    return sums_of(claims, terms)
 
 
 def reliability_statistics(s: Sums) -> dict[str, Any]:

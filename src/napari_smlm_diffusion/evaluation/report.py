@@ -91,7 +91,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values for JSON; NaN becomes None."""
-        return _without_nan(asdict(self))
+        return plain(asdict(self))
 
     def text(self) -> str:
         """Return a table to read."""
@@ -136,7 +136,10 @@ _LABELS = {
 }
 
 
-def _without_nan(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return nested values as JSON knows them: a number that is not finite is None."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

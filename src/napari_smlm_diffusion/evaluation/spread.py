@@ -9,7 +9,6 @@ the claims are true, below 1 if they are too narrow. A variance head claims the 
 its own mean: K = infinity.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -75,18 +74,3 @@ def spread_statistics(s: Sums) -> dict[str, Any]:
         "claimed": claimed,
         "rmse": true,
     }
-
-
-def map_difference(found: ArrayLike, exact: ArrayLike, floor: float = 0.01) -> tuple[float, float]:
-    """Relative rms difference of two SD maps, and their correlation, where `exact` > `floor`.
-
-    rms(found - exact) / rms(exact). The noise of an SD from K samples alone makes this 12 % at
-    K = 32, 6 % at 128: compare with K >= 256.
-    """
-    found, exact = np.asarray(found, float), np.asarray(exact, float)
-    here = exact > floor
-    if not here.any():
-        return math.nan, math.nan
-    a, b = found[here], exact[here]
-    difference = math.sqrt(float(((a - b) ** 2).mean() / (b**2).mean()))
-    return difference, float(np.corrcoef(a, b)[0, 1]) if a.size > 1 else math.nan

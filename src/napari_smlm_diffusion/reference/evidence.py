@@ -9,6 +9,7 @@ without bias whatever the mixture is, and its scatter says how far it may be off
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,11 @@ from scipy.special import gammaln, logsumexp
 from napari_smlm_diffusion.errors import InputError, require
 from napari_smlm_diffusion.reference.annealing import anneal
 from napari_smlm_diffusion.reference.labels import relabel
-from napari_smlm_diffusion.reference.molecules import Molecules, Photons, Sets
+from napari_smlm_diffusion.reference.molecules import Molecules, Sets
 from napari_smlm_diffusion.reference.observation import Observation
+from napari_smlm_diffusion.reference.priors import LogUniform
 
+Photons: TypeAlias = float | LogUniform
 MOST = 4  # molecules: the mixture is summed over all their orders
 # Kernels of the mixture, their width in units of the population's spread, and their tails.
 _CENTRES, _WIDTH, _FREEDOM = 200, 0.5, 6.0

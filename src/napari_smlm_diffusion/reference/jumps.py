@@ -5,11 +5,15 @@ mixtures. R chains stand side by side as rows of arrays; molecules fill the firs
 The target is a density over *sets*: n! p(n) times the prior of each molecule times the likelihood.
 """
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.reference.births import Births
-from napari_smlm_diffusion.reference.patches import Array, Patches
+from napari_smlm_diffusion.reference import priors
+from napari_smlm_diffusion.reference.light import LightMap
+from napari_smlm_diffusion.reference.patches import Patches
+from napari_smlm_diffusion.reference.region import Array
 
 Rows = NDArray[np.intp]
 Bools = NDArray[np.bool_]
@@ -52,16 +56,11 @@ class State:
         self.count = rng.choice(patches.counts.size, size=rows, p=patches.counts)
         placed = patches.region.positions(rows * patches.most, patches.shape, rng)
         self.position = placed.reshape(rows, patches.most, 2)
-        self.photons = patches.draw_photons((rows, patches.most), rng)
-        known = patches.background
-        self.background = (
-            np.full(rows, float(known))
-            if isinstance(known, float | int)
-            else np.exp(rng.uniform(np.log(known.low), np.log(known.high), rows))
-        )
+        self.photons = priors.draw(patches.photons, (rows, patches.most), rng)
+        self.background = priors.draw(patches.background, (rows,), rng)
         self.mean = np.empty_like(self.frames)
         self.log_likelihood = np.empty(rows)
-        self._births = Births(patches)
+        self._light = LightMap(patches)
         self.refresh()
 
     @property
@@ -96,9 +95,10 @@ class State:
         rows = np.flatnonzero(self.count > 0)
         k = self._any(rows)
         spot = self._spots(rows, k)
-        left = self.frames[rows] - self.mean[rows] + spot
-        place, log_q = self._births.draw(left, self.rng)
-        log_ratio = self._births.log_density(left, self.position[rows, k]) - log_q
+        shares = self._left(rows, spot)
+        place = self._light.draw(shares, rows.size, self.rng)
+        log_ratio = self._light.log_density(shares, self.position[rows, k])
+        log_ratio -= self._light.log_density(shares, place)
         log_ratio = np.where(self.patches.inside(place), log_ratio, -np.inf)
         took, taken = self._accept(rows, self._spots(rows, k, place) - spot, log_ratio)
         self.position[took, k[taken]] = place[taken]
@@ -124,23 +124,18 @@ class State:
         rows = np.flatnonzero(self.count > 0)
         k = self._any(rows)
         old = self.photons[rows, k]
-        step = self._width(rows.size, _STEP_LOG) * self.rng.standard_normal(rows.size)
-        new = old * np.exp(step)
+        new, log_ratio = self._scaled(old, self.patches.photons)
         change = (new / old - 1)[:, None, None] * self._spots(rows, k)
-        # The step is even in log photons, the prior is per photon.
-        log_ratio = self.patches.log_photons(new) - self.patches.log_photons(old) + step
         took, taken = self._accept(rows, change, log_ratio)
         self.photons[took, k[taken]] = new[taken]
         return self._flags(took)
 
     def step_background(self) -> Bools:
         """Raise or lower the background of each chain."""
-        rows, old = self.rows, self.background
-        step = self._width(rows.size, _STEP_LOG) * self.rng.standard_normal(rows.size)
-        new = old * np.exp(step)
+        old = self.background
+        new, log_ratio = self._scaled(old, self.patches.background)
         change = np.broadcast_to((new - old)[:, None, None], self.mean.shape)
-        log_ratio = self.patches.log_background(new) - self.patches.log_background(old) + step
-        took, taken = self._accept(rows, change, log_ratio)
+        took, taken = self._accept(self.rows, change, log_ratio)
         self.background[took] = new[taken]
         return self._flags(took)
 
@@ -162,8 +157,10 @@ class State:
         )
 
     def _birth(self, rows: Rows) -> Bools:
-        place, log_q = self._births.draw(self.frames[rows] - self.mean[rows], self.rng)
-        photons = self.patches.draw_photons((rows.size,), self.rng)
+        shares = self._left(rows)
+        place = self._light.draw(shares, rows.size, self.rng)
+        log_q = self._light.log_density(shares, place)
+        photons = priors.draw(self.patches.photons, (rows.size,), self.rng)
         n = self.count[rows]
         # Photons come from their prior, which cancels; so do n! and the choice of whom to take.
         log_ratio = self._log_count(n, 1) - np.log(self.patches.area_px) - log_q
@@ -175,8 +172,7 @@ class State:
     def _death(self, rows: Rows) -> Bools:
         k = self._any(rows)
         spot = self._spots(rows, k)
-        left = self.frames[rows] - self.mean[rows] + spot
-        log_q = self._births.log_density(left, self.position[rows, k])
+        log_q = self._light.log_density(self._left(rows, spot), self.position[rows, k])
         log_ratio = self._log_count(self.count[rows], -1) + np.log(self.patches.area_px) + log_q
         took, taken = self._accept(rows, -spot, log_ratio)
         self._remove(took, k[taken])
@@ -234,8 +230,8 @@ class State:
         log_ratio = self._log_count(n, 1) + np.log(n + 1) - np.log(self.patches.area_px)
         log_ratio += np.log(n) - np.log(2.0) - log_u.sum(1) + np.log(4.0)
         if self.patches.brightness_varies:
-            prior = self.patches.log_photons
-            log_ratio += prior(one) + prior(other) - prior(old) + np.log(old)
+            log_p = partial(priors.log_density, self.patches.photons)
+            log_ratio += log_p(one) + log_p(other) - log_p(old) + np.log(old)
         return log_ratio
 
     # What all moves share
@@ -248,12 +244,23 @@ class State:
         place = self.position[rows, k] if place is None else place
         return self.patches.spots(place, self.photons[rows, k])
 
+    def _left(self, rows: Rows, spot: Array | float = 0.0) -> Array:
+        """Where light is left over without a spot, see `LightMap.shares`."""
+        return self._light.shares(self.frames[rows] - self.mean[rows] + spot)
+
     def _any(self, rows: Rows) -> Rows:
         return np.floor(self.rng.random(rows.size) * self.count[rows]).astype(np.intp)
 
     def _width(self, n: int, limits: tuple[float, float]) -> Array:
         low, high = np.log(limits)
         return np.exp(self.rng.uniform(low, high, n))
+
+    def _scaled(self, old: Array, prior: priors.Prior) -> tuple[Array, Array]:
+        """Numbers that are a random factor larger or smaller, and the log ratio of their priors."""
+        step = self._width(old.size, _STEP_LOG) * self.rng.standard_normal(old.size)
+        new = old * np.exp(step)
+        # The step is even in logarithms, the prior is per photon.
+        return new, priors.log_density(prior, new) - priors.log_density(prior, old) + step
 
     def _step(self, n: int) -> Array:
         """Draw (n, 2) random steps of places."""

@@ -37,7 +37,7 @@ def density_maps(
     Parameters
     ----------
     positions : (M, K, 2) array
-        M sets of K molecules, (y, x) in camera pixels.
+        M sets of K molecules, (y, x) in camera pixels; NaN is no molecule.
     shape : (Y, X)
         Of the camera frame.
     upsampling : int
@@ -66,7 +66,7 @@ def density_maps(
     for start in range(0, m, _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         along = kernel.profiles(fine[part].transpose(0, 1), (size_y, size_x))
-        rows, columns = (profile.numpy() for profile in along)
+        rows, columns = (np.nan_to_num(profile.numpy()) for profile in along)
         w = share[part, None]
         for i in range(k):
             first += (w * rows[i]).T @ columns[i]

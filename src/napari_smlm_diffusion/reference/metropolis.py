@@ -1,24 +1,85 @@
 """Metropolis-Hastings for a known number of molecules of known, equal brightness.
 
-`sample_posterior` draws from the posterior itself (beta = 1): several chains at once, step widths
-that adapt during burn-in and never after. `papers_chain` is the guided-diffusion papers' chain,
-which draws from the posterior *tempered*: its acceptance exp(beta * difference of log likelihoods)
-with beta = 0.2 samples p^0.2, with standard deviations 1 / sqrt(0.2) = 2.24 times too wide.
+`sample_posterior` draws from the posterior itself: several chains at once, step widths that adapt
+during burn-in and never after. `papers_chain` is the guided-diffusion papers' chain, which draws
+from the posterior *tempered*: its acceptance exp(beta * difference of log likelihoods) with beta =
+0.2 samples p^0.2, with standard deviations 1 / sqrt(0.2) = 2.24 times too wide.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError, require
-from napari_smlm_diffusion.reference.chains import Chains, gather
-from napari_smlm_diffusion.reference.light import LightMap
+from napari_smlm_diffusion.reference import diagnostics
+from napari_smlm_diffusion.reference.labels import relabel
+from napari_smlm_diffusion.reference.maps import DensityMaps, density_maps
+from napari_smlm_diffusion.reference.molecules import Molecules, Sets
 from napari_smlm_diffusion.reference.observation import Observation
-from napari_smlm_diffusion.reference.walk import Walk, move_one, move_pair
-
-# Acceptance at which a random walk in the plane moves fastest.
-_TARGET = 0.35
+from napari_smlm_diffusion.reference.region import Array
+from napari_smlm_diffusion.reference.walkers import Walkers
 
 PAPERS_STEPS, PAPERS_BURN_IN, PAPERS_VARIANCE_PX2, PAPERS_BETA = 10_000, 1_000, 0.05, 0.2
+# Width of the first steps, PSF widths.
+_FIRST = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Chains:
+    """Draws of C chains, D each, of K molecules.
+
+    Attributes
+    ----------
+    positions : (C, D, K, 2) array
+        (y, x) in camera pixels. The molecules of all draws are in one order (`labels.relabel`);
+        the likelihood does not know it.
+    log_likelihood : (C, D) array
+    acceptance : (C,) array
+        Share of the steps after burn-in that were accepted.
+    shape : (Y, X)
+        Of the frame.
+    """
+
+    positions: Array
+    log_likelihood: Array
+    acceptance: Array
+    shape: tuple[int, int]
+
+    @property
+    def r_hat(self) -> float:
+        """Largest R-hat of the coordinates and of the log likelihood; below 1.01 they have mixed.
+
+        No order of the molecules can hide what the log likelihood says.
+        """
+        numbers = [*self._coordinates(), self.log_likelihood]
+        return max(map(diagnostics.r_hat, numbers))
+
+    @property
+    def ess(self) -> Array:
+        """Effective sample size of each coordinate, (K, 2)."""
+        sizes = map(diagnostics.effective_sample_size, self._coordinates())
+        return np.array(list(sizes)).reshape(-1, 2)
+
+    def _coordinates(self) -> Array:
+        """(2 K, C, D)."""
+        chains, draws = self.positions.shape[:2]
+        return np.moveaxis(self.positions.reshape(chains, draws, -1), -1, 0)
+
+    @property
+    def mean(self) -> Array:
+        """Mean position of each molecule, (K, 2)."""
+        return self.positions.mean(axis=(0, 1))
+
+    @property
+    def sd(self) -> Array:
+        """Standard deviation of each coordinate, (K, 2)."""
+        return self.positions.std(axis=(0, 1))
+
+    def density_maps(self, upsampling: int, sigma_fine: float) -> DensityMaps:
+        """Mean and SD of the density image over all draws, see `maps.density_maps`."""
+        flat = self.positions.reshape(-1, *self.positions.shape[2:])
+        return density_maps(flat, self.shape, upsampling, sigma_fine)
 
 
 def sample_posterior(
@@ -31,12 +92,9 @@ def sample_posterior(
     draws: int = 1000,
     burn_in: int = 500,
     thin: int = 1,
-    start: NDArray[np.float64] | None = None,
+    start: Array | None = None,
 ) -> Chains:
     """Sample the positions of `count` molecules.
-
-    One sweep moves every molecule once and, where there are two or more, one pair in opposite
-    directions: two close molecules are known better by their middle than by their distance.
 
     Parameters
     ----------
@@ -61,26 +119,19 @@ def sample_posterior(
         If a number is out of range or `start` lies outside the region.
     """
     _check(photons, count=count, chains=chains, draws=draws, thin=thin)
-    walk = Walk(observation, photons, 1.0, _start(observation, chains, count, rng, start))
-    light = LightMap(observation)
-    # Adapted widths of single steps and of pairs, as logarithms.
-    log_width = np.log(np.array([0.1, 0.1]) * observation.psf.sigma_px)
-    kept: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
-    accepted, tried = np.zeros(chains), 0
-    for sweep in range(burn_in + draws * thin):
-        burning = sweep < burn_in
+    if start is None:
+        drawn = observation.region.positions(chains * count, observation.shape, rng)
+        start = drawn.reshape(chains, count, 2)
+    first = _first(observation, start, chains, count)
+    model = Molecules(observation, photons, count)
+    walkers = Walkers(model, first, rng, _FIRST * observation.psf.sigma_px)
+
+    def sweep(number: int) -> Array:
         # Fades, so that the widths settle; after burn-in nothing adapts.
-        gain = 2.0 / np.sqrt(10.0 + sweep) if burning else 0.0
-        for k in range(count):
-            moved, ok = move_one(walk, light, k, np.exp(log_width[0]), rng)
-            log_width[0] += gain * (_share(ok, ~moved) - _TARGET)
-            accepted, tried = accepted + ok * (not burning), tried + (not burning)
-        if count > 1:
-            ok = move_pair(walk, np.exp(log_width[1]), rng)
-            log_width[1] += gain * (ok.mean() - _TARGET)
-        if not burning and (sweep - burn_in) % thin == thin - 1:
-            kept.append((walk.positions.copy(), walk.log_likelihood.copy()))
-    return gather(kept, accepted / tried, 1.0, observation)
+        walkers.gain = 2.0 / np.sqrt(10.0 + number) if number < burn_in else 0.0
+        return walkers.move()
+
+    return _run(walkers, sweep, draws, burn_in, thin)
 
 
 def papers_chain(
@@ -94,14 +145,13 @@ def papers_chain(
     burn_in: int = PAPERS_BURN_IN,
     variance_px2: float = PAPERS_VARIANCE_PX2,
     beta: float = PAPERS_BETA,
-    start: NDArray[np.float64] | None = None,
+    start: Array | None = None,
 ) -> Chains:
     """Run the chain of the guided-diffusion papers: tempered, for comparison only.
 
     Every step moves all coordinates of all molecules at once by independent normal numbers of
     variance 0.05 *square camera pixels* (0.22 px; the papers do not name the unit) and is accepted
-    with probability min(1, exp(beta * difference of log likelihoods)). The result's `tempered` is
-    true: an isolated molecule comes out 1 / sqrt(beta) = 2.24 times too wide.
+    with probability min(1, exp(beta * difference of log likelihoods)).
 
     Parameters
     ----------
@@ -125,51 +175,53 @@ def papers_chain(
     _check(photons, count=count, chains=chains, draws=steps - burn_in)
     if not (beta > 0 and variance_px2 > 0):
         raise InputError(f"beta and the variance must be above 0, got {beta} and {variance_px2}")
+    model = Molecules(observation, photons, count)
     if start is None:
-        start = _by_light(observation, chains, count, rng)
-    walk = Walk(observation, photons, beta, _start(observation, chains, count, rng, start))
-    kept: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
-    accepted = np.zeros(chains)
-    for step in range(steps):
-        shift = np.sqrt(variance_px2) * rng.standard_normal(walk.positions.shape)
-        ok = walk.step(walk.positions + shift, np.zeros(chains), rng)
-        if step >= burn_in:
-            accepted += ok
-            kept.append((walk.positions.copy(), walk.log_likelihood.copy()))
-    return gather(kept, accepted / (steps - burn_in), beta, observation)
+        found = np.empty((0, 2))
+        while len(found) < chains * count:
+            drawn = model.guess_places(chains * count, rng)
+            found = np.concatenate([found, drawn[observation.inside(drawn)]])
+        start = found[: chains * count].reshape(chains, count, 2)
+    walkers = Walkers(model, _first(observation, start, chains, count), rng)
+    walkers.powers = beta, 0.0
+
+    def step(_: int) -> Array:
+        sets = walkers.sets
+        shift = np.sqrt(variance_px2) * rng.standard_normal(sets.positions.shape)
+        return walkers.accept(sets._replace(positions=sets.positions + shift)).astype(float)
+
+    return _run(walkers, step, steps - burn_in, burn_in, 1)
 
 
-def _share(ok: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
-    return float(ok[among].mean()) if among.any() else _TARGET
+def _run(
+    walkers: Walkers, sweep: Callable[[int], Array], draws: int, burn_in: int, thin: int
+) -> Chains:
+    """Sweep, keep draws, and put the molecules of all of them into one order."""
+    kept, accepted = [], np.zeros(len(walkers.log_guess))
+    for number in range(burn_in + draws * thin):
+        share = sweep(number)
+        if number < burn_in:
+            continue
+        accepted += share
+        if (number - burn_in) % thin == thin - 1:
+            sets = walkers.sets
+            kept.append((sets.positions, walkers.log_posterior - walkers.model.log_prior(sets)))
+    positions, log_likelihood = (np.stack(values, axis=1) for values in zip(*kept, strict=True))
+    flat = positions.reshape(-1, *positions.shape[2:])
+    order = relabel(flat, flat[log_likelihood.argmax()])
+    positions = np.take_along_axis(flat, order[..., None], axis=1).reshape(positions.shape)
+    shape = walkers.model.observation.shape
+    return Chains(positions, log_likelihood, accepted / (draws * thin), shape)
 
 
-def _start(
-    observation: Observation,
-    chains: int,
-    count: int,
-    rng: np.random.Generator,
-    start: NDArray[np.float64] | None,
-) -> NDArray[np.float64]:
-    if start is None:
-        drawn = observation.region.positions(chains * count, observation.shape, rng)
-        return drawn.reshape(chains, count, 2)
+def _first(observation: Observation, start: Array, chains: int, count: int) -> Sets:
     start = np.array(start, dtype=np.float64)
     if start.shape != (chains, count, 2) or not observation.inside(start).all():
         raise InputError(
             f"start must be {(chains, count, 2)} positions (chains, molecules, y and x) inside the "
             f"region, got an array of shape {start.shape}"
         )
-    return start
-
-
-def _by_light(
-    observation: Observation, chains: int, count: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    light, found = LightMap(observation), np.empty((0, 2))
-    while len(found) < chains * count:
-        drawn = light.draw(chains * count, rng)
-        found = np.concatenate([found, drawn[observation.inside(drawn)]])
-    return found[: chains * count].reshape(chains, count, 2)
+    return Sets(start, np.empty((chains, 0)))
 
 
 def _check(photons: float, **numbers: int) -> None:

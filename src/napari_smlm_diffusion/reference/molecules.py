@@ -1,10 +1,9 @@
 """K molecules of a frame as one unknown: their places and, where they are unknown, their photons.
 
-What evidence needs of a model: its prior, its likelihood, and a first guess of known density.
+What a sampler needs of a model: its prior, its likelihood, and a first guess of known density.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,38 +11,8 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.reference.light import LightMap
 from napari_smlm_diffusion.reference.observation import Observation
-
-
-@dataclass(frozen=True)
-class LogUniform:
-    """Unknown photons, any logarithm between two as likely.
-
-    Parameters
-    ----------
-    low, high : float
-        Effective photons, 0 < low < high.
-    shared : bool
-        All molecules of a frame are equally bright; otherwise each draws its own.
-
-    Raises
-    ------
-    InputError
-        If they are not in order.
-    """
-
-    low: float
-    high: float
-    shared: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 < self.low < self.high < np.inf:
-            raise InputError(
-                f"unknown photons need 0 < low < high, got {self.low} and {self.high}; "
-                "known photons are one number"
-            )
-
-
-Photons: TypeAlias = float | LogUniform
+from napari_smlm_diffusion.reference.priors import LogUniform
+from napari_smlm_diffusion.reference.region import Array
 
 
 class Sets(NamedTuple):
@@ -53,8 +22,8 @@ class Sets(NamedTuple):
     known, 1 where they are shared and K otherwise.
     """
 
-    positions: NDArray[np.float64]
-    log_photons: NDArray[np.float64]
+    positions: Array
+    log_photons: Array
 
     def where(self, use: NDArray[np.bool_], other: "Sets") -> "Sets":
         """These sets, and in the rows `use` (M,) those of `other`."""
@@ -67,11 +36,10 @@ class Sets(NamedTuple):
         """The sets of these rows."""
         return Sets(self.positions[rows], self.log_photons[rows])
 
-    def flat(self) -> NDArray[np.float64]:
+    def flat(self) -> Array:
         """All unknowns of each set side by side, (M, 2 K + Q)."""
-        return np.concatenate(
-            [self.positions.reshape(len(self.positions), -1), self.log_photons], 1
-        )
+        places = self.positions.reshape(len(self.positions), -1)
+        return np.concatenate([places, self.log_photons], 1)
 
     def ordered(self, order: NDArray[np.intp]) -> "Sets":
         """The molecules of each set in another order, (M, K)."""
@@ -84,17 +52,16 @@ class Sets(NamedTuple):
 class Molecules:
     """Prior and likelihood of `count` molecules in an observation."""
 
-    def __init__(self, observation: Observation, photons: Photons, count: int) -> None:
+    def __init__(self, observation: Observation, photons: float | LogUniform, count: int) -> None:
         if not isinstance(photons, LogUniform) and not 0 < photons < np.inf:
             raise InputError(f"photons must be above 0 or a LogUniform, got {photons}")
         self.observation, self.count = observation, count
-        self.light = LightMap(observation)
-        self.unknown_photons = 0
-        self.log_range = (0.0, 0.0)
-        self._known = 0.0
+        self._light = LightMap(observation)
+        self._shares = self._light.shares((observation.frame - observation.background)[None])
+        self._known, self.unknown_photons, self._log_range = 0.0, 0, (0.0, 0.0)
         if isinstance(photons, LogUniform):
             self.unknown_photons = 1 if photons.shared else count
-            self.log_range = (float(np.log(photons.low)), float(np.log(photons.high)))
+            self._log_range = (float(np.log(photons.low)), float(np.log(photons.high)))
         else:
             self._known = float(photons)
 
@@ -103,29 +70,37 @@ class Molecules:
         """Number of unknowns."""
         return 2 * self.count + self.unknown_photons
 
-    def unflat(self, values: NDArray[np.float64]) -> Sets:
+    def unflat(self, values: Array) -> Sets:
         """Inverse of `Sets.flat`."""
-        return Sets(
-            values[:, : 2 * self.count].reshape(-1, self.count, 2), values[:, 2 * self.count :]
-        )
+        places = values[:, : 2 * self.count].reshape(-1, self.count, 2)
+        return Sets(places, values[:, 2 * self.count :])
 
     def guess(self, n: int, rng: np.random.Generator) -> Sets:
         """Draw `n` sets by the light of the frame, their photons from the prior."""
-        places = self.light.draw(n * self.count, rng).reshape(n, self.count, 2)
-        return Sets(places, rng.uniform(*self.log_range, (n, self.unknown_photons)))
+        places = self.guess_places(n * self.count, rng).reshape(n, self.count, 2)
+        return Sets(places, rng.uniform(*self._log_range, (n, self.unknown_photons)))
 
-    def log_guess(self, sets: Sets) -> NDArray[np.float64]:
+    def guess_places(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw `n` places, (n, 2), by the light of the frame."""
+        return self._light.draw(self._shares, n, rng)
+
+    def log_guess(self, sets: Sets) -> Array:
         """Log density of `guess`, (M,)."""
-        return self.light.log_density(sets.positions).sum(axis=1) + self._log_prior_photons(sets)
+        return self.log_guess_places(sets.positions).sum(axis=1) + self._log_prior_photons(sets)
 
-    def log_posterior(self, sets: Sets) -> NDArray[np.float64]:
-        """Log of prior times likelihood, (M,); its integral over all sets is the evidence.
+    def log_guess_places(self, places: Array) -> Array:
+        """Log density of `guess_places` at (..., 2) places."""
+        return self._light.log_density(self._shares, places)
 
-        The molecules are told apart: every set counts once in each of its K! orders.
-        """
+    def log_prior(self, sets: Sets) -> Array:
+        """Log density of the prior, (M,): every set counts once in each of its K! orders."""
         inside = self.observation.inside(sets.positions).all(axis=1)
         log_p = np.where(inside, -self.count * np.log(self.observation.area_px), -np.inf)
-        log_p += self._log_prior_photons(sets)
+        return log_p + self._log_prior_photons(sets)
+
+    def log_posterior(self, sets: Sets) -> Array:
+        """Log of prior times likelihood, (M,); its integral over all sets is the evidence."""
+        log_p = self.log_prior(sets)
         possible = np.flatnonzero(np.isfinite(log_p))
         if possible.size:
             some = sets.take(possible)
@@ -133,8 +108,8 @@ class Molecules:
             log_p[possible] += self.observation.log_likelihood(some.positions, bright)
         return log_p
 
-    def _log_prior_photons(self, sets: Sets) -> NDArray[np.float64]:
-        low, high = self.log_range
+    def _log_prior_photons(self, sets: Sets) -> Array:
+        low, high = self._log_range
         if not self.unknown_photons:
             return np.zeros(len(sets.positions))
         within = np.all((sets.log_photons >= low) & (sets.log_photons <= high), axis=1)

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from napari_smlm_diffusion.errors import InputError, require
 from napari_smlm_diffusion.optics import forward
 from napari_smlm_diffusion.optics.psf.base import PSF
-from napari_smlm_diffusion.reference.region import Region, box_of, lies_inside
+from napari_smlm_diffusion.reference.region import Array, InRegion, Region
 from napari_smlm_diffusion.reference.table import PixelTable
 from napari_smlm_diffusion.simulation.structures import UniformField
 
@@ -22,7 +22,7 @@ _HEADROOM = 1.5
 
 
 @dataclass(frozen=True, eq=False)
-class Observation:
+class Observation(InRegion):
     """A frame, the microscope, and where molecules may be.
 
     Parameters
@@ -47,14 +47,14 @@ class Observation:
         number is out of range.
     """
 
-    frame: NDArray[np.float64]
+    frame: Array
     psf: PSF
-    background: float | NDArray[np.float64] = 0.0
-    read_noise: float | NDArray[np.float64] = 0.0
+    background: float | Array = 0.0
+    read_noise: float | Array = 0.0
     region: Region = field(default_factory=lambda: UniformField(margin_px=0.0))
     exact: bool = True
     # Tables made so far, by the brightest mean they reach, each with what the background gives.
-    _tables: dict[float, tuple[PixelTable, NDArray[np.float64]]] = field(
+    _tables: dict[float, tuple[PixelTable, Array]] = field(
         default_factory=dict, init=False, repr=False
     )
 
@@ -81,22 +81,7 @@ class Observation:
         """(Y, X) of the frame."""
         return self.frame.shape[0], self.frame.shape[1]
 
-    @property
-    def area_px(self) -> float:
-        """Area of the region, square pixels; one over the prior density of a position."""
-        return float(self.region.area_px(self.shape))
-
-    def box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Lowest and highest (y, x) of the region, camera pixels."""
-        return box_of(self.region, self.shape)
-
-    def inside(self, positions: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether each of (..., 2) positions lies in the region."""
-        return lies_inside(self.region, self.shape, positions)
-
-    def log_likelihood(
-        self, positions: NDArray[np.float64], photons: ArrayLike
-    ) -> NDArray[np.float64]:
+    def log_likelihood(self, positions: Array, photons: ArrayLike) -> Array:
         """Log p(frame | molecules) for many sets of molecules.
 
         Parameters
@@ -113,29 +98,19 @@ class Observation:
         m, k = positions.shape[:2]
         bright = np.broadcast_to(np.asarray(photons, dtype=np.float64), (m, k))
         table, dark = self._table(float(bright.sum(axis=1).max(initial=0.0)))
+        background = np.broadcast_to(self.background, self.shape).ravel()
         total = np.full(m, dark.sum())
         step = max(1, _AT_ONCE // self.frame.size)
         for start in range(0, m if k else 0, step):
             part = slice(start, start + step)
-            total[part] += self._gain(table, dark, positions[part], bright[part])
+            place, light = (torch.from_numpy(a[part].copy()) for a in (positions, bright))
+            mean = forward.expected(place, light, self.psf, self.shape).flatten(1).numpy()
+            lit = np.flatnonzero(mean.max(axis=0) > _NO_LIGHT)
+            gain = table(mean[:, lit] + background[lit], lit).sum(axis=1) - dark[lit].sum()
+            total[part] += gain
         return total
 
-    def _gain(
-        self,
-        table: PixelTable,
-        dark: NDArray[np.float64],
-        positions: NDArray[np.float64],
-        bright: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """Log likelihood with the molecules, less that of the background alone, (M,)."""
-        place, photons = (torch.from_numpy(a.copy()) for a in (positions, bright))
-        light = forward.expected(place, photons, self.psf, self.shape).numpy()
-        light = light.reshape(len(bright), -1)
-        lit = np.flatnonzero(light.max(axis=0) > _NO_LIGHT)
-        mean = light[:, lit] + np.broadcast_to(self.background, self.shape).ravel()[lit]
-        return table(mean, lit).sum(axis=1) - dark[lit].sum()
-
-    def _table(self, photons: float) -> tuple[PixelTable, NDArray[np.float64]]:
+    def _table(self, photons: float) -> tuple[PixelTable, Array]:
         """A table that reaches as far as `photons` in one place; its values without light."""
         brightest = float(self.psf.image(torch.zeros(2, dtype=torch.float64)).max())
         high = float(np.max(self.background)) + photons * brightest

@@ -5,30 +5,23 @@ reversible-jump chains: one numpy call serves all chains of all patches.
 """
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError, require
 from napari_smlm_diffusion.optics import forward
 from napari_smlm_diffusion.optics.psf.base import PSF
-from napari_smlm_diffusion.reference.molecules import LogUniform
-from napari_smlm_diffusion.reference.region import Region, box_of, lies_inside
-from napari_smlm_diffusion.simulation.light import LognormalPhotons
+from napari_smlm_diffusion.reference.priors import LogUniform, Prior
+from napari_smlm_diffusion.reference.region import Array, InRegion, Region
 from napari_smlm_diffusion.simulation.structures import UniformField
 
-Array = NDArray[np.float64]
-# Known; or each molecule draws its own, as the simulation does.
-PhotonPrior: TypeAlias = float | LogUniform | LognormalPhotons
-BackgroundPrior: TypeAlias = float | LogUniform
 # A mean below this many photons has no logarithm worth having.
 _DARK = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Patches:
+class Patches(InRegion):
     """B frames of one shape, and the prior that they share.
 
     Parameters
@@ -58,8 +51,8 @@ class Patches:
     frames: Array
     psf: PSF
     counts: Array
-    photons: PhotonPrior
-    background: BackgroundPrior = 0.0
+    photons: Prior
+    background: float | LogUniform = 0.0
     read_noise: float = 0.0
     region: Region = field(default_factory=lambda: UniformField(margin_px=0.0))
 
@@ -97,11 +90,6 @@ class Patches:
         return self.counts.size - 1
 
     @property
-    def area_px(self) -> float:
-        """Area of the region, square pixels."""
-        return float(self.region.area_px(self.shape))
-
-    @property
     def brightness_varies(self) -> bool:
         """Whether molecules have photons of their own."""
         return not isinstance(self.photons, float | int)
@@ -110,39 +98,6 @@ class Patches:
     def background_varies(self) -> bool:
         """Whether the background is to be found."""
         return isinstance(self.background, LogUniform)
-
-    def box(self) -> tuple[Array, Array]:
-        """Lowest and highest (y, x) of the region, camera pixels."""
-        return box_of(self.region, self.shape)
-
-    def inside(self, place: Array) -> NDArray[np.bool_]:
-        """Whether (..., 2) places lie in the region."""
-        return lies_inside(self.region, self.shape, place)
-
-    def draw_photons(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        """Draw photons of molecules from their prior."""
-        prior = self.photons
-        if isinstance(prior, LogUniform):
-            return np.exp(rng.uniform(np.log(prior.low), np.log(prior.high), shape))
-        if isinstance(prior, LognormalPhotons):
-            return prior.draw(int(np.prod(shape)), rng).reshape(shape)
-        return np.full(shape, float(prior))
-
-    def log_photons(self, photons: Array) -> Array:
-        """Log prior density of a molecule's photons, per photon; 0 where they are known."""
-        prior = self.photons
-        if isinstance(prior, LogUniform):
-            return _log_uniform(photons, prior)
-        if isinstance(prior, LognormalPhotons):
-            spread = np.log1p(prior.cv**2)
-            scaled = (np.log(photons) - np.log(prior.mean) + spread / 2) ** 2 / spread
-            return -0.5 * scaled - 0.5 * np.log(2 * np.pi * spread) - np.log(photons)
-        return np.zeros_like(photons)
-
-    def log_background(self, background: Array) -> Array:
-        """Log prior density of a background, per photon; 0 where it is known."""
-        prior = self.background
-        return _log_uniform(background, prior) if isinstance(prior, LogUniform) else 0 * background
 
     def spots(self, place: Array, photons: Array) -> Array:
         """Expected photons (R, Y, X) of one molecule, at a place (R, 2), in each of R patches."""
@@ -156,9 +111,3 @@ class Patches:
         """
         seen, expected = torch.from_numpy(frames), torch.from_numpy(np.maximum(mean, _DARK))
         return forward.log_likelihood(seen, expected, self.read_noise**2).numpy()
-
-
-def _log_uniform(values: Array, prior: LogUniform) -> Array:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_p = -np.log(values) - np.log(np.log(prior.high / prior.low))
-    return np.where((values >= prior.low) & (values <= prior.high), log_p, -np.inf)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.density import density_image
 from napari_smlm_diffusion.errors import require
 from napari_smlm_diffusion.reference.diagnostics import effective_sample_size, r_hat
 from napari_smlm_diffusion.reference.jumps import State
-from napari_smlm_diffusion.reference.patches import Array, Patches
+from napari_smlm_diffusion.reference.maps import density_maps
+from napari_smlm_diffusion.reference.patches import Patches
+from napari_smlm_diffusion.reference.region import Array
 
 # Moves of one sweep; those of light only where it is unknown.
 _PLACE, _PAIR, _JUMPS, _SPLITS, _LIGHT = 6, 2, 3, 2, 3
@@ -74,18 +75,11 @@ class Draws:
         upsampling, kernel_sigma
             As `density.density_image`.
         """
-        patches, chains, length = self.count.shape
-        fine = (shape[0] * upsampling, shape[1] * upsampling)
-        mean, square = np.zeros((patches, *fine)), np.zeros((patches, *fine))
-        for b, c, d in np.ndindex(patches, chains, length):
-            n = self.count[b, c, d]
-            y, x = self.position[b, c, d, :n].T
-            image = density_image(y, x, shape, upsampling, kernel_sigma)
-            mean[b] += image
-            square[b] += image**2
-        total = chains * length
-        mean /= total
-        return mean, np.sqrt(np.maximum(square / total - mean**2, 0.0) * total / (total - 1))
+        drawn = self.position.reshape(len(self.count), -1, *self.position.shape[3:])
+        maps = [density_maps(sets, shape, upsampling, kernel_sigma) for sets in drawn]
+        total = drawn.shape[1]
+        sd = np.stack([each.sd for each in maps]) * np.sqrt(total / (total - 1))
+        return np.stack([each.mean for each in maps]), sd
 
 
 def sample_patches(

@@ -15,6 +15,7 @@ from napari_smlm_diffusion.evaluation.frame_numbers import (
     FrameNumbers,
     reduce_frame,
 )
+from napari_smlm_diffusion.evaluation.point_ranks import Peaks
 from napari_smlm_diffusion.inference.estimator import fit_at
 from napari_smlm_diffusion.inference.sampled import fitted_localizations, sample_frame
 from napari_smlm_diffusion.models.model import Model
@@ -124,9 +125,11 @@ def frame_numbers(
         frame.density,
         share=kernel_share(sigma),
         covariates=estimates(frame, drawn.phi, network),
-        points=[drawn.peaks.of_frame(k).position for k in range(samples)],
-        true_points=true.position,
-        anchors=phi.select(phi.multiplicity >= MIN_MASS).position.double().numpy(),
+        peaks=Peaks(
+            samples=[drawn.peaks.of_frame(k).position for k in range(samples)],
+            truth=true.position,
+            anchors=phi.select(phi.multiplicity >= MIN_MASS).position.double().numpy(),
+        ),
         emitters=frame.emitters.position,
         bounds=isolated_bounds(frame, settings.isolation_px),
         claims=claims(fit.emitters, samples, features),
