@@ -7,21 +7,21 @@ draw is then no more than a weighting of these sums.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.evaluation.report import Estimate
 
+Array: TypeAlias = NDArray[np.float64]
 # Sums by name: one value per frame going in, a scalar or one value per draw in a statistic.
 Sums = Mapping[str, Any]
 
 
 def sums_of(
-    values: Sequence[NDArray[Any]],
-    terms: Callable[[NDArray[Any]], Mapping[str, Any]],
-) -> dict[str, NDArray[np.float64]]:
+    values: Sequence[NDArray[Any]], terms: Callable[[NDArray[Any]], Mapping[str, Any]]
+) -> dict[str, Array]:
     """What each frame adds: the sums of the terms of its values, one array of these a frame."""
     frame = np.repeat(np.arange(len(values)), [len(v) for v in values])
     made = terms(np.concatenate(values))
@@ -72,7 +72,7 @@ def _finite(value: Any) -> float:
     return float(value) if np.isfinite(value) else math.nan
 
 
-def _spread(values: NDArray[np.float64], n_frames: int) -> float:
+def _spread(values: Array, n_frames: int) -> float:
     values = values[np.isfinite(values)]
     # A single frame says nothing about how frames differ.
     return float(values.std(ddof=1)) if values.size > 1 and n_frames > 1 else math.nan

@@ -20,11 +20,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation import diagnostics
 from napari_smlm_diffusion.evaluation.bins import Bin, grid_cells, quantile_bins
 from napari_smlm_diffusion.evaluation.calibration_report import CalibrationReport, Group
-from napari_smlm_diffusion.evaluation.diagnostics import (
-    MIN_FRAMES,
-    Diagnostic,
-    TarpDiagnostic,
-)
+from napari_smlm_diffusion.evaluation.diagnostics import MIN_FRAMES, Diagnostic, TarpDiagnostic
 from napari_smlm_diffusion.evaluation.frame_numbers import (
     QUANTITIES,
     CalibrationSettings,

@@ -7,6 +7,7 @@ Molecules are counted by the integral, sum(y) times the share of a kernel in its
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smlm_diffusion.evaluation.bootstrap import Array
 from napari_smlm_diffusion.evaluation.ranks import jittered_rank
 
 # Boxes tried for each one that is wanted: most boxes of a sparse frame are surely empty.
@@ -20,7 +21,7 @@ def pixel_ranks(
     count: int,
     rng: np.random.Generator,
     resolution: float,
-) -> NDArray[np.float64]:
+) -> Array:
     """Ranks of at most `count` random pixels of the mask, so that no frame outweighs the others.
 
     Parameters
@@ -46,7 +47,7 @@ def box_ranks(
     count: int,
     rng: np.random.Generator,
     resolution: float,
-) -> NDArray[np.float64]:
+) -> Array:
     """Ranks of the number of molecules in at most `count` random boxes.
 
     The edges are log-uniform from a sixteenth to half of the frame's. A box counts if its
@@ -84,7 +85,7 @@ def total_rank(
     share: float,
     rng: np.random.Generator,
     resolution: float,
-) -> NDArray[np.float64]:
+) -> Array:
     """Rank (1,) of the number of molecules in the frame; none (0,) if it is not in doubt.
 
     Parameters as in `box_ranks`.

@@ -11,15 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.evaluation import judgement as j
-from napari_smlm_diffusion.evaluation.bootstrap import Sums, bootstrap
+from napari_smlm_diffusion.evaluation.bootstrap import Array, Sums, bootstrap
 from napari_smlm_diffusion.evaluation.judgement import Check, Rule, apply_rule
 from napari_smlm_diffusion.evaluation.pulls import pull_statistics, pull_sums
-from napari_smlm_diffusion.evaluation.ranks import (
-    HISTOGRAM,
-    LEVELS,
-    rank_statistics,
-    rank_sums,
-)
+from napari_smlm_diffusion.evaluation.ranks import HISTOGRAM, LEVELS, rank_statistics, rank_sums
 from napari_smlm_diffusion.evaluation.reliability import reliability_statistics, reliability_sums
 from napari_smlm_diffusion.evaluation.report import Estimate
 from napari_smlm_diffusion.evaluation.result import Result
@@ -83,7 +78,7 @@ class Diagnostic:
     name: str
     question: str
     headline: str
-    sums: Mapping[str, NDArray[np.float64]]
+    sums: Mapping[str, Array]
     statistics: Callable[[Sums], dict[str, Any]]
     rules: tuple[Rule, ...]
 
@@ -111,7 +106,7 @@ def _independent(values: int, rules: Sequence[Rule], numbers: Mapping[str, Estim
 class TarpDiagnostic:
     """One value per frame, uniform if the joint posterior is honest."""
 
-    values: NDArray[np.float64]
+    values: Array
 
     def measure(self, frames: NDArray[np.intp], rng: np.random.Generator, draws: int) -> Result:
         """Compute the Kolmogorov-Smirnov distance; every frame is one independent value."""
@@ -152,27 +147,27 @@ class TarpDiagnostic:
         )
 
 
-def rank_diagnostic(name: str, question: str, ranks: Sequence[NDArray[np.float64]]) -> Diagnostic:
+def rank_diagnostic(name: str, question: str, ranks: Sequence[Array]) -> Diagnostic:
     """Simulation-based calibration of one quantity: mean rank and coverage."""
     return Diagnostic(name, question, "coverage 0.9", rank_sums(ranks), rank_statistics, _RANKS)
 
 
 def pull_diagnostic(
-    name: str, question: str, scores: Sequence[NDArray[np.float64]], *, judged: bool = True
+    name: str, question: str, scores: Sequence[Array], *, judged: bool = True
 ) -> Diagnostic:
     """Claimed uncertainties of localizations; those not `judged` are only reported."""
     rules = _PULLS if judged else ()
     return Diagnostic(name, question, "sd", pull_sums(scores), pull_statistics, rules)
 
 
-def spread_diagnostic(terms: Mapping[str, NDArray[np.float64]]) -> Diagnostic:
+def spread_diagnostic(terms: Mapping[str, Array]) -> Diagnostic:
     """Claimed SD over true error of the density, and its bias."""
     question = "is the error of the mean density as large as the samples' SD claims?"
     name = "density SD over error"
     return Diagnostic(name, question, "ratio", terms, spread_statistics, _SPREAD)
 
 
-def bound_diagnostic(terms: Mapping[str, NDArray[np.float64]]) -> Diagnostic:
+def bound_diagnostic(terms: Mapping[str, Array]) -> Diagnostic:
     """Claimed SD of isolated molecules over the Cramer-Rao bound; below it is a bug."""
 
     def statistics(s: Sums) -> dict[str, Any]:
@@ -183,7 +178,7 @@ def bound_diagnostic(terms: Mapping[str, NDArray[np.float64]]) -> Diagnostic:
 
 
 def reliability_diagnostic(
-    probability: Sequence[NDArray[np.float64]], hit: Sequence[NDArray[np.bool_]]
+    probability: Sequence[Array], hit: Sequence[NDArray[np.bool_]]
 ) -> Diagnostic:
     """Calibration of the localizations' probabilities."""
     sums = dict(reliability_sums(probability, hit))

@@ -10,6 +10,7 @@ from pydantic import Field
 from scipy.spatial import cKDTree
 
 from napari_smlm_diffusion.emitters import Emitters
+from napari_smlm_diffusion.evaluation.bootstrap import Array
 from napari_smlm_diffusion.evaluation.density_ranks import box_ranks, pixel_ranks, total_rank
 from napari_smlm_diffusion.evaluation.matching import match
 from napari_smlm_diffusion.evaluation.point_ranks import (
@@ -24,7 +25,7 @@ from napari_smlm_diffusion.evaluation.spread import pooled_mask, sampled_spread
 from napari_smlm_diffusion.evaluation.tarp import tarp_rank
 from napari_smlm_diffusion.settings import Settings
 
-_NONE: NDArray[np.float64] = np.empty(0)
+_NONE: Array = np.empty(0)
 
 
 class CalibrationSettings(Settings):
@@ -63,7 +64,7 @@ class Claims(NamedTuple):
 
     emitters: Emitters[np.ndarray]
     samples: ArrayLike
-    features: NDArray[np.float64] | None = None
+    features: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,14 @@ class FrameNumbers:
     frame: int
     samples: int
     covariates: dict[str, float]
-    ranks: dict[str, NDArray[np.float64]]
+    ranks: dict[str, Array]
     tarp: float
-    spread: NDArray[np.float64]
-    bound: NDArray[np.float64]
-    scores: NDArray[np.float64]
+    spread: Array
+    bound: Array
+    scores: Array
     narrow: NDArray[np.bool_]
-    features: NDArray[np.float64]
-    probability: NDArray[np.float64]
+    features: Array
+    probability: Array
     hit: NDArray[np.bool_]
 
 
@@ -126,8 +127,8 @@ def reduce_frame(
     share: float,
     covariates: Mapping[str, float] | None = None,
     peaks: Peaks | None = None,
-    emitters: NDArray[np.float64] | None = None,
-    bounds: NDArray[np.float64] | None = None,
+    emitters: Array | None = None,
+    bounds: Array | None = None,
     claims: Claims | None = None,
 ) -> FrameNumbers:
     """Reduce one frame to its numbers. The result depends on nothing but the arguments.
@@ -198,9 +199,7 @@ def reduce_frame(
     )
 
 
-def _over_bound(
-    found: Isolated, emitters: NDArray[np.float64], bounds: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _over_bound(found: Isolated, emitters: Array, bounds: Array) -> Array:
     """Count and sum of (SD / bound)^2 of isolated molecules, each with its nearest emitter."""
     if not (len(found.truth) and len(emitters)):
         return np.zeros(2)
@@ -210,9 +209,7 @@ def _over_bound(
     return np.array([ratio2.size, ratio2.sum()])
 
 
-def _scores(
-    claims: Claims | None, truth: NDArray[np.float64] | None, tolerance: float
-) -> dict[str, Any]:
+def _scores(claims: Claims | None, truth: Array | None, tolerance: float) -> dict[str, Any]:
     """Scores of matched localizations that claim, one a coordinate, and what goes with them."""
     if claims is None:
         none, truth = np.empty((0, 2)), np.empty((0, 2))

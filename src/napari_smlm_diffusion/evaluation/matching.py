@@ -6,7 +6,7 @@ the least sum of squared distances: the matching is the best there is, not the f
 """
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,12 +15,16 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from napari_smlm_diffusion.evaluation.bootstrap import Array
+
+Indices: TypeAlias = NDArray[np.intp]
+
 
 class Match(NamedTuple):
     """Pairs: molecule ``found[k]`` of the found ones is molecule ``truth[k]`` of the true ones."""
 
-    found: NDArray[np.intp]
-    truth: NDArray[np.intp]
+    found: Indices
+    truth: Indices
 
 
 def match(found_xy: ArrayLike, truth_xy: ArrayLike, tolerance: float) -> Match:
@@ -75,9 +79,10 @@ def match_frames(
         raise ValueError(f"the tolerance must be above 0, got {tolerance}")
     found, truth = np.asarray(found_xy, float), np.asarray(truth_xy, float)
     n_found, n_truth = len(found), len(truth)
-    rows, columns, square = _candidates(
-        np.asarray(found_frame), found, np.asarray(truth_frame), truth, tolerance
-    )
+    rows, columns = near_pairs(found, found_frame, truth, truth_frame, tolerance)
+    square = ((found[rows] - truth[columns]) ** 2).sum(axis=1)
+    keep = square <= tolerance**2
+    rows, columns, square = rows[keep], columns[keep], square[keep]
     if not rows.size:
         return Match(np.empty(0, np.intp), np.empty(0, np.intp))
 
@@ -95,45 +100,44 @@ def match_frames(
     for start, stop in pairwise(starts):
         if stop - start > 1:
             here = slice(start, stop)
-            pairs.append(_assign(rows[here], columns[here], square[here], tolerance**2))
+            best = assign(rows[here], columns[here], square[here], tolerance**2, most=True)
+            pairs.append(np.stack(best))
     both = np.concatenate(pairs, axis=1)
     both = both[:, np.argsort(both[0], kind="stable")]
     return Match(both[0], both[1])
 
 
-def _candidates(
-    found_frame: np.ndarray,
-    found: np.ndarray,
-    truth_frame: np.ndarray,
-    truth: np.ndarray,
-    tolerance: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return found one, true one and squared distance of every pair within the tolerance."""
-    if not (len(found) and len(truth)):
-        none = np.empty(0, np.intp)
-        return none, none, np.empty(0)
+def near_pairs(
+    one: Array, one_frame: ArrayLike, other: Array, other_frame: ArrayLike, reach: float
+) -> tuple[Indices, Indices]:
+    """Indices of all pairs of the same frame that lie at most `reach` apart, and a hair beyond."""
+    if not (len(one) and len(other)):
+        return np.empty(0, np.intp), np.empty(0, np.intp)
     # The frame is one more coordinate, in steps that no pair can bridge.
-    step = 4 * tolerance
-    tree_found = cKDTree(np.column_stack([found, found_frame * step]))
-    tree_truth = cKDTree(np.column_stack([truth, truth_frame * step]))
-    # A little wider, since the tree rounds otherwise; the exact distance decides below.
-    near = tree_found.sparse_distance_matrix(
-        tree_truth, tolerance * (1 + 1e-9), output_type="coo_matrix"
+    trees = (
+        cKDTree(np.column_stack([place, np.asarray(frame) * (4 * reach)]))
+        for place, frame in ((one, one_frame), (other, other_frame))
     )
-    rows, columns = near.row.astype(np.intp), near.col.astype(np.intp)
-    square = ((found[rows] - truth[columns]) ** 2).sum(axis=1)
-    keep = square <= tolerance**2
-    return rows[keep], columns[keep], square[keep]
+    # A little wider, since the tree rounds otherwise; the exact distance decides later.
+    near = next(trees).sparse_distance_matrix(
+        next(trees), reach * (1 + 1e-9), output_type="coo_matrix"
+    )
+    return near.row.astype(np.intp), near.col.astype(np.intp)
 
 
-def _assign(rows: np.ndarray, columns: np.ndarray, square: np.ndarray, limit: float) -> np.ndarray:
-    """Solve one island; (2, P) found and true molecules of its pairs."""
-    found_ids, i = np.unique(rows, return_inverse=True)
-    truth_ids, j = np.unique(columns, return_inverse=True)
+def assign(
+    rows: Indices, columns: Indices, square: Array, limit: float, *, most: bool = False
+) -> tuple[Indices, Indices]:
+    """Of the possible pairs those with the least sum of squares, no pair counting as `limit`.
+
+    `most`: of all choices with the most pairs.
+    """
+    one, i = np.unique(rows, return_inverse=True)
+    other, j = np.unique(columns, return_inverse=True)
     # One pair more is worth more than all squared distances together.
-    prize = limit * (min(found_ids.size, truth_ids.size) + 1)
-    cost = np.zeros((found_ids.size, truth_ids.size))
+    prize = limit * (min(one.size, other.size) + 1) if most else 2 * limit
+    cost = np.zeros((one.size, other.size))
     cost[i, j] = square - prize
     a, b = linear_sum_assignment(cost)
     real = cost[a, b] < 0
-    return np.stack([found_ids[a[real]], truth_ids[b[real]]])
+    return one[a[real]], other[b[real]]

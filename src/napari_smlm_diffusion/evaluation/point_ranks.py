@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_smlm_diffusion.evaluation.bootstrap import Array
 from napari_smlm_diffusion.evaluation.ranks import jittered_rank
 
 Points = NDArray[np.float64]
@@ -50,9 +51,9 @@ class Isolated(NamedTuple):
 
     place: Points
     truth: Points
-    samples: NDArray[np.float64]
+    samples: Array
 
-    def variance(self) -> NDArray[np.float64]:
+    def variance(self) -> Array:
         """Posterior variance along y and x (A, 2), ddof = 1, px^2."""
         return np.nanvar(self.samples, axis=0, ddof=1)
 
@@ -80,7 +81,7 @@ def find_isolated(peaks: Peaks, radius: float, count: int, rng: np.random.Genera
     return Isolated(places[keep], found[0, keep], found[1:, keep])
 
 
-def position_ranks(found: Isolated, rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
+def position_ranks(found: Isolated, rng: np.random.Generator) -> dict[str, Array]:
     """Ranks of x and of y of the isolated molecules, (A,) each."""
     return {
         axis: jittered_rank(found.truth[:, k], found.samples[..., k], rng)
@@ -88,9 +89,7 @@ def position_ranks(found: Isolated, rng: np.random.Generator) -> dict[str, NDArr
     }
 
 
-def neighbour_ranks(
-    peaks: Peaks, edge: float, count: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def neighbour_ranks(peaks: Peaks, edge: float, count: int, rng: np.random.Generator) -> Array:
     """Ranks of the least distance of a molecule to its neighbour in crowded boxes.
 
     Boxes are centred on random places. One is crowded if at least 80 % of all L + 1 draws have two
@@ -111,7 +110,7 @@ def neighbour_ranks(
         return np.empty(0)
     neighbour = np.asarray(cKDTree(points).query(points, k=2)[0])[:, 1]
     neighbour[neighbour >= _APART] = np.inf  # alone in its draw
-    chosen: list[NDArray[np.float64]] = []
+    chosen: list[Array] = []
     for place in places:
         here = np.flatnonzero((np.abs(points[:, :2] - place) <= edge / 2).all(axis=1))
         crowded = np.bincount(draw[here], minlength=len(peaks.draws)) > 1
@@ -127,7 +126,7 @@ def neighbour_ranks(
     return jittered_rank(table[0], table[1:], rng)
 
 
-def _stacked(draws: Sequence[Points]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def _stacked(draws: Sequence[Points]) -> tuple[Array, NDArray[np.intp]]:
     """Return all points (P, 3) of all draws, y, x and the draw as a far coordinate, and the draw.
 
     One tree of them all answers for each draw by itself.
@@ -137,7 +136,7 @@ def _stacked(draws: Sequence[Points]) -> tuple[NDArray[np.float64], NDArray[np.i
     return np.column_stack([place, draw * _APART]), draw
 
 
-def _only_ones(places: Points, draws: Sequence[Points], radius: float) -> NDArray[np.float64]:
+def _only_ones(places: Points, draws: Sequence[Points], radius: float) -> Array:
     """Return the point of each draw that is alone within the radius of each place, else NaN.
 
     (L, A, 2) for L draws and A places.

@@ -18,15 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfinv
 from scipy.stats import norm, t
 
-from napari_smlm_diffusion.evaluation.bootstrap import Sums, sums_of
+from napari_smlm_diffusion.evaluation.bootstrap import Array, Sums, sums_of
 from napari_smlm_diffusion.evaluation.ranks import LEVELS
 
 _HALF_WIDTHS = np.sqrt(2.0) * erfinv(np.array(LEVELS))  # of a central Gaussian interval, in SD
 
 
-def student_scores(
-    truth: ArrayLike, mean: ArrayLike, sd: ArrayLike, samples: ArrayLike
-) -> NDArray[np.float64]:
+def student_scores(truth: ArrayLike, mean: ArrayLike, sd: ArrayLike, samples: ArrayLike) -> Array:
     """Gaussian scores of the truths, N(0, 1) for an honest Gaussian posterior.
 
     Parameters
@@ -53,12 +51,12 @@ def student_scores(
     return score
 
 
-def pull_sums(scores: Sequence[NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+def pull_sums(scores: Sequence[Array]) -> dict[str, Array]:
     """What the frames add to `pull_statistics`, from one array of scores per frame."""
     return sums_of(scores, pull_terms)
 
 
-def pull_terms(z: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+def pull_terms(z: Array) -> dict[str, NDArray[Any]]:
     """What each score adds to the sums of `pull_statistics`."""
     inside = {
         f"inside {level}": np.abs(z) <= half

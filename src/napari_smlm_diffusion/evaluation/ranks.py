@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_smlm_diffusion.evaluation.bootstrap import Sums, sums_of
+from napari_smlm_diffusion.evaluation.bootstrap import Array, Sums, sums_of
 
 LEVELS = (0.50, 0.68, 0.90, 0.95)
 # Bins of the histogram; they divide L + 1 = 40 and 100.
@@ -27,7 +27,7 @@ HISTOGRAM = 20
 
 def jittered_rank(
     truth: ArrayLike, samples: ArrayLike, rng: np.random.Generator, resolution: float = 0.0
-) -> NDArray[np.float64]:
+) -> Array:
     """Rank of each truth among its samples, uniform on (0, 1) if they are of one distribution.
 
     Parameters
@@ -55,10 +55,10 @@ def jittered_rank(
     return np.where(np.isnan(truth), np.nan, rank)
 
 
-def rank_sums(ranks: Sequence[NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+def rank_sums(ranks: Sequence[Array]) -> dict[str, Array]:
     """What the frames add to `rank_statistics`, from one array of ranks per frame."""
 
-    def terms(u: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    def terms(u: Array) -> dict[str, NDArray[Any]]:
         inside = {f"inside {level}": np.abs(u - 0.5) <= level / 2 for level in LEVELS}
         slot = np.minimum((u * HISTOGRAM).astype(int), HISTOGRAM - 1)
         return {"n": np.ones(u.size), "u": u, **inside} | {

@@ -10,19 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.evaluation.bootstrap import bootstrap
+from napari_smlm_diffusion.evaluation.bootstrap import Array, bootstrap
 from napari_smlm_diffusion.evaluation.report import Estimate
 
 _FEWEST_SCORES = 200
 _SIGMAS = 2.576  # two-sided 99 %
 # Coefficients of this size are expected at most: it keeps those apart that the claims cannot tell.
 _PRIOR_SD = 1.0
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.evaluation.bootstrap import Sums, sums_of
+from napari_smlm_diffusion.evaluation.bootstrap import Array, Sums, sums_of
 
 BINS = 10
 _ALL = range(BINS)
 
 
 def reliability_sums(
-    probability: Sequence[NDArray[np.float64]], hit: Sequence[NDArray[np.bool_]]
-) -> dict[str, NDArray[np.float64]]:
+    probability: Sequence[Array], hit: Sequence[NDArray[np.bool_]]
+) -> dict[str, Array]:
     """What the frames add to `reliability_statistics`, from the localizations of each frame."""
 
-    def terms(claims: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    def terms(claims: Array) -> dict[str, Array]:
         p, true = claims.T
         place = np.minimum((p * BINS).astype(int), BINS - 1)
         parts = {"n": np.ones(p.size), "p": p, "hit": true, "v": p * (1 - p)}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_smlm_diffusion.evaluation.bootstrap import Sums
+from napari_smlm_diffusion.evaluation.bootstrap import Array, Sums
 
 SPREAD_TERMS = ("n", "claimed2", "error2", "error")
 
@@ -32,9 +32,7 @@ def pooled_mask(truth: ArrayLike, samples: ArrayLike, threshold: float) -> NDArr
     return total / (len(samples) + 1) > threshold
 
 
-def sampled_spread(
-    truth: ArrayLike, samples: ArrayLike, mask: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def sampled_spread(truth: ArrayLike, samples: ArrayLike, mask: NDArray[np.bool_]) -> Array:
     """What one frame adds to `spread_statistics`, in the order of `SPREAD_TERMS`.
 
     Parameters
@@ -52,14 +50,12 @@ def sampled_spread(
 
 def claimed_spread(
     truth: ArrayLike, mean: ArrayLike, variance: ArrayLike, mask: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+) -> Array:
     """As `sampled_spread`, for a mean and a variance that are claimed outright, (Y, X) each."""
     return _terms(*(np.asarray(a, float)[mask] for a in (truth, mean, variance)))
 
 
-def _terms(
-    truth: NDArray[np.float64], mean: NDArray[np.float64], variance: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _terms(truth: Array, mean: Array, variance: Array) -> Array:
     error = truth - mean
     return np.array([error.size, variance.sum(), (error**2).sum(), error.sum()])
 

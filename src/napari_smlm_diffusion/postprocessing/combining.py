@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion import localizations
+from napari_smlm_diffusion.evaluation.bootstrap import Array
 from napari_smlm_diffusion.localizations import BY_NAME
 
 _SUMS = ("photons", "detections")
@@ -44,7 +45,7 @@ def combine(table: pd.DataFrame, track: NDArray[np.int64], tracks: int) -> pd.Da
     out = table.iloc[first].reset_index(drop=True)
     each = np.bincount(track, minlength=tracks)
 
-    def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def total(values: Array) -> Array:
         return np.bincount(track, values, tracks).astype(np.float64)
 
     for name in _SUMS:
@@ -64,7 +65,7 @@ def combine(table: pd.DataFrame, track: NDArray[np.int64], tracks: int) -> pd.Da
 
 def _mean(
     table: pd.DataFrame, place: str, sd: str, track: NDArray[np.int64], tracks: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Array, Array]:
     """Position and its SD, (tracks,) each; the plain mean where z has no uncertainty."""
     at = table[place].to_numpy(np.float64)
     known = sd in table and bool(np.isfinite(table[sd]).all())

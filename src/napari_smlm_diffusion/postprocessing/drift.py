@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import uniform_filter1d
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.evaluation.bootstrap import Array
 from napari_smlm_diffusion.localizations import typical_uncertainty_nm
 from napari_smlm_diffusion.postprocessing import intersections
 from napari_smlm_diffusion.progress import Progress
@@ -73,8 +73,8 @@ class Drift:
         Edge of the cells.
     """
 
-    xy_nm: NDArray[np.float64]
-    sd_nm: NDArray[np.float64]
+    xy_nm: Array
+    sd_nm: Array
     segment_frames: int
     cell_nm: float
 
@@ -216,9 +216,7 @@ def _cell_nm(table: pd.DataFrame) -> float:
     return float(np.clip(_CELL_SD * typical_uncertainty_nm(table), *_CELL_NM))
 
 
-def _error(
-    whole: NDArray[np.float64], one: NDArray[np.float64], other: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _error(whole: Array, one: Array, other: Array) -> Array:
     """SD of the error of the shifts, (K, 2), from all localizations and from two halves, (K, 2)."""
     half = (one - one.mean(axis=0)) - (other - other.mean(axis=0))
     noise = uniform_filter1d((half / 2) ** 2, min(_WINDOW, len(half)), axis=0, mode="nearest")

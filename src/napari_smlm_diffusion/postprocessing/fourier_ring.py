@@ -29,6 +29,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal.windows import tukey
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.evaluation.bootstrap import Array
 from napari_smlm_diffusion.localizations import typical_uncertainty_nm
 from napari_smlm_diffusion.postprocessing.linking import LinkSettings, link
 from napari_smlm_diffusion.progress import Progress
@@ -95,9 +96,9 @@ class RingCorrelation:
         In that part.
     """
 
-    frequency: NDArray[np.float64]
-    curve: NDArray[np.float64]
-    error: NDArray[np.float64]
+    frequency: Array
+    curve: Array
+    error: Array
     resolution_nm: float
     resolution_error_nm: float
     pixel_nm: float
@@ -179,7 +180,7 @@ def ring_correlation(
         transforms[b] = pictures.transform(b)
     gram = pictures.products(transforms)
     gram = gaussian_filter1d(gram, max(1.0, _SMOOTH * pictures.rings), axis=2)
-    frequency: NDArray[np.float64] = np.arange(1, pictures.rings + 1) / np.float64(side * pixel)
+    frequency: Array = np.arange(1, pictures.rings + 1) / np.float64(side * pixel)
     halves = _halves(settings.blocks, np.random.default_rng(settings.seed))
     curve = correlation(gram, halves)
     left_out = np.stack(
@@ -199,7 +200,7 @@ def ring_correlation(
     )
 
 
-def resolution_nm(frequency: NDArray[np.float64], curve: NDArray[np.float64]) -> float:
+def resolution_nm(frequency: Array, curve: Array) -> float:
     """Inverse of the frequency at which the curve first falls below the threshold; NaN if never."""
     below = np.flatnonzero(curve < THRESHOLD)
     if not below.size or below[0] == 0:
@@ -210,7 +211,7 @@ def resolution_nm(frequency: NDArray[np.float64], curve: NDArray[np.float64]) ->
     return float(1 / (frequency[b - 1] + part * (frequency[b] - frequency[b - 1])))
 
 
-def correlation(gram: NDArray[np.float64], halves: NDArray[np.float64]) -> NDArray[np.float64]:
+def correlation(gram: Array, halves: Array) -> Array:
     """Mean FRC over choices of halves.
 
     Parameters
@@ -222,7 +223,7 @@ def correlation(gram: NDArray[np.float64], halves: NDArray[np.float64]) -> NDArr
     """
     one, other = (halves > 0).astype(float), (halves < 0).astype(float)
 
-    def product(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    def product(a: Array, b: Array) -> Array:
         pairs = (a[:, :, None] * b[:, None, :]).reshape(len(a), -1)
         return pairs @ gram.reshape(-1, gram.shape[2])
 
@@ -233,9 +234,7 @@ def correlation(gram: NDArray[np.float64], halves: NDArray[np.float64]) -> NDArr
 class _Pictures:
     """The pictures of the blocks and their transforms, in order of rings."""
 
-    def __init__(
-        self, xy: NDArray[np.float64], block: NDArray[np.int64], blocks: int, side: int
-    ) -> None:
+    def __init__(self, xy: Array, block: NDArray[np.int64], blocks: int, side: int) -> None:
         x, y = xy.astype(np.int64).T
         self._pixel, self._block, self._side = y * side + x, block, side
         window = tukey(side, 0.25).astype(np.float32)
@@ -257,7 +256,7 @@ class _Pictures:
         picture = counts.reshape(side, side).astype(np.float32) * self._window
         return rfft2(picture).ravel()[self._order]
 
-    def products(self, transforms: NDArray[np.complex64]) -> NDArray[np.float64]:
+    def products(self, transforms: NDArray[np.complex64]) -> Array:
         """Sums over the rings of Re(a b*) for each two of the (B, size) transforms, (B, B, R)."""
         out = np.empty((len(transforms), len(transforms), self.rings))
         # Real and imaginary parts as neighbours: their products are those of one real matrix.
@@ -268,7 +267,7 @@ class _Pictures:
         return out
 
 
-def _square(xy_nm: NDArray[np.float64], pixel_nm: float) -> tuple[NDArray[np.float64], int]:
+def _square(xy_nm: Array, pixel_nm: float) -> tuple[Array, int]:
     """Positions in pixels of a square part of the field, and its side, pixels.
 
     The whole field if it is small enough, else the part of it with the most localizations.
@@ -288,13 +287,13 @@ def _square(xy_nm: NDArray[np.float64], pixel_nm: float) -> tuple[NDArray[np.flo
     return xy, side
 
 
-def _halves(blocks: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _halves(blocks: int, rng: np.random.Generator) -> Array:
     """Random choices of half the blocks, (S, B) of 1 and -1."""
     order = rng.permuted(np.tile(np.arange(blocks), (_SPLITS, 1)), axis=1)
     return np.where(order < blocks // 2, 1.0, -1.0)
 
 
-def _jackknife(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _jackknife(values: Array) -> Array:
     """Standard error from values that leave out one block each, (B, ...)."""
     n = len(values)
     return np.sqrt((n - 1) * np.mean((values - values.mean(axis=0)) ** 2, axis=0))

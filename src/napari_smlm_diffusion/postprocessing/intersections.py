@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.evaluation.bootstrap import Array
 
 # Cells to each side of the last shift within which the next one is sought.
 _REACH = 3
@@ -28,14 +29,14 @@ _LARGEST = 2**28
 
 
 def shifts(
-    xy_nm: NDArray[np.float64],
+    xy_nm: Array,
     segment: NDArray[np.intp],
     segments: int,
     cell_nm: float,
     *,
     grow: bool = True,
     rounds: int = ROUNDS,
-) -> Iterator[NDArray[np.float64]]:
+) -> Iterator[Array]:
     """Yield the shifts of all segments as they are known, after each segment of each round.
 
     Parameters
@@ -90,7 +91,7 @@ def shifts(
 class _Cells:
     """The grid, whose cells are numbered row by row."""
 
-    def __init__(self, xy_nm: NDArray[np.float64], edge_nm: float) -> None:
+    def __init__(self, xy_nm: Array, edge_nm: float) -> None:
         self.edge_nm = edge_nm
         # As much room on each side as there is field: no drift leaves that.
         low, high = xy_nm.min(axis=0), xy_nm.max(axis=0)
@@ -107,7 +108,7 @@ class _Cells:
         # Where a cell that is shifted back by (y, x) cells lies.
         self.steps = (near[:, None] * self.wide + near).ravel()
 
-    def occupied(self, xy_nm: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    def occupied(self, xy_nm: Array) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return the cells that hold localizations, and how many each."""
         x, y = np.floor((xy_nm - self.low) / self.edge_nm).astype(np.int64).T
         edge = _REACH + 1  # a localization that was carried out of the grid stays at its rim
@@ -115,7 +116,7 @@ class _Cells:
         cells, rows = np.unique(y * self.wide + x, return_counts=True)
         return cells, rows.astype(np.int32)
 
-    def count(self, xy_nm: NDArray[np.float64]) -> NDArray[np.int32]:
+    def count(self, xy_nm: Array) -> NDArray[np.int32]:
         """Return the number of localizations in every cell."""
         counts = np.zeros(self.wide * self.tall, np.int32)
         cells, rows = self.occupied(xy_nm)
@@ -130,7 +131,7 @@ class _Cells:
         return met.reshape(2 * _REACH + 1, -1)
 
 
-def _peak(met: NDArray[np.int64]) -> NDArray[np.float64]:
+def _peak(met: NDArray[np.int64]) -> Array:
     """Shift (x, y) of most intersections, cells, from the phase of the first Fourier component.
 
     What is the same for all shifts, as localizations that meet by chance, has no part in it.

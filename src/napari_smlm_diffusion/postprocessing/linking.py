@@ -14,11 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial import cKDTree
 from scipy.stats import chi2
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.evaluation.matching import Array, assign, near_pairs
 from napari_smlm_diffusion.postprocessing.combining import combine
 from napari_smlm_diffusion.postprocessing.scatter import Scatter, scatter
 from napari_smlm_diffusion.progress import Progress
@@ -120,7 +119,7 @@ def link(
     return Linked(linked, there, scatter(table))
 
 
-def places(table: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def places(table: pd.DataFrame) -> tuple[Array, Array]:
     """Return positions and variances of the localizations, (N, 2) each, x before y, nm and nm^2.
 
     Raises
@@ -147,9 +146,7 @@ class _Chains:
         self._xy, self._variance = np.empty((0, 2)), np.empty((0, 2))
         self._last, self._number = np.empty(0, np.int64), np.empty(0, np.int64)
 
-    def add(
-        self, frame: int, xy: NDArray[np.float64], variance: NDArray[np.float64]
-    ) -> NDArray[np.int64]:
+    def add(self, frame: int, xy: Array, variance: Array) -> NDArray[np.int64]:
         """Take the localizations of the next frame; return the number of each one's molecule."""
         on = frame - self._last <= self._gap + 1
         self._xy, self._variance = self._xy[on], self._variance[on]
@@ -171,34 +168,13 @@ class _Chains:
         self._number = np.append(self._number, number[new])
         return number
 
-    def _pairs(
-        self, xy: NDArray[np.float64], variance: NDArray[np.float64]
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def _pairs(self, xy: Array, variance: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Molecules and localizations that belong together, one to one."""
-        none = np.empty(0, np.intp)
-        if not (len(xy) and len(self._xy)):
-            return none, none
-        near = cKDTree(self._xy).sparse_distance_matrix(
-            cKDTree(xy), self._reach, output_type="coo_matrix"
-        )
-        a, b = near.row.astype(np.intp), near.col.astype(np.intp)
+        a, b = near_pairs(self._xy, np.zeros(len(self._xy)), xy, np.zeros(len(xy)), self._reach)
         square = ((self._xy[a] - xy[b]) ** 2 / (self._variance[a] + variance[b])).sum(axis=1)
         close = square <= self._limit
         a, b, square = a[close], b[close], square[close]
         # Where neither has another choice there is nothing to decide.
         sure = (np.bincount(a, minlength=1)[a] == 1) & (np.bincount(b, minlength=1)[b] == 1)
-        c, d = _assign(a[~sure], b[~sure], square[~sure], self._limit)
+        c, d = assign(a[~sure], b[~sure], square[~sure], self._limit)
         return np.append(a[sure], c), np.append(b[sure], d)
-
-
-def _assign(
-    a: NDArray[np.intp], b: NDArray[np.intp], square: NDArray[np.float64], limit: float
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Of the possible pairs those with the least sum of squares, no pair counting as `limit`."""
-    names_a, i = np.unique(a, return_inverse=True)
-    names_b, j = np.unique(b, return_inverse=True)
-    cost = np.zeros((len(names_a), len(names_b)))
-    cost[i, j] = square - 2 * limit
-    rows, columns = linear_sum_assignment(cost)
-    real = cost[rows, columns] < 0
-    return names_a[rows[real]], names_b[columns[real]]

@@ -19,7 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.spatial import cKDTree
+
+from napari_smlm_diffusion.evaluation.bootstrap import Array
+from napari_smlm_diffusion.evaluation.matching import near_pairs
 
 # Five SDs: seven times what one molecule needs, so that the chance pairs are well known.
 _LIMIT = 25.0
@@ -91,9 +93,7 @@ def scatter(table: pd.DataFrame) -> Scatter:
     return Scatter(float(np.sqrt(scale)), float(error), len(x), float(odds / (1 + odds)))
 
 
-def normalized_squares(
-    table: pd.DataFrame,
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def normalized_squares(table: pd.DataFrame) -> tuple[Array, NDArray[np.int64]]:
     """Squared distances of the pairs of successive frames in units of their claimed variance.
 
     Returns
@@ -102,9 +102,8 @@ def normalized_squares(
     """
     sd = table[["uncertainty_x_nm", "uncertainty_y_nm"]].to_numpy(np.float64)
     usable = (np.isfinite(sd) & (sd > 0)).all(axis=1)
-    none = np.empty(0), np.empty(0, np.int64)
     if not usable.any():
-        return none
+        return np.empty(0), np.empty(0, np.int64)
     widest = np.percentile(sd[usable].max(axis=1), _WIDEST_SHARE)
     usable &= sd.max(axis=1) <= widest
     frame = table["frame"].to_numpy()[usable]
@@ -113,33 +112,23 @@ def normalized_squares(
     reach = float(np.sqrt(2 * _LIMIT) * widest)
     parts = []
     for parity in (0, 1):
-        # Pairs of frames (0, 1), (2, 3), ..., then (1, 2), ...: the pair is one more coordinate,
-        # in steps that no distance bridges.
-        place = np.column_stack([xy, (frame + parity) // 2 * (4 * reach)])
-        one = np.flatnonzero((frame + parity) % 2 == 0)
-        other = np.flatnonzero((frame + parity) % 2 == 1)
-        if not (len(one) and len(other)):
-            continue
-        near = cKDTree(place[one]).sparse_distance_matrix(
-            cKDTree(place[other]), reach, output_type="coo_matrix"
-        )
-        a, b = one[near.row], other[near.col]
+        # Pairs of frames (0, 1), (2, 3), ..., then (1, 2), ...
+        pair, second = np.divmod(frame + parity, 2)
+        one, other = np.flatnonzero(second == 0), np.flatnonzero(second == 1)
+        near = near_pairs(xy[one], pair[one], xy[other], pair[other], reach)
+        a, b = one[near[0]], other[near[1]]
         square = ((xy[a] - xy[b]) ** 2 / (variance[a] + variance[b])).sum(axis=1)
         close = square <= _LIMIT
         parts.append((square[close], frame[a[close]]))
-    if not parts:
-        return none
     squares, frames = zip(*parts, strict=True)
     return np.concatenate(squares), np.concatenate(frames)
 
 
-def _fit(
-    counts: NDArray[np.float64], edges: NDArray[np.float64], start: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _fit(counts: Array, edges: Array, start: Array) -> Array:
     """Most likely logarithms of k^2 and of the odds of a chance pair for the histogram of x."""
     even = 1 / len(counts)
 
-    def surprise(parameters: NDArray[np.float64]) -> float:
+    def surprise(parameters: Array) -> float:
         scale, odds = np.exp(np.clip(parameters, -20, 20))
         tail = np.exp(-edges / (2 * scale))
         one = -np.diff(tail) / (tail[0] - tail[-1])

@@ -6,8 +6,6 @@ Metropolis-Hastings (Del Moral, Doucet & Jasra 2006). No mode with a fair share 
 as long as some of the population are in it, which a single chain cannot promise.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
@@ -21,25 +19,13 @@ _SURVIVE = 0.5
 _ROUNDS, _LAST_ROUNDS = 3, 5
 
 
-class Annealed(NamedTuple):
-    """``sets``, equally weighted draws of the posterior; ``log_evidence``, roughly; ``steps``."""
-
-    sets: Sets
-    log_evidence: float
-    steps: int
-
-
-def anneal(model: Molecules, population: int, rng: np.random.Generator) -> Annealed:
+def anneal(model: Molecules, population: int, rng: np.random.Generator) -> tuple[Sets, float]:
     """Bring a population of guesses to the posterior.
 
-    Parameters
-    ----------
-    model : Molecules
-    population : int
-    rng : numpy.random.Generator
+    Returns equally weighted draws of the posterior, and the log evidence, roughly.
     """
     herd = Walkers(model, model.guess(population, rng), rng)
-    t, log_evidence, steps = 0.0, 0.0, 0
+    t, log_evidence = 0.0, 0.0
     while t < 1.0:
         gain = herd.log_posterior - herd.log_guess
         step = _longest(gain, 1.0 - t)
@@ -48,10 +34,9 @@ def anneal(model: Molecules, population: int, rng: np.random.Generator) -> Annea
         log_evidence += float(logsumexp(log_weight)) - np.log(population)
         herd.take(_survivors(log_weight, rng))
         herd.powers = t, 1 - t
-        steps += 1
         for _ in range(_ROUNDS if t < 1.0 else _LAST_ROUNDS):
             herd.move()
-    return Annealed(herd.sets, log_evidence, steps)
+    return herd.sets, log_evidence
 
 
 def _longest(gain: NDArray[np.float64], most: float) -> float:

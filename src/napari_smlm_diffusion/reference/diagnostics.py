@@ -5,16 +5,16 @@ Rank-normalised split R-hat and bulk effective sample size of Vehtari et al. 202
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.reference.region import Array
 
 _FEWEST_DRAWS = 8
 
 
-def r_hat(draws: NDArray[np.float64]) -> float:
+def r_hat(draws: Array) -> float:
     """Rank-normalised split R-hat, the larger of bulk and tails; below 1.01 is mixed.
 
     Parameters
@@ -36,7 +36,7 @@ def r_hat(draws: NDArray[np.float64]) -> float:
     return max(_potential_scale(_normal_scores(part)) for part in (halves, folded))
 
 
-def effective_sample_size(draws: NDArray[np.float64]) -> float:
+def effective_sample_size(draws: Array) -> float:
     """Bulk effective sample size over all chains together.
 
     Parameters and errors as in `r_hat`. Chains that disagree have a small one, whatever their
@@ -59,7 +59,7 @@ def effective_sample_size(draws: NDArray[np.float64]) -> float:
     return float(chains * n / time)
 
 
-def _split(draws: NDArray[np.float64]) -> NDArray[np.float64]:
+def _split(draws: Array) -> Array:
     """Both halves of every chain as chains of their own, (2 C, D // 2)."""
     draws = np.asarray(draws, dtype=np.float64)
     if draws.ndim != 2 or draws.shape[1] < _FEWEST_DRAWS or not np.all(np.isfinite(draws)):
@@ -71,13 +71,13 @@ def _split(draws: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([draws[:, :half], draws[:, -half:]])
 
 
-def _normal_scores(draws: NDArray[np.float64]) -> NDArray[np.float64]:
+def _normal_scores(draws: Array) -> Array:
     """Normal quantiles of the ranks over all chains (eq. 14): finite moments for any tail."""
     ranks = rankdata(draws).reshape(draws.shape)
     return ndtri((ranks - 0.375) / (draws.size + 0.25))
 
 
-def _potential_scale(scores: NDArray[np.float64]) -> float:
+def _potential_scale(scores: Array) -> float:
     n = scores.shape[1]
     within = scores.var(axis=1, ddof=1).mean()
     between = scores.mean(axis=1).var(ddof=1)
@@ -86,7 +86,7 @@ def _potential_scale(scores: NDArray[np.float64]) -> float:
     return float(np.sqrt((n - 1) / n + between / within))
 
 
-def _autocovariance(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def _autocovariance(scores: Array) -> Array:
     """Of each chain by lag, (C, D), by the Fourier transform."""
     n = scores.shape[1]
     centred = scores - scores.mean(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""One molecule or two? The probability of each number, by the evidence of each.
+"""One molecule or two? The evidence of each number, by which its probability is weighed.
 
 The evidence is p(frame | K) = integral of prior times likelihood over K positions (and photons).
 Annealing (`annealing`) finds where its mass is; importance sampling then measures it, from a
@@ -6,23 +6,20 @@ mixture of Student t kernels around the annealed population. The average of post
 without bias whatever the mixture is, and its scatter says how far it may be off.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 
-from napari_smlm_diffusion.errors import InputError, require
+from napari_smlm_diffusion.errors import require
 from napari_smlm_diffusion.reference.annealing import anneal
 from napari_smlm_diffusion.reference.labels import relabel
 from napari_smlm_diffusion.reference.molecules import Molecules, Sets
 from napari_smlm_diffusion.reference.observation import Observation
 from napari_smlm_diffusion.reference.priors import LogUniform
+from napari_smlm_diffusion.reference.region import Array
 
-Photons: TypeAlias = float | LogUniform
 MOST = 4  # molecules: the mixture is summed over all their orders
 # Kernels of the mixture, their width in units of the population's spread, and their tails.
 _CENTRES, _WIDTH, _FREEDOM = 200, 0.5, 6.0
@@ -58,80 +55,12 @@ class Evidence:
     ess: float
     annealed: float
     sets: Sets
-    weights: NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class CountPosterior:
-    """Probability of each number of molecules in one frame.
-
-    ``probability`` and its standard ``error`` (n,) belong to ``counts``; ``evidences`` likewise.
-    """
-
-    counts: tuple[int, ...]
-    probability: NDArray[np.float64]
-    error: NDArray[np.float64]
-    evidences: tuple[Evidence, ...]
-
-
-def count_posterior(
-    observation: Observation,
-    photons: Photons | Mapping[int, Photons],
-    rng: np.random.Generator,
-    *,
-    counts: Sequence[int] = (1, 2),
-    prior: Sequence[float] | None = None,
-    population: int = 256,
-    draws: int = 4000,
-) -> CountPosterior:
-    """Probability of each of a few numbers of molecules.
-
-    Parameters
-    ----------
-    observation : Observation
-    photons : float, LogUniform, or one of them for each count
-        Effective photons of each molecule. With one known number the total light gives the count
-        away; ``{1: 400.0, 2: 200.0}`` or a `LogUniform` asks by shape alone.
-    rng : numpy.random.Generator
-    counts : sequence of int
-        Different numbers, 0 to 4.
-    prior : sequence of float or None
-        Probability of each count before the frame, up to a factor; None is equal.
-    population, draws : int
-        As in `log_evidence`.
-
-    Raises
-    ------
-    InputError
-        If the counts repeat, the prior does not fit them, or `log_evidence` refuses one.
-    """
-    counts = tuple(int(k) for k in counts)
-    before = np.ones(len(counts)) if prior is None else np.asarray(prior, dtype=np.float64)
-    require(0 < len(counts) == len(set(counts)), "counts", "different numbers", counts)
-    if before.shape != (len(counts),) or before.min() < 0 or not 0 < before.sum() < np.inf:
-        raise InputError(f"prior must be {len(counts)} numbers that are not negative, got {prior}")
-    if isinstance(photons, Mapping):
-        if missing := [k for k in counts if k and k not in photons]:
-            raise InputError(f"photons are missing for the counts {missing}")
-        given: list[Photons] = [photons.get(k, 1.0) for k in counts]
-    else:
-        given = [photons] * len(counts)
-    found = tuple(
-        log_evidence(observation, n, k, rng, population=population, draws=draws)
-        for k, n in zip(counts, given, strict=True)
-    )
-    with np.errstate(divide="ignore"):
-        log_p = np.log(before) + [one.log_evidence for one in found]
-    p = np.exp(log_p - logsumexp(log_p))
-    errors = np.array([one.error for one in found])
-    # d p_i / d log Z_j = p_i (delta_ij - p_j).
-    slope = np.diag(p) - np.outer(p, p)
-    return CountPosterior(counts, p, np.sqrt(slope**2 @ errors**2), found)
+    weights: Array
 
 
 def log_evidence(
     observation: Observation,
-    photons: Photons,
+    photons: float | LogUniform,
     count: int,
     rng: np.random.Generator,
     *,
@@ -166,16 +95,15 @@ def log_evidence(
         log_z = float(observation.log_likelihood(nothing.positions, 1.0)[0])
         return Evidence(0, log_z, 0.0, float(draws), log_z, nothing, np.ones(1))
     model = Molecules(observation, photons, count)
-    annealed = anneal(model, population, rng)
-    mixture = _Mixture(model, annealed.sets)
+    herd, annealed = anneal(model, population, rng)
+    mixture = _Mixture(model, herd)
     guesses = rng.binomial(draws, _GUESSES)
     drawn = np.concatenate(
         [mixture.draw(draws - guesses, rng), model.guess(guesses, rng).flat()], axis=0
     )
     sets = model.unflat(drawn)
     log_q = np.logaddexp(
-        np.log1p(-_GUESSES) + mixture.log_density(sets),
-        np.log(_GUESSES) + model.log_guess(sets),
+        np.log1p(-_GUESSES) + mixture.log_density(sets), np.log(_GUESSES) + model.log_guess(sets)
     )
     log_w = model.log_posterior(sets) - log_q
     log_z = float(logsumexp(log_w) - np.log(draws))
@@ -185,7 +113,7 @@ def log_evidence(
         log_evidence=log_z,
         error=float(ratio.std(ddof=1) / np.sqrt(draws)),
         ess=float(ratio.sum() ** 2 / np.sum(ratio**2)),
-        annealed=annealed.log_evidence,
+        annealed=annealed,
         sets=sets,
         weights=ratio / ratio.sum(),
     )
@@ -204,14 +132,14 @@ class _Mixture:
         self._root = _WIDTH * np.linalg.cholesky(covariance)
         self._centres = centres[:: max(1, len(centres) // _CENTRES)]
 
-    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    def draw(self, n: int, rng: np.random.Generator) -> Array:
         """`n` draws, (n, 2 K + Q)."""
         centre = rng.integers(len(self._centres), size=n)
         scale = np.sqrt(_FREEDOM / rng.chisquare(_FREEDOM, (n, 1)))
         steps = rng.standard_normal((n, self._model.size)) * scale
         return self._centres[centre] + steps @ self._root.T
 
-    def log_density(self, sets: Sets) -> NDArray[np.float64]:
+    def log_density(self, sets: Sets) -> Array:
         """Log density, averaged over the orders of the molecules, (M,)."""
         inverse = np.linalg.inv(self._root)
         centres = self._centres @ inverse.T

@@ -9,13 +9,13 @@ density is exact to rounding (its error is 2 exp(-2 pi^2 4) of a Gaussian).
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from napari_smlm_diffusion.errors import require
 from napari_smlm_diffusion.optics.information import crlb
 from napari_smlm_diffusion.reference.maps import DensityMaps, density_maps
 from napari_smlm_diffusion.reference.observation import Observation
+from napari_smlm_diffusion.reference.region import Array
 from napari_smlm_diffusion.simulation.structures import Disc
 
 # Spacing of the first level in units of the PSF's width, of the last in posterior SDs.
@@ -51,25 +51,25 @@ class GridPosterior:
         Of the frame.
     """
 
-    positions: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    sizes_px: NDArray[np.float64]
+    positions: Array
+    weights: Array
+    sizes_px: Array
     log_evidence: float
     shape: tuple[int, int]
 
     @property
-    def mean(self) -> NDArray[np.float64]:
+    def mean(self) -> Array:
         """Posterior mean (y, x), camera pixels."""
         return self.weights @ self.positions
 
     @property
-    def covariance(self) -> NDArray[np.float64]:
+    def covariance(self) -> Array:
         """Posterior covariance of (y, x), (2, 2), square pixels."""
         apart = self.positions - self.mean
         return (self.weights[:, None] * apart).T @ apart
 
     @property
-    def sd(self) -> NDArray[np.float64]:
+    def sd(self) -> Array:
         """Posterior standard deviation along y and x, camera pixels."""
         return np.sqrt(np.diag(self.covariance))
 
@@ -79,7 +79,7 @@ class GridPosterior:
             self.positions[:, None], self.shape, upsampling, sigma_fine, self.weights
         )
 
-    def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Draw `n` positions, (n, 2), uniform within their cells, which widens them by 1 %."""
         cell = rng.choice(len(self.weights), size=n, p=self.weights)
         return self.positions[cell] + (rng.random((n, 2)) - 0.5) * self.sizes_px[cell]
@@ -132,26 +132,20 @@ def grid_posterior(observation: Observation, photons: float) -> GridPosterior:
     )
 
 
-def _cells(n_y: int, n_x: int) -> NDArray[np.float64]:
+def _cells(n_y: int, n_x: int) -> Array:
     """Indices of all cells of an (n_y, n_x) grid, (n_y * n_x, 2)."""
     return np.indices((n_y, n_x)).reshape(2, -1).T.astype(np.float64)
 
 
-def _split(
-    points: NDArray[np.float64], spacing: NDArray[np.float64], factor: int
-) -> NDArray[np.float64]:
+def _split(points: Array, spacing: Array, factor: int) -> Array:
     """Centres of the factor^2 parts of each cell, (G factor^2, 2)."""
     inner = (_cells(factor, factor) + 0.5) / factor - 0.5
     return (points[:, None] + inner * spacing).reshape(-1, 2)
 
 
 def _finer_edge(
-    observation: Observation,
-    photons: float,
-    points: NDArray[np.float64],
-    spacing: NDArray[np.float64],
-    log_l: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    observation: Observation, photons: float, points: Array, spacing: Array, log_l: Array
+) -> tuple[Array, Array, Array]:
     """Points, cell sizes and log likelihoods, with cells that the region's edge cuts divided.
 
     A cut is no smooth density, so that half an SD is too coarse there.
@@ -188,9 +182,7 @@ def _sharpest(observation: Observation, photons: float) -> float:
     return float(bound.y[0])
 
 
-def _share_inside(
-    observation: Observation, points: NDArray[np.float64], sizes: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _share_inside(observation: Observation, points: Array, sizes: Array) -> Array:
     """Share of each cell that lies in the region, (G,); `sizes` are (2,) or (G, 2)."""
     region = observation.region
     if not isinstance(region, Disc):

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from napari_smlm_diffusion.density import kernel_share, to_fine
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.psf.gaussian import Gaussian
+from napari_smlm_diffusion.reference.region import Array
 
 # Sets of molecules taken at once; bounds the memory.
 _AT_ONCE = 4096
@@ -21,16 +21,16 @@ _AT_ONCE = 4096
 class DensityMaps(NamedTuple):
     """``mean`` and ``sd`` (sY, sX), in units of one molecule's peak."""
 
-    mean: NDArray[np.float64]
-    sd: NDArray[np.float64]
+    mean: Array
+    sd: Array
 
 
 def density_maps(
-    positions: NDArray[np.float64],
+    positions: Array,
     shape: tuple[int, int],
     upsampling: int,
     sigma_fine: float,
-    weights: NDArray[np.float64] | None = None,
+    weights: Array | None = None,
 ) -> DensityMaps:
     """Posterior mean and standard deviation of the density in every fine pixel.
 

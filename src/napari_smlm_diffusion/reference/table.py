@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
 from napari_smlm_diffusion.optics.likelihood import poisson_gaussian, shifted_poisson
+from napari_smlm_diffusion.reference.region import Array
 
 # Between knots the error is 5/384 h^4 24 = 8e-7 for a pixel that reads nothing. Little read noise
 # tells 1 electron from 0 at a sharper mean, which needs closer knots, down to a quarter.
@@ -53,7 +54,7 @@ class PixelTable:
         self._intervals = len(knots) - 1
         self._first, self._step = first, knots[1] - knots[0]
 
-    def __call__(self, mean: NDArray[np.float64], pixels: NDArray[np.intp]) -> NDArray[np.float64]:
+    def __call__(self, mean: Array, pixels: NDArray[np.intp]) -> Array:
         """Log likelihood of each pixel.
 
         Parameters
@@ -76,13 +77,11 @@ class PixelTable:
         return ((a * place + b) * place + c) * place + d
 
 
-def _exact(
-    x: NDArray[np.float64], mean: NDArray[np.float64], noise: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _exact(x: Array, mean: Array, noise: Array) -> Array:
     """Poisson-Gaussian where there is read noise, Poisson where there is none."""
     noisy = noise[:, 0] > 0
     log_p = np.empty(np.broadcast_shapes(x.shape, mean.shape))
-    both: list[tuple[NDArray[np.bool_], Callable[..., NDArray[np.float64]]]] = [
+    both: list[tuple[NDArray[np.bool_], Callable[..., Array]]] = [
         (noisy, poisson_gaussian),
         (~noisy, shifted_poisson),
     ]
