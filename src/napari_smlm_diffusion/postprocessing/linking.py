@@ -17,7 +17,8 @@ from pydantic import Field
 from scipy.stats import chi2
 
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.evaluation.matching import Array, assign, near_pairs
+from napari_smlm_diffusion.evaluation.bootstrap import Array
+from napari_smlm_diffusion.evaluation.matching import assign, near_pairs
 from napari_smlm_diffusion.postprocessing.combining import combine
 from napari_smlm_diffusion.postprocessing.scatter import Scatter, scatter
 from napari_smlm_diffusion.progress import Progress
