@@ -129,7 +129,7 @@ def test_a_correction_that_helps_makes_a_model_that_has_it(command, tmp_path, ti
     options = ("--frames", "40", "--samples", "12", "--steps", "4", "--density", "8")
     options = (*options, "--pixel-size", "100", "--photons", "3000")
     said = command(*options, "--recalibrate", out)
-    assert "correction of the rows' uncertainties helps on frames held out" in said
+    assert "correction of the localizations' uncertainties helps on frames held out" in said
     new = load_card(out)
     about = new.calibration["recalibration"]
     assert new.psi.sd_scale.coefficients == tuple(about["coefficients"])

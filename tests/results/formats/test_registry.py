@@ -126,7 +126,7 @@ def test_a_bad_file_beside_the_table(dataset_of, text, message, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"pixel_size_nm": 0.0}, "pixel size must be above 0"),
+        ({"pixel_size_nm": 0.0}, "pixel_size_nm must be above 0"),
         ({"kept": np.ones(3, bool)}, "one value for each of the 60 localizations"),
         ({"kept": np.ones(60)}, "true or false"),
         ({"reason": np.full(60, "")}, "need the mask"),
