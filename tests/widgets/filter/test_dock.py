@@ -423,7 +423,7 @@ def test_points_without_a_value_are_counted(viewer, at_rest, said):
     widget.view.colour.setCurrentIndex(widget.view.colour.findData("crlb_xy_nm"))
     assert "none of the 300 points" in said()
     widget.ranges.choose("probability")
-    assert "100 rows without a value" in widget.ranges.keep_unknown.text()
+    assert "100 localizations without a value" in widget.ranges.keep_unknown.text()
     widget.ranges.histogram._move(1.0, None)
     at_rest(widget)
     assert widget.session.filtered.kept.sum() == 200

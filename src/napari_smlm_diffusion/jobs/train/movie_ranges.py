@@ -77,7 +77,7 @@ def ranges_of(stack: FrameStack, settings: LocalizeSettings) -> Ranges:
     }
     found = {name: _outward(*span) for name, span in values.items() if span is not None}
     density = found.get("density_per_px2", (0.0, 0.0))[1]
-    return Ranges(found, _CROWD * density, _words(whole, found, len(frames), pixel))
+    return Ranges(found, round(_CROWD * density, 6), _words(whole, found, len(frames), pixel))
 
 
 def prior_for(found: Ranges, prior: Prior = GENERAL) -> Prior:

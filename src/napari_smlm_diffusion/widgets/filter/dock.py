@@ -58,11 +58,11 @@ class FilterExport(Dock):
 
     def _build(self) -> None:
         self.choice = fields.combo(
-            "The layer of localizations that is filtered; its rows all stay.",
+            "The layer of localizations that is filtered; all of them stay in it.",
             empty="choose a layer of localizations",
         )
         self.counts = QLabel()
-        self.counts.setToolTip("How many molecules the filter keeps, of all rows of the table.")
+        self.counts.setToolTip("How many molecules the filter keeps, of all in the table.")
         self.counts.setWordWrap(True)
         self.ranges, self.regions = RangeForm(), RegionForm()
         self.view, self.output = ViewForm(), ExportForm()

@@ -81,8 +81,8 @@ class ExportForm(QWidget):
             [(f"{fmt.title} (*{fmt.suffix})", fmt) for fmt in WRITABLE],
         )
         self.rows = fields.combo(
-            "Only what the filter keeps, or every row with a column that says whether it is kept "
-            "and, in our own format, why not.",
+            "Only what the filter keeps, or every localization with a column that says whether it "
+            "is kept and, in our own format, why not.",
             [("Kept molecules only", "kept"), ("All, with “kept” and the reason", "all")],
         )
         self.images = fields.check(
@@ -99,7 +99,7 @@ class ExportForm(QWidget):
         self.said = fields.label()
         fields.column(
             self,
-            fields.form(("Format", self.format), ("Rows", self.rows)),
+            fields.form(("Format", self.format), ("Localizations", self.rows)),
             self.images,
             self.export,
             fields.row(self.load, self.save),

@@ -45,8 +45,8 @@ class RangeForm(QWidget):
         )
         self._unit = QLabel()
         self.keep_unknown = fields.check(
-            "Keep rows without a value",
-            "Rows for which this column is not known are rejected by a range on it, "
+            "Keep localizations without a value",
+            "Localizations for which this column is not known are rejected by a range on it, "
             "unless this is ticked.",
         )
         self.list = QListWidget()
@@ -122,7 +122,7 @@ class RangeForm(QWidget):
         self.histogram.set_values(self._binned)
         self._unit.setText(unit_of(name))
         unknown = self._binned.unknown
-        self.keep_unknown.setText(f"Keep the {unknown:,} rows without a value")
+        self.keep_unknown.setText(f"Keep the {unknown:,} localizations without a value")
         self.keep_unknown.setVisible(unknown > 0)
         self._show_range()
 
