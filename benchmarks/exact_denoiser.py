@@ -15,7 +15,7 @@ from schedules import spaced
 from torch import Tensor
 
 from napari_smlm_diffusion.density import kernel_density
-from napari_smlm_diffusion.diffusion.recipe import recipe
+from napari_smlm_diffusion.diffusion.recipe import RECIPES
 from napari_smlm_diffusion.diffusion.samplers import SAMPLERS
 
 SIZE = 24
@@ -56,7 +56,7 @@ def sd_ratio(name: str, levels: Tensor, sd_fine: float, draws: int) -> float:
     weight = torch.softmax(-(dy**2 + dx**2) / (2 * sd_fine**2), 0)
     mean = (weight[:, None, None] * kernels).sum(0)
     variance = (weight[:, None, None] * (kernels - mean) ** 2).sum(0)
-    scaling = recipe("residual").scaling(mean, variance)
+    scaling = RECIPES["residual"].scaling(mean, variance)
     targets = scaling.target(kernels).flatten(1)
     power = (targets**2).sum(1)
 

@@ -1,13 +1,14 @@
 """Psi: the diffusion model joined to phi, D(z; sigma | frame) for whole frames."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from napari_smlm_diffusion.diffusion.denoiser import Preconditioner
-from napari_smlm_diffusion.diffusion.recipe import Recipe, Scaling, recipe
+from napari_smlm_diffusion.diffusion.recipe import RECIPES, Scaling
 from napari_smlm_diffusion.networks.deepstorm import UPSAMPLING, DeepStorm
 from napari_smlm_diffusion.networks.inputs import pad_input
 from napari_smlm_diffusion.networks.settings import PsiSettings, SamplingSettings
@@ -61,7 +62,7 @@ class Psi:
     ) -> None:
         self.phi, self.head, self.unet = phi, head, unet
         self.settings = settings
-        self.recipe: Recipe = recipe(settings.recipe)
+        self.recipe = RECIPES[settings.recipe]
         self.precondition = Preconditioner(self.recipe.prediction, settings.sigma_data)
 
     def levels(self, sampling: SamplingSettings) -> Tensor:
@@ -98,11 +99,6 @@ class Psi:
         )
         return Condition(self.unet.encode(folded), scaling, scaling.target(y_hat), shape)
 
-    def network(self, noisy: Tensor, log_sigma: Tensor, condition: Condition) -> Tensor:
-        """Return F, the raw network, of (B, sY, sX) scaled noisy targets at their levels."""
-        answer: Tensor = self.unet(noisy, log_sigma, condition.encoded)
-        return answer
-
     def denoise(self, noisy: Tensor, sigma: float, condition: Condition) -> Tensor:
         """Return D(z; sigma) of (B, sY, sX) noisy targets."""
-        return self.precondition(lambda z, level: self.network(z, level, condition), noisy, sigma)
+        return self.precondition(partial(self.unet, condition=condition.encoded), noisy, sigma)

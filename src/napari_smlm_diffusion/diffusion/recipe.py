@@ -11,7 +11,6 @@ from torch import Tensor
 
 from napari_smlm_diffusion.diffusion.denoiser import Prediction
 from napari_smlm_diffusion.diffusion.schedule import FORERUNNER, PAPERS, RESIDUAL, Schedule
-from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.networks.settings import GIVEN, Given
 
 Target = Literal["residual over SD", "residual over density", "density", "signed density"]
@@ -103,16 +102,3 @@ RECIPES = {
         Recipe("forerunner", "signed density", "noise", FORERUNNER, 1),
     )
 }
-
-
-def recipe(name: str) -> Recipe:
-    """Return the recipe of this name.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    if name not in RECIPES:
-        raise InputError(f"recipe {name!r}: the recipes are {', '.join(RECIPES)}")
-    return RECIPES[name]

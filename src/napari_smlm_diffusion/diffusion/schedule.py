@@ -8,7 +8,6 @@ that one sampler serves both.
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -16,33 +15,6 @@ from torch import Generator, Tensor
 from napari_smlm_diffusion.errors import InputError
 
 FEWEST_STEPS = 2
-
-
-class Schedule(Protocol):
-    """A value object: two schedules that compare equal give the same levels."""
-
-    @property
-    def first(self) -> float:
-        """Noise level at which sampling starts."""
-        ...
-
-    def levels(self, steps: int) -> Tensor:
-        """Return (steps + 1,) float64 levels, strictly decreasing, the last 0."""
-        ...
-
-    def draw(self, count: int, generator: Generator) -> Tensor:
-        """Draw (count,) training levels."""
-        ...
-
-    def between(self, first: float | None, last: float | None) -> "Schedule":
-        """Return this schedule with other ends; None keeps one.
-
-        Raises
-        ------
-        InputError
-            If the network was not trained there, or the schedule has no other ends.
-        """
-        ...
 
 
 def check_steps(steps: int, most: int | None = None) -> None:
@@ -58,13 +30,8 @@ def check_steps(steps: int, most: int | None = None) -> None:
         raise InputError(f"a sampler needs {allowed} steps, got {steps}", field="steps")
 
 
-def gamma_of(sigma: Tensor) -> Tensor:
-    """Return the papers' gamma = 1 / (1 + sigma^2), the share of the signal's power."""
-    return 1.0 / (1.0 + sigma**2)
-
-
 def sigma_of(gamma: Tensor) -> Tensor:
-    """Inverse of `gamma_of`."""
+    """Return the level of the papers' gamma = 1 / (1 + sigma^2), the share of the signal."""
     return ((1.0 - gamma) / gamma).sqrt()
 
 
@@ -101,7 +68,7 @@ class LogSchedule:
         return torch.exp(low + (high - low) * part)
 
     def between(self, first: float | None, last: float | None) -> "LogSchedule":
-        """Return the schedule from `first` to `last`."""
+        """Return the schedule from `first` to `last`; None keeps its own end."""
         first, last = first or self.first, last or self.last
         if not self.finest <= last < first <= self.widest:
             raise InputError(
@@ -160,6 +127,9 @@ class LinearBetas:
             raise InputError("the papers' schedule has fixed ends; leave the noise levels out")
         return self
 
+
+Schedule = LogSchedule | LinearBetas
+"""Values: two that compare equal give the same levels."""
 
 PAPERS = LinearBetas()
 """Of the guided-diffusion papers: gamma_T = 0.60, so it does not end in noise."""

@@ -84,7 +84,9 @@ def train_model(
                 with disk_errors(folder):
                     folder.mkdir(parents=True, exist_ok=True)
                 going_on = resume and name == stages[0]
-                built, own = _built_on(settings, out, kind), kind.adjusted(settings)
+                rate = settings.learning_rate or kind.rate
+                own = settings.model_copy(update={"learning_rate": rate})
+                built = _built_on(settings, out, kind)
                 stage = kind.begin(own, built, going_on)
                 result = yield from stage.run(own, folder, going_on, processes)
                 with processes.waiting():

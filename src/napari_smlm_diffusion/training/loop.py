@@ -150,15 +150,12 @@ def train(
         "samples": learner.ema.samples,
         "minutes": round(learner.minutes, 1),
     }
-    if validation is not None:
-        with processes.waiting():
+    with processes.waiting():
+        if validation is not None:
             learner.save(folder)
             final = validation(learner.ema)
             learner.finish(final["loss"])
-        result |= {"validation": final["loss"], "metrics": final, "history": learner.history}
-    else:
-        with processes.waiting():
-            pass
+            result |= {"validation": final["loss"], "metrics": final, "history": learner.history}
     stage.move(torch.device("cpu"))
     return result
 

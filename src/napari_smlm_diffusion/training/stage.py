@@ -55,6 +55,8 @@ class Stage(ABC):
         it worthless.
     writes : tuple of str
         Networks of the model file that it makes.
+    rate : float or None
+        Learning rate if none is given, where the usual ones are not for this stage.
     notes : dict
         What the model's card says of it beyond what `run` returns.
     """
@@ -62,6 +64,7 @@ class Stage(ABC):
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]]
+    rate: ClassVar[float | None] = None
     _known: ClassVar[dict[str, type["Stage"]]] = {}
 
     def __init__(self) -> None:
@@ -70,11 +73,6 @@ class Stage(ABC):
     def __init_subclass__(cls) -> None:
         if "name" in vars(cls):
             Stage._known[cls.name] = cls
-
-    @classmethod
-    def adjusted(cls, settings: TrainingSettings) -> TrainingSettings:
-        """Return the settings with what this stage wants otherwise."""
-        return settings
 
     @classmethod
     @abstractmethod
@@ -101,6 +99,13 @@ class Stage(ABC):
 class LearningStage(Stage):
     """A stage whose network learns by a loss, step by step (`training.loop`).
 
+    Parameters
+    ----------
+    network : nn.Module
+        The one whose weights are trained.
+    fixed : nn.Module
+        Those that it is trained on; they change no more.
+
     Attributes
     ----------
     clip : float
@@ -109,14 +114,15 @@ class LearningStage(Stage):
 
     clip: ClassVar[float]
 
-    @property
-    @abstractmethod
-    def network(self) -> nn.Module:
-        """The one whose weights are trained."""
+    def __init__(self, network: nn.Module, *fixed: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self._fixed = [one.eval().requires_grad_(False) for one in fixed]
 
-    @abstractmethod
     def move(self, device: torch.device) -> None:
-        """Bring all networks the stage runs to a device."""
+        """Bring all networks to a device, in the memory layout its convolutions like."""
+        for network in (self.network, *self._fixed):
+            network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @abstractmethod
     def loss(self, pairs: Pairs, noise: "Sequence[Noise]") -> Tensor:
@@ -158,12 +164,6 @@ def stage_class(name: str) -> type[Stage]:
     if name not in known:
         raise InputError(f"stage {name!r} is unknown; the stages are {', '.join(known)}")
     return known[name]
-
-
-def move(device: torch.device, *networks: nn.Module) -> None:
-    """Bring networks to a device, in the memory layout its convolutions like."""
-    for network in networks:
-        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def unit_noise(shape: Sequence[int], noise: "Sequence[Noise]") -> Tensor:

@@ -1,15 +1,17 @@
-"""What rebuilds phi."""
+"""What rebuilds phi and the two heads that read what it finds."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from napari_smlm_diffusion.density import DensityScale
-from napari_smlm_diffusion.networks.settings.network import Count, Network
+from napari_smlm_diffusion.networks.settings.network import Count, Network, needed
 
 if TYPE_CHECKING:
     from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+    from napari_smlm_diffusion.networks.localization_head import LocalizationHead
+    from napari_smlm_diffusion.networks.variance import VarianceHead
 
 
 class PhiSettings(Network):
@@ -37,3 +39,29 @@ class PhiSettings(Network):
         return DeepStorm(
             self.channels, self.dilations, self.up_channels, self.refinements, self.end
         )
+
+
+class VarianceSettings(Network):
+    """The variance head reads phi's features: their number is all that there is to say."""
+
+    kind: Literal["variance"] = "variance"
+
+    def build(self, others: Mapping[str, Network]) -> "VarianceHead":
+        """Return an untrained head on phi."""
+        from napari_smlm_diffusion.networks.variance import VarianceHead
+
+        return VarianceHead(needed(others, "phi", PhiSettings).channels)
+
+
+class LocalizationHeadSettings(Network):
+    """The head of the localizations has no arguments."""
+
+    kind: Literal["localization head"] = "localization head"
+    stays_on_cpu: ClassVar[bool] = True
+
+    def build(self, others: Mapping[str, Network] | None = None) -> "LocalizationHead":
+        """Return an untrained head, which needs no other network."""
+        from napari_smlm_diffusion.networks.localization_head import LocalizationHead
+
+        del others
+        return LocalizationHead()

@@ -25,13 +25,7 @@ from napari_smlm_diffusion.networks.settings.network import needed
 from napari_smlm_diffusion.networks.unet import UNet
 from napari_smlm_diffusion.training.pairs import Pairs
 from napari_smlm_diffusion.training.settings import RATE_OF_SAMPLER, TrainingSettings
-from napari_smlm_diffusion.training.stage import (
-    Built,
-    Parts,
-    move,
-    network_input_of,
-    unit_noise,
-)
+from napari_smlm_diffusion.training.stage import Built, Parts, network_input_of, unit_noise
 from napari_smlm_diffusion.training.stages.psi import PsiStage, denoiser_weights, halved
 
 # Steps of the teacher for one of the student's.
@@ -73,6 +67,7 @@ class DistilStage(PsiStage):
     name = "distil"
     needs = ("phi", "variance", "psi")
     writes = ("psi", TEACHER)
+    rate = RATE_OF_SAMPLER
 
     def __init__(self, psi: Psi) -> None:
         """`psi` holds the weights of the teacher, and the settings of the student."""
@@ -87,11 +82,7 @@ class DistilStage(PsiStage):
         self._teacher_levels = teacher_levels(schedule, self.levels)
         teacher: UNet = copy.deepcopy(psi.unet).eval().requires_grad_(False)
         self.teacher = Psi(psi.phi, psi.head, teacher, psi.settings)
-
-    @classmethod
-    def adjusted(cls, settings: TrainingSettings) -> TrainingSettings:
-        """Return the settings with a gentle learning rate, if none is given."""
-        return gentle(settings)
+        self._fixed.append(teacher)
 
     @classmethod
     def begin(cls, settings: TrainingSettings, built: Built, resume: bool) -> Self:
@@ -104,11 +95,6 @@ class DistilStage(PsiStage):
         unet = psi.build(built.networks)
         unet.load_state_dict(denoiser_weights(built.tensors))
         return cls(Psi(phi, head, unet, psi))
-
-    def move(self, device: torch.device) -> None:
-        """Bring all four networks to a device."""
-        super().move(device)
-        move(device, self.teacher.unet)
 
     @torch.no_grad()
     def path(self, condition: Condition, start: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -154,9 +140,3 @@ class DistilStage(PsiStage):
         teacher = self.psi.settings.model_copy(update=usual)
         weights = halved(self.teacher.unet.state_dict())
         return {**super().finish(settings), TEACHER: (teacher, weights)}
-
-
-def gentle(settings: TrainingSettings) -> TrainingSettings:
-    """Return the settings with a rate for what is right already, if none is given."""
-    rate = settings.learning_rate or RATE_OF_SAMPLER
-    return settings.model_copy(update={"learning_rate": rate})

@@ -26,9 +26,8 @@ from napari_smlm_diffusion.models.file import part
 from napari_smlm_diffusion.networks.settings import PsiSettings
 from napari_smlm_diffusion.networks.settings.network import needed
 from napari_smlm_diffusion.training.pairs import Pairs
-from napari_smlm_diffusion.training.settings import TrainingSettings
+from napari_smlm_diffusion.training.settings import RATE_OF_SAMPLER, TrainingSettings
 from napari_smlm_diffusion.training.stage import Built, network_input_of, unit_noise
-from napari_smlm_diffusion.training.stages.distil import gentle
 from napari_smlm_diffusion.training.stages.psi import PsiStage
 
 # Sides of boxes whose sums are compared, fine pixels, and of windows, boxes, whose differences are
@@ -85,6 +84,7 @@ class EnergyStage(PsiStage):
 
     name = "energy"
     needs = ("phi", "variance", "psi", "distil")
+    rate = RATE_OF_SAMPLER
 
     def __init__(self, psi: Psi, kernel_sigma: float) -> None:
         super().__init__(psi)
@@ -96,11 +96,6 @@ class EnergyStage(PsiStage):
                 f"with the start {sampling.start}; train the stage distil first"
             )
         self._levels = psi.levels(sampling)
-
-    @classmethod
-    def adjusted(cls, settings: TrainingSettings) -> TrainingSettings:
-        """Return the settings with a gentle learning rate, if none is given."""
-        return gentle(settings)
 
     @classmethod
     def begin(cls, settings: TrainingSettings, built: Built, resume: bool) -> Self:

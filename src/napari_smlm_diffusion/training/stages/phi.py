@@ -16,7 +16,6 @@ from napari_smlm_diffusion.training.stage import (
     LearningStage,
     Metrics,
     Parts,
-    move,
     network_input_of,
 )
 from napari_smlm_diffusion.training.start import weights
@@ -40,7 +39,7 @@ class PhiStage(LearningStage):
     clip = 20.0
 
     def __init__(self, phi: DeepStorm, kernel_sigma: float) -> None:
-        super().__init__()
+        super().__init__(phi)
         self._phi = phi
         self.share = kernel_share(kernel_sigma)
 
@@ -53,15 +52,6 @@ class PhiStage(LearningStage):
         if start := weights(settings, "phi"):
             phi.load_state_dict(start)
         return cls(phi, settings.network.kernel_sigma)
-
-    @property
-    def network(self) -> DeepStorm:
-        """The network phi itself."""
-        return self._phi
-
-    def move(self, device: torch.device) -> None:
-        """Bring phi to a device."""
-        move(device, self._phi)
 
     def loss(self, pairs: Pairs, noise: Sequence[Generator]) -> Tensor:
         """Return the weighted mean squared error of a batch, scaled."""

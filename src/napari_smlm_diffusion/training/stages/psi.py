@@ -9,7 +9,6 @@ from torch import Generator, Tensor
 
 from napari_smlm_diffusion.diffusion.psi import Condition, Psi
 from napari_smlm_diffusion.models import file as checkpoint
-from napari_smlm_diffusion.networks.unet import UNet
 from napari_smlm_diffusion.training.batches import draw
 from napari_smlm_diffusion.training.pairs import Pairs
 from napari_smlm_diffusion.training.settings import TrainingSettings
@@ -18,7 +17,6 @@ from napari_smlm_diffusion.training.stage import (
     LearningStage,
     Parts,
     Tensors,
-    move,
     network_input_of,
     unit_noise,
 )
@@ -43,10 +41,8 @@ class PsiStage(LearningStage):
     clip = 5.0
 
     def __init__(self, psi: Psi) -> None:
-        super().__init__()
+        super().__init__(psi.unet, psi.phi, psi.head)
         self.psi = psi
-        for network in (psi.phi, psi.head):
-            network.eval().requires_grad_(False)
 
     @classmethod
     def begin(cls, settings: TrainingSettings, built: Built, resume: bool) -> Self:
@@ -67,15 +63,6 @@ class PsiStage(LearningStage):
         stage = cls(Psi(phi, head, unet, psi))
         stage.notes["from_nothing"] = start is None
         return stage
-
-    @property
-    def network(self) -> UNet:
-        """The U-Net."""
-        return self.psi.unet
-
-    def move(self, device: torch.device) -> None:
-        """Bring all three networks to a device."""
-        move(device, self.psi.phi, self.psi.head, self.psi.unet)
 
     def loss(self, pairs: Pairs, noise: Sequence[Generator]) -> Tensor:
         """Return the mean loss of what the network predicts, over frames and noise levels."""

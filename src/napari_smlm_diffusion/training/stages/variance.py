@@ -19,13 +19,12 @@ from napari_smlm_diffusion.training.stage import (
     LearningStage,
     Metrics,
     Parts,
-    move,
     network_input_of,
 )
 from napari_smlm_diffusion.training.stages.phi import LOSS_SCALE
 from napari_smlm_diffusion.training.start import weights
 
-# Of the frames that no stage was trained on, for the scale.
+# Of the scale.
 _FRAMES, _BATCH = 320, 16
 _LEAST = 1e-12
 # Most pixels are background: the scale needs its points where the few molecules are.
@@ -42,9 +41,8 @@ class VarianceStage(LearningStage):
     clip = 1e4
 
     def __init__(self, phi: DeepStorm, head: VarianceHead) -> None:
-        super().__init__()
-        self.phi = phi.eval().requires_grad_(False)
-        self._head = head
+        super().__init__(head, phi)
+        self.phi, self._head = phi, head
 
     @classmethod
     def begin(cls, settings: TrainingSettings, built: Built, resume: bool) -> Self:
@@ -56,15 +54,6 @@ class VarianceStage(LearningStage):
         if start := weights(settings, "variance"):
             head.load_state_dict(start)
         return cls(phi, head)
-
-    @property
-    def network(self) -> VarianceHead:
-        """The head; phi is not trained here."""
-        return self._head
-
-    def move(self, device: torch.device) -> None:
-        """Bring phi and the head to a device."""
-        move(device, self.phi, self._head)
 
     def look(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Return phi's density and the head's log variance of it, (B, sY, sX)."""
@@ -87,44 +76,32 @@ class VarianceStage(LearningStage):
     def metrics(self, settings: TrainingSettings, batches: Sequence[Pairs]) -> Metrics:
         """``claimed_over_true``, rms of the errors it claims over that of phi's: 1 if honest."""
         del settings
-        return lambda: {"claimed_over_true": self._claimed_over_true(batches)}
 
-    def _claimed_over_true(self, batches: Sequence[Pairs]) -> float:
-        claimed = true = 0.0
-        for pairs in batches:
-            density, log_variance = self.look(pairs)
-            claimed += float(log_variance.exp().sum())
-            true += float((density - pairs.density).square().sum())
-        return (claimed / true) ** 0.5 if true else float("nan")
+        def measure() -> dict[str, float]:
+            claimed = true = 0.0
+            for pairs in batches:
+                density, log_variance = self.look(pairs)
+                claimed += float(log_variance.exp().sum())
+                true += float((density - pairs.density).square().sum())
+            return {"claimed_over_true": (claimed / true) ** 0.5 if true else float("nan")}
 
+        return measure
+
+    @torch.no_grad()
     def finish(self, settings: TrainingSettings) -> Parts:
         """Return the head, at every level with the mean squared residual of new frames."""
-        _fit_scale(self.phi, self._head, settings)
+        # Frames that no stage was trained on.
+        generator = Generator().manual_seed(settings.seed + 3_000_017)
+        self._head.train()  # the raw answer, without a scale
+        claimed, squared = [], []
+        for _ in range(_FRAMES // _BATCH):
+            pairs = draw(settings, _BATCH, settings.frame_size, generator)
+            density, log_variance = self.look(pairs)
+            claimed.append(log_variance.flatten())
+            squared.append((density - pairs.density).square().flatten())
+        self._head.eval()
+        self._head.set_scale(*_scale(torch.cat(claimed), torch.cat(squared)))
         return {"variance": (VarianceSettings(), self._head.state_dict())}
-
-
-@torch.no_grad()
-def _fit_scale(phi: DeepStorm, head: VarianceHead, settings: TrainingSettings) -> None:
-    """Set the head's scale from frames that no stage was trained on.
-
-    Parameters
-    ----------
-    phi, head
-        Trained; the head's scale is replaced.
-    settings : TrainingSettings
-        Prior and frame size.
-    """
-    generator = Generator().manual_seed(settings.seed + 3_000_017)
-    head.train()  # the raw answer, without a scale
-    claimed, squared = [], []
-    for _ in range(_FRAMES // _BATCH):
-        pairs = draw(settings, _BATCH, settings.frame_size, generator)
-        features = phi.features(network_input_of(pairs))
-        density = phi.density(features)
-        claimed.append(head(features, density).flatten())
-        squared.append((density - pairs.density).square().flatten())
-    head.eval()
-    head.set_scale(*_scale(torch.cat(claimed), torch.cat(squared)))
 
 
 def _scale(log_variance: Tensor, squared: Tensor) -> tuple[Tensor, Tensor]:
