@@ -7,7 +7,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from napari_smlm_diffusion.cli.parser import add_settings, settings_from
+from napari_smlm_diffusion.cli.parser import add_out, add_settings, settings_from
 from napari_smlm_diffusion.cli.progress import drive
 from napari_smlm_diffusion.cli.tables import check_new
 from napari_smlm_diffusion.errors import InputError
@@ -25,9 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", metavar="FILE", type=Path, help="write the result as a model card keeps it"
     )
-    parser.add_argument(
-        "--out", metavar="DIR", type=Path, help=f"folder that gets {JSON} and {PLOT}"
-    )
+    add_out(parser, f"folder that gets {JSON} and {PLOT}", "DIR")
     parser.add_argument(
         "--store",
         metavar="FILE",
@@ -44,7 +42,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stamp", action="store_true", help="write the result into the card of the model's file"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the results in DIR")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -3,33 +3,23 @@
 import argparse
 from pathlib import Path
 
-from napari_smlm_diffusion.cli.parser import add_settings, settings_from
+from napari_smlm_diffusion.cli.parser import add_out, add_settings, settings_from
 from napari_smlm_diffusion.cli.progress import drive
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
 
-_OFFERED = ("device", "batch", "threads")
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=Path,
-        default=Path("smlm-demo"),
-        help="folder to write (default smlm-demo)",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace the results in DIR")
+    add_out(parser, "folder to write (default smlm-demo)", "DIR", default=Path("smlm-demo"))
     parser.add_argument(
         "--model",
         metavar="NAME|FILE",
         default="general",
         help="localize with this model (default general)",
     )
-    skip = [name for name in LocalizeSettings.model_fields if name not in _OFFERED]
-    add_settings(parser, LocalizeSettings, skip=skip)
+    add_settings(parser, LocalizeSettings, ("device", "batch", "threads"))
 
 
 def run(options: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_smlm_diffusion.cli.localize import FRAMES
-from napari_smlm_diffusion.cli.parser import add_settings, settings_from
+from napari_smlm_diffusion.cli.parser import add_out, add_settings, settings_from
 from napari_smlm_diffusion.cli.tables import check_new
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 
@@ -23,18 +23,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "photo-electrons divided by the excess noise, 2."
     )
     parser.add_argument("movie", metavar="FRAMES", type=Path, help=FRAMES)
-    skip = [name for name in LocalizeSettings.model_fields if name not in _KNOWN]
-    add_settings(parser, LocalizeSettings, skip=skip)
-    parser.add_argument(
-        "--out", metavar="FILE.json", type=Path, help="camera file, as localize --camera takes it"
-    )
+    add_settings(parser, LocalizeSettings, _KNOWN)
+    add_out(parser, "camera file, as localize --camera takes it", "FILE.json")
     parser.add_argument(
         "--training",
         metavar="FILE.json",
         type=Path,
         help="settings of a training for movies like this one, as train --config takes them",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace what is there already")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -4,7 +4,12 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
+
 from napari_smlm_diffusion.errors import require
+from napari_smlm_diffusion.evaluation.metrics import evaluate
+from napari_smlm_diffusion.frames import parse_frame_range
+from napari_smlm_diffusion.results.formats.text_formats import read_corner
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -25,12 +30,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare and print."""
-    import numpy as np
-
-    from napari_smlm_diffusion.evaluation.metrics import evaluate
-    from napari_smlm_diffusion.frames import parse_frame_range
-    from napari_smlm_diffusion.results.formats.text_formats import read_corner
-
     require(options.tolerance > 0, "tolerance", "above 0 nm", options.tolerance)
     found, truth = read_corner(options.found), read_corner(options.truth)
     frames = None

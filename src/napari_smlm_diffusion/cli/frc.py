@@ -4,25 +4,20 @@ import argparse
 import json
 
 from napari_smlm_diffusion.cli import tables
-from napari_smlm_diffusion.cli.parser import add_settings, settings_from
+from napari_smlm_diffusion.cli.parser import settings_from
 from napari_smlm_diffusion.cli.progress import drive
+from napari_smlm_diffusion.postprocessing.fourier_ring import RingSettings, ring_correlation
+from napari_smlm_diffusion.writing import atomic
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    from napari_smlm_diffusion.postprocessing.fourier_ring import RingSettings
-
-    tables.add_table(parser)
-    tables.add_out(parser, "CSV for the curve and its error", required=False)
-    add_settings(parser, RingSettings)
+    tables.add_options(parser, RingSettings, "CSV for the curve and its error", required=False)
     parser.add_argument("--json", action="store_true", help="print JSON in place of a sentence")
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure and print."""
-    from napari_smlm_diffusion.postprocessing.fourier_ring import RingSettings, ring_correlation
-    from napari_smlm_diffusion.writing import atomic
-
     settings = settings_from(RingSettings, options)
     if options.out is not None:
         tables.check_out(options.out, options)

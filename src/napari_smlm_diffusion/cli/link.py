@@ -3,23 +3,18 @@
 import argparse
 
 from napari_smlm_diffusion.cli import tables
-from napari_smlm_diffusion.cli.parser import add_settings, settings_from
+from napari_smlm_diffusion.cli.parser import settings_from
 from napari_smlm_diffusion.cli.progress import drive
+from napari_smlm_diffusion.postprocessing.linking import LinkSettings, link
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    from napari_smlm_diffusion.postprocessing.linking import LinkSettings
-
-    tables.add_table(parser)
-    tables.add_out(parser, "the table of linked molecules")
-    add_settings(parser, LinkSettings)
+    tables.add_options(parser, LinkSettings, "the table of linked molecules")
 
 
 def run(options: argparse.Namespace) -> int:
     """Link, write, and hold the uncertainties against the scatter between frames."""
-    from napari_smlm_diffusion.postprocessing.linking import LinkSettings, link
-
     settings = settings_from(LinkSettings, options)
     fmt = tables.check_table_out(options)
     linked = drive(link(tables.read_table(options), settings), "localizations")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_smlm_diffusion.cli.parser import add_settings, option, settings_from
+from napari_smlm_diffusion.cli.parser import add_overwrite, add_settings, option, settings_from
 from napari_smlm_diffusion.cli.progress import drive
 from napari_smlm_diffusion.errors import InputError, OutputError, require, worded
 from napari_smlm_diffusion.jobs.localize.settings import FREE, LocalizeSettings
@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="go on with the run in DIR that ended early; FRAMES only if the movie has moved",
     )
     parser.epilog = "A value that begins with a minus needs an equals sign: --frames=-60:"
-    parser.add_argument("--overwrite", action="store_true", help="replace the results in DIR")
+    add_overwrite(parser)
     add_settings(parser, LocalizeSettings)
     who = parser.add_mutually_exclusive_group()
     who.add_argument(

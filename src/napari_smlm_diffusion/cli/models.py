@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from napari_smlm_diffusion.cli.parser import add_overwrite
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.models import library
+from napari_smlm_diffusion.models.card import file_hash, load_card
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -21,13 +24,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="keep a copy of a model file among your own models, under NAME or the card's name",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace what is there already")
+    add_overwrite(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the list or one card, or copy a model file in or out."""
-    from napari_smlm_diffusion.models import library
-
     if options.import_ is not None and options.export is not None:
         raise InputError("--import and --export: choose one of them")
     if options.import_ is not None:
@@ -46,12 +47,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _export(name: str | None, to: Path, replace: bool) -> None:
-    from napari_smlm_diffusion.models import card, library
-
     if name is None:
         raise InputError("--export: say which model, as in `models general --export FILE`")
     path = library.resolve(name)
-    card.load_card(path)  # no file that is none of ours is handed on
+    load_card(path)  # no file that is none of ours is handed on
     if to.suffix != ".safetensors":
         raise InputError(f"--export {to}: the name of a model file ends in .safetensors")
     if to.exists() and not replace:
@@ -61,16 +60,11 @@ def _export(name: str | None, to: Path, replace: bool) -> None:
 
 
 def _show(path: Path) -> None:
-    from napari_smlm_diffusion.models.card import file_hash, load_card
-
     card = load_card(path)
     print("\n".join(_lines({**card.model_dump(mode="json"), "sha256": file_hash(path)})))
 
 
 def _list() -> None:
-    from napari_smlm_diffusion.models import library
-    from napari_smlm_diffusion.models.card import load_card
-
     shipped, own = library.shipped_names(), library.own_names()
     for name in shipped + [name for name in own if name not in shipped]:
         where = "" if name in shipped else "  (your own)"
@@ -98,11 +92,8 @@ def _lines(values: Mapping[str, Any], indent: int = 0) -> Iterator[str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        if (
-            len(value) == 2
-            and all(isinstance(v, int | float) for v in value)
-            and value == sorted(value)
-        ):
+        numbers = all(isinstance(v, int | float) for v in value)
+        if len(value) == 2 and numbers and value == sorted(value):
             return f"{value[0]:g} to {value[1]:g}"
         if len(value) > 8:
             return f"{len(value)} values, the last {_text(value[-1])}"

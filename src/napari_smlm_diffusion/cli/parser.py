@@ -6,7 +6,8 @@ text and the settings check them, so that a rule is written in one place only.
 
 import argparse
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -32,13 +33,25 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message}; see {self.prog} --help")
 
 
-def add_settings(
-    parser: argparse.ArgumentParser, kind: type[Settings], skip: Collection[str] = ()
+def add_out(
+    parser: argparse.ArgumentParser, what: str, metavar: str = "FILE", **keywords: Any
 ) -> None:
-    """Add an option for each field of `kind` but those to `skip`."""
-    for name, field in kind.model_fields.items():
-        if name in skip:
-            continue
+    """Add the option ``--out``, with `what` it is in its help, and ``--overwrite``."""
+    parser.add_argument("--out", metavar=metavar, type=Path, help=what, **keywords)
+    add_overwrite(parser)
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--overwrite``."""
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there already")
+
+
+def add_settings(
+    parser: argparse.ArgumentParser, kind: type[Settings], names: Iterable[str] | None = None
+) -> None:
+    """Add an option for each field of `kind`, or for those of these names."""
+    for name in kind.model_fields if names is None else names:
+        field = kind.model_fields[name]
         types_ = _alternatives(field.annotation)
         keywords: dict[str, Any] = {"dest": name, "help": _help(field, types_)}
         if types_ == (bool,):

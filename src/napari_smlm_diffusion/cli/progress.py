@@ -57,15 +57,12 @@ def drive(
                     bar.update(progress.done - bar.n)
                     # After the last frame the end is nearer than a clean stop.
                     if asked_to_stop() and progress.done != progress.total:
-                        raise KeyboardInterrupt(_how_far(progress, unit))
+                        far = f"{progress.done} of {progress.total} {unit}"
+                        raise KeyboardInterrupt(f"stopped after {far}")
             except StopIteration as end:
                 return end.value
             finally:
                 job.close()
-
-
-def _how_far(progress: Progress, unit: str) -> str:
-    return f"stopped after {progress.done} of {progress.total} {unit}"
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from napari_smlm_diffusion.cli.parser import add_settings, option, settings_from
+from napari_smlm_diffusion.cli.parser import add_out, add_settings, option, settings_from
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs.simulated_files import write_movie
 from napari_smlm_diffusion.optics.camera import Camera
@@ -23,15 +23,15 @@ _CAMERA = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace the results in DIR")
+    add_out(parser, "folder to write", "DIR", required=True)
     parser.add_argument(
         "--config",
         metavar="FILE.json",
         type=Path,
         help="settings, as in the settings.json of an earlier movie; options overrule it",
     )
-    add_settings(parser, MovieSettings, skip=("camera", "psf"))
+    own = [name for name in MovieSettings.model_fields if name not in ("camera", "psf")]
+    add_settings(parser, MovieSettings, own)
     width = MovieSettings.model_fields["psf"].default.sigma_nm
     parser.add_argument(
         "--psf-sigma",

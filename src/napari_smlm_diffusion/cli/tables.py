@@ -4,34 +4,34 @@ import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from napari_smlm_diffusion.cli.parser import add_out, add_settings
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.results.dataset import Dataset
+from napari_smlm_diffusion.results.formats import registry
+from napari_smlm_diffusion.settings import Settings
 
-if TYPE_CHECKING:
-    from napari_smlm_diffusion.results.dataset import Dataset
 
-
-def add_table(parser: argparse.ArgumentParser) -> None:
-    """Add the argument TABLE and what may be needed to read it."""
+def add_options(
+    parser: argparse.ArgumentParser, kind: type[Settings], out: str, required: bool = True
+) -> None:
+    """Add what a command has that works on a table: TABLE, ``--out`` with its help, settings."""
     parser.add_argument(
         "table", metavar="TABLE", type=Path, help="localizations, in any format that is read here"
     )
+    add_pixel_size(parser, "nm, where TABLE does not say it")
+    add_out(parser, out, required=required)
+    add_settings(parser, kind)
+
+
+def add_pixel_size(parser: argparse.ArgumentParser, when: str) -> None:
+    """Add the option ``--pixel-size``, with `when` it is needed."""
     parser.add_argument(
-        "--pixel-size",
-        metavar="NM",
-        type=float,
-        help="edge of a camera pixel, nm, where TABLE does not say it",
+        "--pixel-size", metavar="NM", type=float, help=f"edge of a camera pixel, {when}"
     )
 
 
-def add_out(parser: argparse.ArgumentParser, what: str, required: bool = True) -> None:
-    """Add the option ``--out``, with `what` it is in its help, and ``--overwrite``."""
-    parser.add_argument("--out", metavar="FILE", type=Path, required=required, help=what)
-    parser.add_argument("--overwrite", action="store_true", help="replace what is there already")
-
-
-def read_table(options: argparse.Namespace) -> "Dataset":
+def read_table(options: argparse.Namespace) -> Dataset:
     """Read TABLE and say what its reader has to say.
 
     Raises
@@ -39,8 +39,6 @@ def read_table(options: argparse.Namespace) -> "Dataset":
     InputError
         If it cannot be read, or has no localizations.
     """
-    from napari_smlm_diffusion.results.formats import registry
-
     dataset = registry.read(options.table, options.pixel_size)
     say(dataset.notes)
     if not len(dataset.only_kept().table):
@@ -70,33 +68,33 @@ def check_new(path: Path, overwrite: bool, field: str = "out") -> None:
         raise InputError(f"{path} is there already; give --overwrite to replace it")
 
 
-def check_out(path: Path, options: argparse.Namespace) -> Path:
+def check_out(path: Path, options: argparse.Namespace) -> None:
     """As `check_new`, and refuse the table that is read."""
     if not path.is_dir() and path.resolve() == options.table.resolve():
         raise InputError(f"{path} is the table that is read; give the result another name")
     check_new(path, options.overwrite)
-    return path
 
 
 def check_table_out(options: argparse.Namespace) -> str:
-    """Return the format in which ``--out`` is to be written, after `check_out`.
+    """Return the format in which ``--out`` is to be written, after `check_out`."""
+    check_out(options.out, options)
+    return format_of(options.out, "it must be")
+
+
+def format_of(path: Path, advice: str) -> str:
+    """Return the name of the format that a file's ending says.
 
     Raises
     ------
     InputError
-        If its ending is that of no format.
+        If it is that of none, with `advice` before the endings that there are.
     """
-    from napari_smlm_diffusion.results.formats.registry import WRITABLE, by_ending
-
-    check_out(options.out, options)
-    if (fmt := by_ending(options.out)) is not None:
+    if (fmt := registry.by_ending(path)) is not None:
         return fmt.name
-    endings = ", ".join(sorted({fmt.ending for fmt in WRITABLE}))
-    raise InputError(f"the ending of {options.out} says no format; it must be one of {endings}")
+    endings = ", ".join(sorted({f"{fmt.ending} ({fmt.name})" for fmt in registry.WRITABLE}))
+    raise InputError(f"the ending of {path} says no format; {advice} one of {endings}")
 
 
-def write_table(path: Path, dataset: "Dataset", name: str) -> None:
+def write_table(path: Path, dataset: Dataset, name: str) -> None:
     """Write a table and say what its format cannot hold."""
-    from napari_smlm_diffusion.results.formats import registry
-
     say(registry.write(path, dataset, name))

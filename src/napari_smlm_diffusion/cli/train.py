@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from napari_smlm_diffusion.cli.parser import option
+from napari_smlm_diffusion.cli.parser import add_settings, settings_from
 from napari_smlm_diffusion.cli.progress import drive
 from napari_smlm_diffusion.errors import InputError, SmlmError
 from napari_smlm_diffusion.progress import Progress
@@ -15,15 +15,9 @@ from napari_smlm_diffusion.settings import read_json
 from napari_smlm_diffusion.training.settings import ALL_STAGES, STAGES, StageName, TrainingSettings
 
 # Options that are settings: given, they come before the file's.
-_SETTINGS = {
-    "start_from": ("MODEL", str, "name or file of the model to fine-tune, or none"),
-    "steps": ("N", int, "steps of each stage at most"),
-    "minutes": ("M", float, "minutes of each stage at most"),
-    "learning_rate": ("RATE", float, "after the warm-up"),
-    "device": ("NAME", str, "auto, cpu, cuda or mps"),
-    "precision": ("NAME", str, "auto, float32 or bfloat16"),
-    "workers": ("N", int, "processes that draw what is in frames ahead"),
-}
+_SETTINGS = (
+    "start_from", "steps", "minutes", "learning_rate", "device", "precision", "workers",
+)  # fmt: skip
 # Metrics as they are said.
 _WORDS = {
     "jaccard": "Jaccard",
@@ -53,8 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="go on from the checkpoint in DIR, with its settings, up to the end of its stage",
     )
-    for name, (metavar, kind, text) in _SETTINGS.items():
-        parser.add_argument(option(name), metavar=metavar, type=kind, help=text)
+    add_settings(parser, TrainingSettings, _SETTINGS)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -107,9 +100,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings(values: dict[str, Any], options: argparse.Namespace) -> TrainingSettings:
-    given = {name: getattr(options, name) for name in _SETTINGS}
     try:
-        return TrainingSettings(**values | {k: v for k, v in given.items() if v is not None})
+        return settings_from(TrainingSettings, options, values)
     except InputError as error:
         raise InputError(f"{options.config or options.resume}: {error}") from error
 
