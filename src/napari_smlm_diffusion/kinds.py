@@ -15,7 +15,8 @@ A field of type ``PsfSettings`` takes any of them, or the dictionary of one, and
 
 import importlib
 import pkgutil
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -29,6 +30,24 @@ def import_modules(package: str) -> None:
     home = importlib.import_module(package)
     for module in pkgutil.iter_modules(home.__path__, f"{package}."):
         importlib.import_module(module.name)
+
+
+T = TypeVar("T")
+
+
+def found(known: Mapping[str, T], name: str, what: str, package: str) -> T:
+    """Return the one of this name among those that are known once a package is imported.
+
+    Raises
+    ------
+    InputError
+        If there is none; `what` they are is said.
+    """
+    if name not in known:
+        import_modules(package)
+    if name not in known:
+        raise InputError(f"{what} {name!r} is unknown; the {what}s are {', '.join(known)}")
+    return known[name]
 
 
 class Kind(Settings):

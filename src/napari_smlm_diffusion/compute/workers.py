@@ -29,10 +29,13 @@ def in_order(
     indices : iterable of int
         May be without end.
     workers : int
-        Processes, of one thread each.
+        Processes, of one thread each; 0 works in this one.
     ahead : int
         Results in the making at a time.
     """
+    if not workers:
+        yield from map(work, indices)
+        return
     # Spawned, because a process that has used CUDA cannot be forked.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _start)
     try:

@@ -105,11 +105,7 @@ class Field:
         y0, x0 = max(0, rows[0] - HALO), max(0, columns[0] - HALO)
         region = inputs[:, :, y0 : rows[1] + HALO, x0 : columns[1] + HALO]
         features, y_hat, variance = self._psi.look(region)
-        coarse = (
-            ...,
-            slice(rows[0] - y0, rows[1] - y0),
-            slice(columns[0] - x0, columns[1] - x0),
-        )
+        coarse = (..., slice(rows[0] - y0, rows[1] - y0), slice(columns[0] - x0, columns[1] - x0))
         fine = tuple(
             part if part is ... else slice(part.start * UPSAMPLING, part.stop * UPSAMPLING)
             for part in coarse

@@ -37,24 +37,14 @@ class NoiseField:
 
     def draw(self, sample: int, step: int, shape: tuple[int, int]) -> NDArray[np.float32]:
         """Return (Y, X) float32 noise of a sample at a step (`START` for the first)."""
-        field = np.empty(shape, np.float32)
-        y0, x0 = self.origin
-        for row in range(y0 // BLOCK, -(-(y0 + shape[0]) // BLOCK)):
-            for column in range(x0 // BLOCK, -(-(x0 + shape[1]) // BLOCK)):
-                key = [self.seed, self.frame, sample, step - START, row, column]
-                block = np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
-                values = block.standard_normal((BLOCK, BLOCK), dtype=np.float32)
-                top, left = row * BLOCK - y0, column * BLOCK - x0
-                inside = (_part(top, shape[0]), _part(left, shape[1]))
-                field[inside] = values[_within(top, shape[0]), _within(left, shape[1])]
-        return field
+        (y0, x0), (height, width) = self.origin, shape
+        rows = range(y0 // BLOCK, -(-(y0 + height) // BLOCK))
+        columns = range(x0 // BLOCK, -(-(x0 + width) // BLOCK))
+        blocks = [[self._block(sample, step, y, x) for x in columns] for y in rows]
+        top, left = y0 - rows.start * BLOCK, x0 - columns.start * BLOCK
+        return np.block(blocks)[top : top + height, left : left + width]
 
-
-def _part(start: int, size: int) -> slice:
-    """Return where a block that begins at `start` lies in a field of `size`."""
-    return slice(max(0, start), min(size, start + BLOCK))
-
-
-def _within(start: int, size: int) -> slice:
-    """Return the part of the block that `_part` selects of the field."""
-    return slice(max(0, -start), min(BLOCK, size - start))
+    def _block(self, sample: int, step: int, row: int, column: int) -> NDArray[np.float32]:
+        key = [self.seed, self.frame, sample, step - START, row, column]
+        source = np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+        return source.standard_normal((BLOCK, BLOCK), dtype=np.float32)

@@ -38,12 +38,7 @@ def features(found: Candidates, fit: PhotonFit, psf_sigma_px: float, kernel_sigm
         dim=1,
     )
     along = torch.log((found.spread / kernel_sigma**2 - 1.0).clamp_min(1e-2)) / 2.0
-    own = [
-        torch.log(fit.bound),
-        torch.tanh(fit.step.abs() / fit.bound / 3.0),
-        along,
-        along.flip(1),
-    ]
+    own = [torch.log(fit.bound), torch.tanh(fit.step.abs() / fit.bound / 3.0), along, along.flip(1)]
     shared = common[:, None].expand(-1, along.shape[1], -1)
     return torch.cat([shared, torch.stack(own, dim=2)], dim=2)
 

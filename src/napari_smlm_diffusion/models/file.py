@@ -1,13 +1,15 @@
 """A model is one safetensors file, enough to run: weights, and a JSON card in its header."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_smlm_diffusion.models.card import CARD_KEY, ModelCard, load_card
+from napari_smlm_diffusion.networks.settings import Network
 from napari_smlm_diffusion.writing import atomic
 
 # Prefix of the weights that a distilled Psi was taught by.
@@ -50,6 +52,13 @@ def rewrite(path: Path, out: Path, **changes: Any) -> None:
     changed = card.model_copy(update=changes)
     if out != path or changed != card:
         save(out, tensors, changed)
+
+
+def build(networks: Mapping[str, Network], tensors: dict[str, Tensor], name: str) -> nn.Module:
+    """Return one network of a card with its weights, in evaluation mode."""
+    network = networks[name].build(networks)
+    network.load_state_dict(part(tensors, name))
+    return network.eval().requires_grad_(False)
 
 
 def part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

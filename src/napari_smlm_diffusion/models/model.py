@@ -76,9 +76,7 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> Model:
     networks = {}
     try:
         for name, settings in card.networks.items():
-            network = settings.build(card.networks)
-            network.load_state_dict(checkpoint.part(tensors, name))
-            network.eval().requires_grad_(False)
+            network = checkpoint.build(card.networks, tensors, name)
             if not settings.stays_on_cpu:
                 network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             networks[name] = network

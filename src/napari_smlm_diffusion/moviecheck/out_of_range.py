@@ -45,10 +45,7 @@ class OutOfRange:
 
 
 def compare_with_prior(
-    check: MovieCheck,
-    prior: Mapping[str, Any],
-    model: str = "",
-    pixel_size_nm: float | None = None,
+    check: MovieCheck, prior: Mapping[str, Any], model: str = "", pixel_size_nm: float | None = None
 ) -> list[OutOfRange]:
     """Hold a movie against the ranges on a model card.
 

@@ -44,16 +44,12 @@ class PhotonTransfer(NamedTuple):
         gain x em_gain x F^2, ADU per effective photon.
     dark, dark_sd : float
         Mean at which the line reaches no variance, ADU: the offset of a camera without read noise.
-    mean, variance : (n,) arrays
-        Points of the curve, ADU and ADU^2.
     """
 
     slope: float
     slope_sd: float
     dark: float
     dark_sd: float
-    mean: Array
-    variance: Array
 
     def camera(self, read_noise: float = 0.0, em_gain: float = 1.0, qe: float = 1.0) -> Camera:
         """Return the camera, given what the line cannot tell: read noise, EM gain, QE."""
@@ -93,8 +89,7 @@ def photon_transfer(frames: ArrayLike) -> PhotonTransfer:
     for _ in range(6):
         expected = np.maximum(slope * (mean - level), _ROUNDING)
         kept = variance < _CUT**2 * expected
-        sums = _sums(mean, variance / _LEFT, which, kept)
-        slope, level = _line(*sums)
+        slope, level = _line(*_sums(mean, variance / _LEFT, which, kept))
 
     without = []
     for block in range(_BLOCKS**2):
@@ -108,17 +103,13 @@ def photon_transfer(frames: ArrayLike) -> PhotonTransfer:
             "brightness; type them from the camera's data sheet, or record a movie with brighter "
             "and darker places"
         )
-    count, total, squares = sums
     # Rounding adds to the variance of every pixel, and says nothing of the light.
     rounding = _ROUNDING if counts.dtype.kind in "iu" else 0.0
-    filled = count > 0
     return PhotonTransfer(
         slope=slope,
         slope_sd=float(slope_sd),
         dark=level + rounding / slope,
         dark_sd=float(level_sd),
-        mean=total[filled] / count[filled],
-        variance=squares[filled] / count[filled] - rounding,
     )
 
 

@@ -26,7 +26,7 @@ class Spots(NamedTuple):
 
     Attributes
     ----------
-    sigma_px, photons, background : (n,) arrays
+    sigma_px, photons : (n,) arrays
         Of the good fits.
     tried : int
         Spots that stood apart and were fitted.
@@ -34,7 +34,6 @@ class Spots(NamedTuple):
 
     sigma_px: Array
     photons: Array
-    background: Array
     tried: int
 
     @property
@@ -71,7 +70,7 @@ def fit_spots(frames: Array, sigma_px: float, background: float, read_variance: 
     if len(chosen) > _MOST_SPOTS:
         chosen = chosen[np.linspace(0, len(chosen) - 1, _MOST_SPOTS).astype(int)]
     if not len(chosen):
-        return Spots(np.empty(0), np.empty(0), np.empty(0), 0)
+        return Spots(np.empty(0), np.empty(0), 0)
     offsets = np.arange(-radius, radius + 1)
     windows = frames[
         t[chosen, None, None],
@@ -83,7 +82,7 @@ def fit_spots(frames: Array, sigma_px: float, background: float, read_variance: 
     good = np.abs(misfit - 1) < 4 * np.sqrt(2 / freedom) + 0.1
     good &= (sd[:, 4] < 0.2 * fitted[:, 4]) & (np.abs(fitted[:, :2]).max(1) < 1.5)
     good &= fitted[:, 4] < 2.9 * sigma_px
-    return Spots(fitted[good, 4], fitted[good, 2], fitted[good, 3], len(chosen))
+    return Spots(fitted[good, 4], fitted[good, 2], len(chosen))
 
 
 def _maxima(frames: Array, sigma: float, noise_variance: float) -> tuple[Index, Index, Index]:

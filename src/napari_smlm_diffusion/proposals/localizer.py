@@ -11,8 +11,7 @@ from torch import Tensor
 
 from napari_smlm_diffusion.density import DensityScale
 from napari_smlm_diffusion.emitters import Emitters
-from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.kinds import import_modules
+from napari_smlm_diffusion.kinds import found
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.networks.inputs import read_variance_of
 from napari_smlm_diffusion.networks.localization_head import LocalizationHead
@@ -125,15 +124,7 @@ def localizer_of(model: Model) -> Localizer:
     InputError
         If there is none of this name.
     """
-    known, name = Localizer._known, model.card.localizer
-    if name not in known:
-        import_modules(__package__)
-    if name not in known:
-        raise InputError(
-            f"model {model.card.name}: localizer {name!r} is unknown; the localizers are "
-            f"{', '.join(known)}"
-        )
-    return known[name](model)
+    return found(Localizer._known, model.card.localizer, "localizer", __package__)(model)
 
 
 def as_tensors(effective: NDArray[np.float32], microscope: Microscope) -> tuple[Tensor, Tensor]:

@@ -8,40 +8,26 @@ from napari_smlm_diffusion.density import DensityScale
 from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.proposals.candidates import (
-    Candidates,
-    evaluate_frames,
-    find_candidates,
-)
+from napari_smlm_diffusion.proposals.candidates import evaluate_frames, find_candidates
 from napari_smlm_diffusion.proposals.localizer import FrameBlock, Localizer, Proposals, as_tensors
 
 
 class PhiLocalizer(Localizer):
-    """Runs phi and the variance head; each frame alone."""
+    """Runs phi and the variance head; each frame alone.
+
+    Parameters
+    ----------
+    model : Model
+    seek : bool
+        Whether molecules are sought; else it gives the images alone.
+    """
 
     kind: ClassVar[str] = "phi"
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, seek: bool = True) -> None:
         super().__init__(model)
         self.head = model.localization_head
-
-    @property
-    def scale(self) -> DensityScale:
-        """Of phi's density."""
-        return self.model.card.phi.scale
-
-    def propose(self, block: FrameBlock, microscope: Microscope) -> Candidates:
-        """Return the components of phi's density."""
-        model, tensors = self.model, as_tensors(block.frames, microscope)
-        return find_candidates(
-            model.phi, model.variance, *tensors, microscope.build_psf(), self.scale
-        )
-
-
-class PhiImages(Localizer):
-    """phi's density and its variance alone: no molecules are sought."""
-
-    kind: ClassVar[str] = "phi's images"
+        self._seek = seek
 
     @property
     def scale(self) -> DensityScale:
@@ -49,10 +35,11 @@ class PhiImages(Localizer):
         return self.model.card.phi.scale
 
     def propose(self, block: FrameBlock, microscope: Microscope) -> Proposals:
-        """Return the images."""
-        model, tensors = self.model, as_tensors(block.frames, microscope)
-        density, variance = evaluate_frames(
-            model.phi, model.variance, *tensors, microscope.build_psf(), self.scale.upsampling
-        )
+        """Return the components of phi's density."""
+        tensors = as_tensors(block.frames, microscope)
+        given = self.model.phi, self.model.variance, *tensors, microscope.build_psf()
+        if self._seek:
+            return find_candidates(*given, self.scale)
+        density, variance = evaluate_frames(*given, self.scale.upsampling)
         nobody = Emitters(torch.empty(0, dtype=torch.long), torch.empty(0, 2))
         return Proposals(emitters=nobody, density=density, variance=variance)

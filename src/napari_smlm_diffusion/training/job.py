@@ -9,6 +9,7 @@ from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.models import file as checkpoint
 from napari_smlm_diffusion.models.card import ModelCard
 from napari_smlm_diffusion.models.file import with_prefix
+from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.training.batches import check_processes
 from napari_smlm_diffusion.training.distributed import Stopped, joined
@@ -21,7 +22,7 @@ from napari_smlm_diffusion.training.settings import (
     TrainingSettings,
 )
 from napari_smlm_diffusion.training.stage import Built, Parts, Stage, stage_class
-from napari_smlm_diffusion.training.start import prepared, start_file
+from napari_smlm_diffusion.training.start import prepared
 from napari_smlm_diffusion.writing import disk_errors
 
 
@@ -111,7 +112,7 @@ def _built_on(settings: TrainingSettings, out: Path, stage: type[Stage]) -> Buil
         return Built()
     path, last = model_file(settings, out), stage.needs[-1]
     if not path.exists() and settings.start_from is not None:
-        path = start_file(settings.start_from)
+        path = resolve(settings.start_from, "start_from")
     if not path.exists():
         raise InputError(f"{path} does not exist; train {_named(last)} into {out} first")
     tensors, card = checkpoint.load(path)

@@ -5,13 +5,14 @@ import time
 from collections.abc import Generator
 from contextlib import closing
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from napari_smlm_diffusion.compute.workers import in_order
 from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.training.ahead import draw_ahead
 from napari_smlm_diffusion.training.batches import (
     check_processes,
     step_frames,
@@ -26,6 +27,8 @@ from napari_smlm_diffusion.training.stage import LearningStage
 from napari_smlm_diffusion.training.validation import Validation
 
 ALONE = Processes()
+# Batches in the making for each process that draws: enough that none of them waits.
+_AHEAD = 3
 
 
 def train(
@@ -92,20 +95,18 @@ def train(
     if resume:
         learner.load(folder)
     validation = Validation(stage, settings, device) if processes.leads else None
-    scenes = draw_ahead(
-        partial(step_scenes, settings, processes),
-        learner.step,
-        settings.workers,
-        pin=device.type == "cuda",
-    )
+    workers, draw = settings.workers, partial(step_scenes, settings, processes)
+    scenes = in_order(draw, count(learner.step), workers, _AHEAD * workers)
     began = time.monotonic()
     before, first, saved_at = learner.minutes, learner.step, began
     with closing(scenes):
         while not processes.any(learner.done):
+            drawn = next(scenes)
+            if workers and device.type == "cuda":
+                drawn = drawn.pin_memory()  # where the device reads it fastest
             # Pixels are made where they are needed, and never in half precision.
-            frames = step_frames(
-                settings, processes, learner.step, next(scenes).to(simulates_on(device))
-            ).to(device)
+            drawn = drawn.to(simulates_on(device))
+            frames = step_frames(settings, processes, learner.step, drawn).to(device)
             noise = step_noise(settings, processes, learner.step, device)
             with autocast(settings, device):
                 loss = stage.loss(frames, noise)

@@ -89,12 +89,7 @@ class PhiMetrics:
     def _find(self, pairs: Pairs) -> Candidates:
         net, sigma = self._net, float(pairs.psf_sigma_px[0])
         return find_candidates(
-            self._phi,
-            None,
-            pairs.effective,
-            pairs.read_variance,
-            Gaussian(sigma),
-            net.scale,
+            self._phi, None, pairs.effective, pairs.read_variance, Gaussian(sigma), net.scale
         )
 
     def __call__(self) -> dict[str, float]:

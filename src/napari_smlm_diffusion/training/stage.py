@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.kinds import import_modules
-from napari_smlm_diffusion.models.file import part
+from napari_smlm_diffusion.kinds import found
+from napari_smlm_diffusion.models.file import build
 from napari_smlm_diffusion.networks.inputs import network_input
 from napari_smlm_diffusion.networks.settings import Network
 from napari_smlm_diffusion.progress import Progress
@@ -38,9 +37,7 @@ class Built:
 
     def load(self, name: str) -> Any:
         """Return one of the networks, trained, not to be trained on."""
-        network = self.networks[name].build(self.networks)
-        network.load_state_dict(part(self.tensors, name))
-        return network.eval().requires_grad_(False)
+        return build(self.networks, self.tensors, name)
 
 
 class Stage(ABC):
@@ -158,12 +155,7 @@ def stage_class(name: str) -> type[Stage]:
     InputError
         If there is none of this name.
     """
-    known = Stage._known
-    if name not in known:
-        import_modules("napari_smlm_diffusion.training.stages")
-    if name not in known:
-        raise InputError(f"stage {name!r} is unknown; the stages are {', '.join(known)}")
-    return known[name]
+    return found(Stage._known, name, "stage", f"{__package__}.stages")
 
 
 def unit_noise(shape: Sequence[int], noise: "Sequence[Noise]") -> Tensor:

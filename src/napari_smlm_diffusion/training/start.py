@@ -4,8 +4,6 @@ The shipped "general" model is the usual start: it has seen most microscopes, an
 a fraction of the time that a network from nothing needs.
 """
 
-from pathlib import Path
-
 from torch import Tensor
 
 from napari_smlm_diffusion.errors import InputError
@@ -26,7 +24,7 @@ def prepared(settings: TrainingSettings) -> TrainingSettings:
     """
     if settings.start_from is None:
         return settings
-    card = load_card(start_file(settings.start_from))
+    card = load_card(resolve(settings.start_from, "start_from"))
     given = settings.model_fields_set
     if "network" in given and settings.network != card.phi:
         raise InputError(
@@ -41,13 +39,9 @@ def prepared(settings: TrainingSettings) -> TrainingSettings:
     return settings.model_copy(update={"network": card.phi, "psi": psi})
 
 
-def start_file(name_or_file: str) -> Path:
-    """Return the model file that `start_from` names."""
-    return resolve(name_or_file, "start_from")
-
-
 def weights(settings: TrainingSettings, network: str) -> dict[str, Tensor]:
     """Return the weights of phi or the variance head in `start_from`; nothing without one."""
     if settings.start_from is None:
         return {}
-    return checkpoint.part(checkpoint.load(start_file(settings.start_from))[0], network)
+    tensors, _ = checkpoint.load(resolve(settings.start_from, "start_from"))
+    return checkpoint.part(tensors, network)

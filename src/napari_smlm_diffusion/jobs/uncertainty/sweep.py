@@ -30,7 +30,7 @@ def sweep(
     """
     yield Progress(0, 0, LOADING)
     from napari_smlm_diffusion.inference.estimator import Estimator
-    from napari_smlm_diffusion.proposals.phi import PhiImages
+    from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 
     base = prepared(stack, settings, base)
     yield Progress(0, 0, LOADING, {"base": base})
@@ -43,6 +43,8 @@ def sweep(
         base,
         frames=parse_frame_range(settings.frames or ":", len(stack)),
         settings=settings,
-        estimator=Estimator(PhiImages(base.estimator.localizer.model), settings.batch),
+        estimator=Estimator(
+            PhiLocalizer(base.estimator.localizer.model, seek=False), settings.batch
+        ),
     )
     return (yield from localize_in_memory(stack, settings, plan))

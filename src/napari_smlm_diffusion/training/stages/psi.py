@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from napari_smlm_diffusion.diffusion.psi import Condition, Psi
 from napari_smlm_diffusion.models import file as checkpoint
+from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.training.batches import draw
 from napari_smlm_diffusion.training.pairs import Pairs
 from napari_smlm_diffusion.training.settings import TrainingSettings
@@ -20,7 +21,6 @@ from napari_smlm_diffusion.training.stage import (
     network_input_of,
     unit_noise,
 )
-from napari_smlm_diffusion.training.start import start_file
 
 # Of the settings of Psi, those that its weights belong to.
 _BUILT = {"recipe", "width", "multipliers", "encoder_width"}
@@ -138,7 +138,7 @@ def start_weights(settings: TrainingSettings) -> tuple[Tensors, float] | None:
     """
     if settings.start_from is None:
         return None
-    tensors, card = checkpoint.load(start_file(settings.start_from))
+    tensors, card = checkpoint.load(resolve(settings.start_from, "start_from"))
     wanted = settings.psi.model_dump(include=_BUILT)
     if card.psi is None or card.psi.model_dump(include=_BUILT) != wanted:
         return None

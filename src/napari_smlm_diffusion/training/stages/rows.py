@@ -64,13 +64,7 @@ class RowsStage(Stage):
             generator = torch.Generator().manual_seed(settings.seed + 1_000_003)
             size = settings.frame_size if "disc" in settings.prior.structures else _FRAME_SIZE
             candidates = yield from collect_candidates(
-                self._phi,
-                self._head,
-                settings.prior,
-                settings.network,
-                _FRAMES,
-                size,
-                generator,
+                self._phi, self._head, settings.prior, settings.network, _FRAMES, size, generator
             )
             torch.manual_seed(settings.seed)
             self._predictor = LocalizationHead()
@@ -112,12 +106,7 @@ def collect_candidates(
             here, _FRAMES_AT_ONCE, size, network.upsampling, network.kernel_sigma, generator
         )
         found = find_candidates(
-            phi,
-            head,
-            pairs.effective,
-            pairs.read_variance,
-            Gaussian(sigma),
-            network.scale,
+            phi, head, pairs.effective, pairs.read_variance, Gaussian(sigma), network.scale
         )
         fit = fit_photons(pairs.effective, pairs.read_variance, Gaussian(sigma), found.emitters)
         matched = match_candidates(found, pairs, MATCH_RADIUS_PX)
