@@ -18,6 +18,7 @@ import tifffile
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from napari_smlm_diffusion.density import DensityScale
 from napari_smlm_diffusion.evaluation.metrics import evaluate
 from napari_smlm_diffusion.evaluation.report import Estimate, Evaluation
 from napari_smlm_diffusion.optics.camera import Camera
@@ -89,7 +90,7 @@ def pairs_of(
 ) -> Pairs:
     """Simulate frames of a prior, with their truth; the same seed gives the same frames."""
     generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
-    return draw_pairs(prior, frames, size, FINE, KERNEL, generator, **more)
+    return draw_pairs(prior, frames, size, DensityScale(FINE, KERNEL), generator, **more)
 
 
 def truth_of(pairs: Pairs) -> pd.DataFrame:

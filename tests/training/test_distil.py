@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from napari_smlm_diffusion.density import DensityScale
 from napari_smlm_diffusion.diffusion.psi import Psi
 from napari_smlm_diffusion.diffusion.samplers import ddim
 from napari_smlm_diffusion.diffusion.schedule import RESIDUAL
@@ -24,7 +25,7 @@ from napari_smlm_diffusion.training.stages.distil import (
 
 
 def pairs_of(frames):
-    return draw_pairs(PAPERS, frames, 20, 4, 1.25, torch.Generator().manual_seed(1))
+    return draw_pairs(PAPERS, frames, 20, DensityScale(4, 1.25), torch.Generator().manual_seed(1))
 
 
 @pytest.fixture

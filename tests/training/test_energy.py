@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 
+from napari_smlm_diffusion.density import DensityScale
 from napari_smlm_diffusion.diffusion.samplers import ddim
 from napari_smlm_diffusion.diffusion.schedule import RESIDUAL
 from napari_smlm_diffusion.errors import InputError
@@ -66,7 +67,7 @@ def stage(student):
 
 def test_samples_are_those_of_the_sampler(stage):
     """Two of each frame, padding cut off, whatever else is in the batch."""
-    pairs = draw_pairs(PAPERS, 2, 21, 4, 1.25, torch.Generator().manual_seed(1))
+    pairs = draw_pairs(PAPERS, 2, 21, DensityScale(4, 1.25), torch.Generator().manual_seed(1))
     inputs = network_input_of(pairs)
     noise = [torch.Generator().manual_seed(k) for k in (2, 3)]
     condition = stage.psi.condition(inputs, *stage.psi.look(inputs))
@@ -89,7 +90,7 @@ def test_samples_are_those_of_the_sampler(stage):
 
 
 def test_the_score_of_a_sampler_falls(stage):
-    pairs = draw_pairs(PAPERS, 4, 20, 4, 1.25, torch.Generator().manual_seed(1))
+    pairs = draw_pairs(PAPERS, 4, 20, DensityScale(4, 1.25), torch.Generator().manual_seed(1))
     optimizer = torch.optim.Adam(stage.network.parameters(), 3e-3)
     losses = []
     for _ in range(40):

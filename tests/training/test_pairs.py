@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from napari_smlm_diffusion.density import density_image, kernel_share
+from napari_smlm_diffusion.density import DensityScale, density_image, kernel_share
 from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.training.pairs import draw_pairs
 
@@ -9,7 +9,7 @@ SPARSE = Prior(structures=("uniform",), density_per_px2=(0.01, 0.01))
 
 
 def draw(prior):
-    return draw_pairs(prior, 4, 24, 4, 1.25, torch.Generator().manual_seed(0))
+    return draw_pairs(prior, 4, 24, DensityScale(4, 1.25), torch.Generator().manual_seed(0))
 
 
 def test_densities_are_those_of_the_reference():

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from napari_smlm_diffusion.density import DensityScale
 from napari_smlm_diffusion.diffusion.psi import Psi
 from napari_smlm_diffusion.diffusion.recipe import RECIPES
 from napari_smlm_diffusion.diffusion.schedule import FORERUNNER, PAPERS
@@ -26,7 +27,7 @@ def stage(tiny_model, recipe):
     ("recipe", "mean_loss"), [("papers", 1.0), ("forerunner", math.sqrt(2 / math.pi))]
 )
 def test_the_loss_of_predicted_noise_is_l2_or_l1(tiny_model, recipe, mean_loss):
-    pairs = draw_pairs(PRIOR, 8, 20, 4, 1.25, torch.Generator().manual_seed(1))
+    pairs = draw_pairs(PRIOR, 8, 20, DensityScale(4, 1.25), torch.Generator().manual_seed(1))
     loss = stage(tiny_model, recipe).loss(pairs, [torch.Generator().manual_seed(2)])
     # 8 frames at 4 levels are 205,000 pixels of noise.
     assert float(loss.detach()) == pytest.approx(mean_loss, rel=0.01)
@@ -35,7 +36,7 @@ def test_the_loss_of_predicted_noise_is_l2_or_l1(tiny_model, recipe, mean_loss):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_teaches_the_network(tiny_model, recipe):
     one = stage(tiny_model, recipe)
-    pairs = draw_pairs(PRIOR, 2, 20, 4, 1.25, torch.Generator().manual_seed(1))
+    pairs = draw_pairs(PRIOR, 2, 20, DensityScale(4, 1.25), torch.Generator().manual_seed(1))
     one.loss(pairs, [torch.Generator().manual_seed(2)]).backward()
     assert float(one.network.exit.weight.grad.abs().sum()) > 0
     assert all(p.grad is None for p in one.psi.phi.parameters())

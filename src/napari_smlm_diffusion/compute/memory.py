@@ -27,6 +27,21 @@ def release() -> None:
         torch.mps.empty_cache()
 
 
+def halved(error: Exception, size: int, fewest: int = 1) -> int:
+    """Return half the size of a batch that memory was too small for, which is given back.
+
+    Raises
+    ------
+    Exception
+        `error`, if it says something else, or the batch cannot be smaller.
+    """
+    if size <= fewest or not is_out_of_memory(error):
+        raise error
+    error.__traceback__ = None  # its frames hold the tensors
+    release()
+    return size // 2
+
+
 def keep_freed() -> None:
     """Let the C library keep what a batch on the CPU has freed, for the next one.
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_smlm_diffusion.compute.memory import is_out_of_memory, release
+from napari_smlm_diffusion.compute.memory import halved
 from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.inference.head import estimate
 from napari_smlm_diffusion.inference.table import make_table
@@ -104,12 +104,8 @@ class Estimator:
                 found = self.localizer.propose(batch, microscope)
                 fit = fit_at(batch.frames, microscope, found.emitters)
             except (RuntimeError, MemoryError) as error:
-                if len(batch) == 1 or not is_out_of_memory(error):
-                    raise
-                error.__traceback__ = None  # its frames hold the tensors
-                release()
                 # For the rest of the run: it would be too much the next time too.
-                self.batch = step = len(batch) // 2
+                self.batch = step = halved(error, len(batch))
                 continue
             # Frame by frame in double precision, so that the sum does not depend on the batch.
             for total, images in ((density, found.density), (variance, found.variance)):

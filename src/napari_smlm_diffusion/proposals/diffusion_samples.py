@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_smlm_diffusion.compute.memory import is_out_of_memory, release
+from napari_smlm_diffusion.compute.memory import halved
 from napari_smlm_diffusion.diffusion.field import Field
 from napari_smlm_diffusion.diffusion.noise import START, NoiseField
 from napari_smlm_diffusion.diffusion.psi import Psi
@@ -205,12 +205,9 @@ class Posterior:
             try:
                 batch = self._batch(field, noise, range(first, first + counts[0]))
             except (RuntimeError, MemoryError) as error:
-                if counts[0] <= FEWEST_SAMPLES or not is_out_of_memory(error):
-                    raise
-                error.__traceback__ = None  # its frames hold the tensors
-                release()
                 # For the rest of the run: it would be too much the next time too.
-                pixels = counts[0] // 2 * field.padded[0] * field.padded[1]
+                count = halved(error, counts[0], FEWEST_SAMPLES)
+                pixels = count * field.padded[0] * field.padded[1]
                 self._batches = replace(self._batches, pixels=pixels)
                 counts = self._batches.sizes(samples - first, field.padded)
                 continue

@@ -24,8 +24,7 @@ _MOST_PARTS = 8
 
 def draw(settings: TrainingSettings, count: int, size: int, generator: torch.Generator) -> Pairs:
     """Draw pairs of the settings' prior on the network's density scale."""
-    net = settings.network
-    return draw_pairs(settings.prior, count, size, net.upsampling, net.kernel_sigma, generator)
+    return draw_pairs(settings.prior, count, size, settings.network.scale, generator)
 
 
 def check_processes(settings: TrainingSettings, processes: Processes) -> None:
@@ -62,14 +61,14 @@ def step_frames(
     settings: TrainingSettings, processes: Processes, step: int, scenes: Scenes
 ) -> Pairs:
     """Record the frames of `step_scenes`, on the device on which they are."""
-    net, device = settings.network, scenes.photons.device
+    device = scenes.photons.device
     each = settings.batch // _parts(settings)
     parts = []
     for i, seed in enumerate(_seeds(settings, processes, step, 2)):
         source = torch.Generator(device).manual_seed(seed)
         share = scenes.select(slice(i * each, (i + 1) * each))
         frames = effective(share, settings.frame_size, source)
-        parts.append(with_density(frames, net.upsampling, net.kernel_sigma))
+        parts.append(with_density(frames, settings.network.scale))
     return join(parts)
 
 

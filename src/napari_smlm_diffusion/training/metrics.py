@@ -52,7 +52,7 @@ class PhiMetrics:
     """
 
     def __init__(self, phi: DeepStorm, settings: TrainingSettings) -> None:
-        self._phi, self._net = phi, settings.network
+        self._phi, self._scale = phi, settings.network.scale
         generator = Generator().manual_seed(_SEED)
         self._crowded: list[Pairs] = []
         self._alone: list[tuple[Pairs, NDArray[np.float64]]] = []
@@ -61,19 +61,16 @@ class PhiMetrics:
             sigma = low + (high - low) * (part + 0.5) / _WIDTHS
             prior = settings.prior.model_copy(update={"psf_sigma_px": (sigma, sigma)})
             frames = _FRAMES if low < high else _FRAMES * _WIDTHS
-            self._crowded.append(self._draw(prior, frames, settings.frame_size, generator))
+            crowded = draw_pairs(prior, frames, settings.frame_size, self._scale, generator)
+            self._crowded.append(crowded)
             alone = self._isolated(prior, frames // _FRAMES, settings.frame_size, generator)
             self._alone.append((alone, bounds(alone)))
-
-    def _draw(self, prior: Prior, frames: int, size: int, generator: Generator) -> Pairs:
-        net = self._net
-        return draw_pairs(prior, frames, size, net.upsampling, net.kernel_sigma, generator)
 
     def _isolated(self, prior: Prior, times: int, size: int, generator: Generator) -> Pairs:
         sigma = prior.psf_sigma_px[0]
         if prior.structures == ("disc",):  # elsewhere phi has never seen one
             one = prior.model_copy(update={"disc_count": (1, 1)})
-            return self._draw(one, times * _ALONE, size, generator)
+            return draw_pairs(one, times * _ALONE, size, self._scale, generator)
         side = max(1, int(size / (_APART * sigma)))
         frames = min(_MOST_FRAMES, -(-_ALONE // side**2)) * times
 
@@ -83,13 +80,12 @@ class PhiMetrics:
             shift = torch.rand(2, side**2, generator=generator) - 0.5
             return y.flatten() + shift[0], x.flatten() + shift[1]
 
-        net = self._net
-        return draw_pairs(prior, frames, size, net.upsampling, net.kernel_sigma, generator, place)
+        return draw_pairs(prior, frames, size, self._scale, generator, place)
 
     def _find(self, pairs: Pairs) -> Candidates:
-        net, sigma = self._net, float(pairs.psf_sigma_px[0])
+        psf = Gaussian(float(pairs.psf_sigma_px[0]))
         return find_candidates(
-            self._phi, None, pairs.effective, pairs.read_variance, Gaussian(sigma), net.scale
+            self._phi, None, pairs.effective, pairs.read_variance, psf, self._scale
         )
 
     def __call__(self) -> dict[str, float]:

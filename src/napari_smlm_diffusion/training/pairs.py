@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor
 
-from napari_smlm_diffusion.density import kernel_density
+from napari_smlm_diffusion.density import DensityScale, kernel_density
 from napari_smlm_diffusion.simulation.exposure import Frames, draw_frames
 from napari_smlm_diffusion.simulation.prior import Prior
 from napari_smlm_diffusion.simulation.scenes import Place
@@ -23,11 +23,11 @@ class Pairs(Frames):
     density: Tensor
 
 
-def with_density(frames: Frames, upsampling: int, kernel_sigma: float) -> Pairs:
-    """Put their density beside frames; `kernel_sigma` is the SD of its kernel in fine pixels."""
+def with_density(frames: Frames, scale: DensityScale) -> Pairs:
+    """Put their density beside frames."""
     present = (frames.photons > 0).to(frames.photons.dtype)
     shape = frames.effective.shape[1], frames.effective.shape[2]
-    density = kernel_density(frames.position, present, shape, upsampling, kernel_sigma)
+    density = kernel_density(frames.position, present, shape, scale.upsampling, scale.kernel_sigma)
     return Pairs(**vars(frames), density=density)
 
 
@@ -35,10 +35,9 @@ def draw_pairs(
     prior: Prior,
     batch: int,
     size: int,
-    upsampling: int,
-    kernel_sigma: float,
+    scale: DensityScale,
     g: Generator,
     place: Place | None = None,
 ) -> Pairs:
     """Simulate a batch of square frames, as `simulation.exposure.draw_frames`, with densities."""
-    return with_density(draw_frames(prior, batch, size, g, place), upsampling, kernel_sigma)
+    return with_density(draw_frames(prior, batch, size, g, place), scale)

@@ -62,7 +62,7 @@ def simulate_frame(
     # torch's generator takes in 32 bits, so the two are mixed into one.
     key = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
     generator = torch.Generator().manual_seed(key)
-    pairs = draw_pairs(prior, 1, size, network.upsampling, network.kernel_sigma, generator)
+    pairs = draw_pairs(prior, 1, size, network.scale, generator)
     noise = float(pairs.read_variance[0].sqrt())
     drawn = pairs.emitters
     place, photons = drawn.position.double().numpy(), drawn.photons.double().numpy()

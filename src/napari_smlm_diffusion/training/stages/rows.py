@@ -102,9 +102,7 @@ def collect_candidates(
         # One PSF width for a batch, as in a movie.
         sigma = low + (high - low) * float(torch.rand(1, generator=generator))
         here = prior.model_copy(update={"psf_sigma_px": (sigma, sigma)})
-        pairs = draw_pairs(
-            here, _FRAMES_AT_ONCE, size, network.upsampling, network.kernel_sigma, generator
-        )
+        pairs = draw_pairs(here, _FRAMES_AT_ONCE, size, network.scale, generator)
         found = find_candidates(
             phi, head, pairs.effective, pairs.read_variance, Gaussian(sigma), network.scale
         )
