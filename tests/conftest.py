@@ -57,7 +57,6 @@ def tiny_model(tmp_path_factory) -> Path:
 
     from napari_smlm_diffusion.models import file as checkpoint
     from napari_smlm_diffusion.models.card import ModelCard
-    from napari_smlm_diffusion.networks.deepstorm import DeepStorm
     from napari_smlm_diffusion.networks.localization_head import LocalizationHead
     from napari_smlm_diffusion.networks.settings import (
         LocalizationHeadSettings,
@@ -68,7 +67,7 @@ def tiny_model(tmp_path_factory) -> Path:
 
     # Fewer channels, and some CPUs round a lone frame otherwise than one of several.
     network = PhiSettings(channels=16, dilations=(1,), up_channels=(16, 8))
-    phi = DeepStorm(network.channels, network.dilations, network.up_channels, network.refinements)
+    phi = network.build()
     head, rows = VarianceHead(network.channels), LocalizationHead()
     with torch.no_grad():
         for weights in (*phi.parameters(), *head.parameters(), *rows.parameters()):

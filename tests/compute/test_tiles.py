@@ -1,7 +1,7 @@
 import torch
 
 from napari_smlm_diffusion.compute import tiles
-from napari_smlm_diffusion.networks.deepstorm import DeepStorm
+from napari_smlm_diffusion.networks.settings import PhiSettings
 from napari_smlm_diffusion.networks.variance import VarianceHead
 from napari_smlm_diffusion.proposals.candidates import evaluate
 
@@ -17,7 +17,7 @@ def stirred(network):
 
 def test_tiles_change_no_answer(monkeypatch):
     # The dilations and depths of the shipped networks: their reach is what the halo must cover.
-    phi, head = stirred(DeepStorm(channels=8)), stirred(VarianceHead(channels=8, width=8))
+    phi, head = stirred(PhiSettings(channels=8).build()), stirred(VarianceHead(channels=8, width=8))
     inputs = torch.randn(1, 3, 150, 190, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         whole = evaluate(phi, head, inputs, 4)

@@ -1,14 +1,15 @@
 import pytest
 import torch
 
-from napari_smlm_diffusion.networks.deepstorm import UPSAMPLING, DeepStorm
+from napari_smlm_diffusion.networks.deepstorm import UPSAMPLING
 from napari_smlm_diffusion.networks.inputs import frame_level, network_input, stabilise
+from napari_smlm_diffusion.networks.settings import PhiSettings
 from napari_smlm_diffusion.networks.variance import VarianceHead, variance_loss
 
 
 def small_phi(end="linear"):
     torch.manual_seed(0)
-    phi = DeepStorm(channels=8, dilations=(1, 2), up_channels=(8, 4), end=end).eval()
+    phi = PhiSettings(channels=8, dilations=(1, 2), up_channels=(8, 4), end=end).build().eval()
     for block in phi.trunk:  # a block starts as the identity; give it something to do
         torch.nn.init.normal_(block.second.weight, std=0.1)
     return phi

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from napari_smlm_diffusion.networks.settings import PsiSettings
 from napari_smlm_diffusion.networks.unet import UNet, condition_channels, fold_condition
 
 
@@ -8,7 +9,8 @@ def network(**keywords):
     """A small U-Net whose zero-initialised layers have been given weights."""
     torch.manual_seed(0)
     channels = condition_channels(frame=True, density=True, features=6)
-    unet = UNet(channels, width=4, multipliers=(1, 2, 2), encoder_width=8, **keywords).eval()
+    settings = PsiSettings(width=4, multipliers=(1, 2, 2), encoder_width=8, **keywords)
+    unet = UNet(channels, settings).eval()
     with torch.no_grad():
         for weights in unet.parameters():
             if not weights.any():
@@ -25,7 +27,7 @@ def condition(unet, size=8, batch=1):
 
 
 def test_it_starts_by_saying_nothing_and_keeps_the_size():
-    unet = UNet(16)
+    unet = UNet(16, PsiSettings())
     folded = fold_condition(None, None, torch.rand(2, 64, 32), None)
     answer = unet(torch.randn(2, 64, 32), torch.zeros(2), unet.encode(folded))
     assert answer.shape == (2, 64, 32)

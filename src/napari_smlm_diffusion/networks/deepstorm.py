@@ -7,14 +7,12 @@ on its batch.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_smlm_diffusion.networks.inputs import CHANNELS
-
-End = Literal["linear", "softplus", "hardtanh"]
+from napari_smlm_diffusion.networks.settings import PhiSettings
 
 UPSAMPLING = 4
 
@@ -74,32 +72,17 @@ class Decoder(nn.Module):
 class DeepStorm(nn.Module):
     """phi: (B, 3, Y, X) network input -> (B, 4Y, 4X) density in units of one molecule's peak.
 
-    Parameters
-    ----------
-    channels : int
-        Width of the trunk.
-    dilations : sequence of int
-        One residual block of two convolutions for each.
-    up_channels, refinements
-        See `Decoder`.
-    end : {"linear", "softplus", "hardtanh"}
-        The papers' HardTanh clips to [0, 1] and cannot count two molecules at one place; it is kept
-        to reproduce their figures.
+    The papers' end, HardTanh, clips to [0, 1] and cannot count two molecules at one place; it is
+    kept to reproduce their figures.
     """
 
-    def __init__(
-        self,
-        channels: int = 64,
-        dilations: Sequence[int] = (1, 2, 4, 2, 1),
-        up_channels: Sequence[int] = (32, 8),
-        refinements: int = 1,
-        end: End = "linear",
-    ) -> None:
+    def __init__(self, settings: PhiSettings) -> None:
         super().__init__()
-        self.end = end
+        channels = settings.channels
+        self.end = settings.end
         self.entry = conv(CHANNELS, channels)
-        self.trunk = nn.Sequential(*[ResidualBlock(channels, d) for d in dilations])
-        self.decoder = Decoder(channels, up_channels, refinements)
+        self.trunk = nn.Sequential(*[ResidualBlock(channels, d) for d in settings.dilations])
+        self.decoder = Decoder(channels, settings.up_channels, settings.refinements)
 
     def features(self, inputs: Tensor) -> Tensor:
         """Return the trunk's (B, C, Y, X) features, which the variance head reads too."""

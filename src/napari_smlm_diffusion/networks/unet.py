@@ -8,7 +8,6 @@ through the attention.
 """
 
 import math
-from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from napari_smlm_diffusion.networks.deepstorm import UPSAMPLING, ResidualBlock, conv
 from napari_smlm_diffusion.networks.inputs import CHANNELS
+from napari_smlm_diffusion.networks.settings import PsiSettings
 
 FOLD = 2
 # Level of the U-Net (down-sampling of the fine grid by 2 x 2^level) that attends: 8.
@@ -107,24 +107,16 @@ class UNet(nn.Module):
     ----------
     condition_channels : int
         See `ConditionEncoder`.
-    width : int
-        Channels at the finest level.
-    multipliers : sequence of int
-        Channels of each level in units of `width`; each level halves the image.
-    encoder_width : int
-        Channels of the condition encoder.
+    settings : PsiSettings
+        Each of its levels halves the image.
     """
 
-    def __init__(
-        self,
-        condition_channels: int,
-        width: int = 16,
-        multipliers: Sequence[int] = (1, 2, 4, 8, 8),
-        encoder_width: int = 64,
-    ) -> None:
+    def __init__(self, condition_channels: int, settings: PsiSettings) -> None:
         super().__init__()
-        channels = [width * m for m in multipliers]
-        self.encoder = ConditionEncoder(condition_channels, encoder_width, channels[0], channels[1])
+        channels = [settings.width * m for m in settings.multipliers]
+        self.encoder = ConditionEncoder(
+            condition_channels, settings.encoder_width, channels[0], channels[1]
+        )
         self.embed = nn.Sequential(
             nn.Linear(_EMBEDDING, 2 * _EMBEDDING), nn.SiLU(), nn.Linear(2 * _EMBEDDING, _EMBEDDING)
         )

@@ -36,9 +36,7 @@ class PhiSettings(Network):
         from napari_smlm_diffusion.networks.deepstorm import DeepStorm
 
         del others
-        return DeepStorm(
-            self.channels, self.dilations, self.up_channels, self.refinements, self.end
-        )
+        return DeepStorm(self)
 
 
 class VarianceSettings(Network):

@@ -84,9 +84,4 @@ class PsiSettings(Network):
 
         given = GIVEN[self.recipe]
         features = needed(others, "phi", PhiSettings).channels
-        return UNet(
-            condition_channels(given != "density", given != "frame", features),
-            self.width,
-            self.multipliers,
-            self.encoder_width,
-        )
+        return UNet(condition_channels(given != "density", given != "frame", features), self)
