@@ -5,11 +5,11 @@ from napari_smlm_diffusion.networks.settings import PsiSettings
 from napari_smlm_diffusion.networks.unet import UNet, condition_channels, fold_condition
 
 
-def network(**keywords):
+def network():
     """A small U-Net whose zero-initialised layers have been given weights."""
     torch.manual_seed(0)
     channels = condition_channels(frame=True, density=True, features=6)
-    settings = PsiSettings(width=4, multipliers=(1, 2, 2), encoder_width=8, **keywords)
+    settings = PsiSettings(width=4, multipliers=(1, 2, 2), encoder_width=8)
     unet = UNet(channels, settings).eval()
     with torch.no_grad():
         for weights in unet.parameters():

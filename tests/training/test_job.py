@@ -35,16 +35,11 @@ class EchoStage(LearningStage):
 
     @classmethod
     def begin(cls, settings, built, resume):
-        stage = cls()
-        stage.phi, stage.layer = built.load("phi"), EchoSettings().build(built.networks)
-        return stage
+        return cls(EchoSettings().build(built.networks), built.load("phi"))
 
-    @property
-    def network(self):
-        return self.layer
-
-    def move(self, device):
-        self.layer.to(device)
+    def __init__(self, layer, phi):
+        super().__init__(layer, phi)
+        self.layer, self.phi = layer, phi
 
     def loss(self, pairs, noise):
         features = self.phi.features(network_input_of(pairs)).mean((2, 3))

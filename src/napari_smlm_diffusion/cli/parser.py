@@ -105,6 +105,8 @@ def _help(field: FieldInfo, types_: tuple[Any, ...]) -> str:
         default = getattr(default, "kind", None)
     if isinstance(default, tuple):
         default = "x".join(map(str, default))
+    if isinstance(default, float):
+        default = f"{default:g}"
     if default is not None and default is not False:
         text += f" (default {default})"
     return text.replace("%", "%%")

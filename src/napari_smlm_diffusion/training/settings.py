@@ -68,6 +68,7 @@ class TrainingSettings(Settings):
         "general",
         title="Start from",
         description="model name or file whose weights come first; none (null) is from nothing",
+        json_schema_extra={"unit": "NAME|FILE"},
     )
     distil_steps: int = Field(
         4, ge=2, le=16, description="steps of a sample after the stage distil"
