@@ -16,19 +16,16 @@ from napari_smlm_diffusion.evaluation.matching import match_frames
 from napari_smlm_diffusion.inference.centres import find_centres, means
 
 RADIUS_PX = 1.25
+"""A peak is at most this far from its localization, camera pixels."""
 MIN_SHARE = 0.2
+"""Of the samples, in which a localization must recur."""
 FEWEST = 8
 """Fewer matched samples say too little of a standard deviation."""
 
 Array = NDArray[np.float64]
 
 
-def localizations_from_peaks(
-    peaks: Emitters[np.ndarray],
-    samples: int,
-    radius_px: float = RADIUS_PX,
-    min_share: float = MIN_SHARE,
-) -> Emitters[np.ndarray]:
+def localizations_from_peaks(peaks: Emitters[np.ndarray], samples: int) -> Emitters[np.ndarray]:
     """Return the localizations of a frame from the peaks of its K samples, in order of y, then x.
 
     Parameters
@@ -38,10 +35,6 @@ def localizations_from_peaks(
         localizations do not depend on it.
     samples : int
         K.
-    radius_px : float
-        Largest distance of a peak from its localization, camera pixels.
-    min_share : float
-        Share of the samples in which a localization must recur.
 
     Returns
     -------
@@ -54,7 +47,7 @@ def localizations_from_peaks(
     Raises
     ------
     InputError
-        Without a sample, or if the radius or the share is not in its range.
+        Without a sample.
 
     Notes
     -----
@@ -63,17 +56,15 @@ def localizations_from_peaks(
     pull (x - truth) / sd_x of a Gaussian then follows Student's t with m - 1 degrees of freedom.
     """
     require(samples >= 1, "samples", "1 or more", samples)
-    require(radius_px > 0, "radius_px", "above 0", radius_px)
-    require(0 < min_share <= 1, "min_share", "above 0 and at most 1", min_share)
     # In one order whatever the order of the samples, so that sums are the same to the last bit.
     peaks = peaks.select(np.lexsort((peaks.multiplicity, *peaks.position.T[::-1])))
     sample, points = peaks.frame, peaks.position
 
-    least = min_share * samples
-    centres = find_centres(points, sample, samples, radius_px, least)
+    least = MIN_SHARE * samples
+    centres = find_centres(points, sample, samples, RADIUS_PX, least)
     centres = centres[np.lexsort(centres.T[::-1])]
     while True:
-        which, peak = _match(centres, points, sample, samples, radius_px)
+        which, peak = _match(centres, points, sample, samples)
         mean, m = means(which, points[peak], len(centres))
         if (m >= least).all():
             break
@@ -96,11 +87,11 @@ def localizations_from_peaks(
 
 
 def _match(
-    centres: Array, points: Array, sample: NDArray[np.intp], samples: int, radius: float
+    centres: Array, points: Array, sample: NDArray[np.intp], samples: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Match the centres with each sample; centre and peak of each pair, in their order."""
     every_sample = np.repeat(np.arange(samples), len(centres))
-    pairs = match_frames(every_sample, np.tile(centres, (samples, 1)), sample, points, radius)
+    pairs = match_frames(every_sample, np.tile(centres, (samples, 1)), sample, points, RADIUS_PX)
     which, peak = pairs.found % max(len(centres), 1), pairs.truth
     order = np.lexsort((peak, which))
     return which[order], peak[order]

@@ -1,11 +1,8 @@
 """What the networks see of a frame: variance-stabilised photons, background level, PSF width."""
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from napari_smlm_diffusion.optics.microscope import Microscope
 
 # Scales that bring the three channels to order one over the general model's range; a part of the
 # architecture, so they change only together with `PhiSettings.input_version`.
@@ -15,12 +12,6 @@ _SIGMA_CENTRE, _SIGMA_SCALE = 1.3, 0.5
 
 BACKGROUND_QUANTILE = 0.1
 CHANNELS = 3
-
-
-def read_variance_of(microscope: Microscope) -> Tensor:
-    """Return (1, 1, 1) or (1, Y, X) squared effective read noise, float32."""
-    noise = np.asarray(microscope.camera.effective_read_noise, dtype=np.float32)
-    return torch.from_numpy(np.atleast_2d(noise**2)[None])
 
 
 def stabilise(effective: Tensor, read_variance: Tensor) -> Tensor:

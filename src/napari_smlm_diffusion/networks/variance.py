@@ -26,17 +26,12 @@ class VarianceHead(nn.Module):
     honest: Tensor
 
     def __init__(
-        self,
-        channels: int = 64,
-        width: int = 32,
-        dilations: Sequence[int] = (1, 2),
-        up_channels: Sequence[int] = (16, 8),
-        refinements: int = 1,
+        self, channels: int = 64, width: int = 32, up_channels: Sequence[int] = (16, 8)
     ) -> None:
         super().__init__()
         self.entry = nn.Conv2d(channels + UPSAMPLING**2, width, 1)
-        self.trunk = nn.Sequential(*[ResidualBlock(width, d) for d in dilations])
-        self.decoder = Decoder(width, up_channels, refinements)
+        self.trunk = nn.Sequential(*[ResidualBlock(width, d) for d in (1, 2)])
+        self.decoder = Decoder(width, up_channels, refinements=1)
         self.register_buffer("raw", torch.linspace(-12.0, _MAX_LOG_VARIANCE, KNOTS))
         self.register_buffer("honest", self.raw.clone())
 

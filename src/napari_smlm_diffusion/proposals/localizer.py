@@ -13,7 +13,6 @@ from napari_smlm_diffusion.density import DensityScale
 from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.kinds import found
 from napari_smlm_diffusion.models.model import Model
-from napari_smlm_diffusion.networks.inputs import read_variance_of
 from napari_smlm_diffusion.networks.localization_head import LocalizationHead
 from napari_smlm_diffusion.optics.microscope import Microscope
 
@@ -130,4 +129,5 @@ def localizer_of(model: Model) -> Localizer:
 def as_tensors(effective: NDArray[np.float32], microscope: Microscope) -> tuple[Tensor, Tensor]:
     """Return (T, Y, X) effective photons, and their squared effective read noise (1, Y|1, X|1)."""
     photons = torch.from_numpy(np.ascontiguousarray(effective, dtype=np.float32))
-    return photons, read_variance_of(microscope)
+    noise = np.asarray(microscope.camera.effective_read_noise, dtype=np.float32)
+    return photons, torch.from_numpy(np.atleast_2d(noise**2)[None])

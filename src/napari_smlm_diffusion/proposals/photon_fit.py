@@ -76,11 +76,6 @@ def _surface(knots: Tensor, shape: tuple[int, int]) -> Tensor:
     return F.interpolate(knots, size=shape, mode="bilinear", align_corners=False)[:, 0]
 
 
-def _surface_transpose(image: Tensor, knots: tuple[int, int]) -> Tensor:
-    """Collect a (B, Y, X) image on the knots; EM needs the shape, not the exact adjoint."""
-    return F.adaptive_avg_pool2d(image[:, None], knots)
-
-
 def fit_amplitudes(
     frames: Tensor, read_variance: Tensor, psf: PSF, emitters: Emitters[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -117,7 +112,8 @@ def fit_amplitudes(
         expected = background + windows.scatter(light * photons[:, None, None])
         ratio = data / (expected + read_variance)
         photons = photons * (light * windows.gather(ratio)).sum((1, 2)) / caught
-        knots = knots * _surface_transpose(ratio, (knots.shape[2], knots.shape[3]))
+        # Collected on the knots: EM needs the shape, not the exact adjoint of the surface.
+        knots = knots * F.adaptive_avg_pool2d(ratio[:, None], knots.shape[2:])
         background = _surface(knots, shape)
     expected = background + windows.scatter(light * photons[:, None, None])
     return photons, background, expected

@@ -77,7 +77,8 @@ class Processes:
         """Return whether one of the processes says so."""
         if self.size == 1:
             return said
-        flag = torch.tensor(float(said), device=_exchange_device())
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        flag = torch.tensor(float(said), device=device)
         dist.all_reduce(flag)
         return bool(flag)
 
@@ -97,10 +98,6 @@ class Processes:
             raise
         if self.any(False):
             raise Stopped
-
-
-def _exchange_device() -> str:
-    return "cuda" if dist.get_backend() == "nccl" else "cpu"
 
 
 def place() -> Processes:
