@@ -47,13 +47,20 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, kind: type[Settings], names: Iterable[str] | None = None
+    parser: argparse.ArgumentParser,
+    kind: type[Settings],
+    names: Iterable[str] | None = None,
+    defaults: object = None,
 ) -> None:
-    """Add an option for each field of `kind`, or for those of these names."""
+    """Add an option for each field of `kind`, or for those of these names.
+
+    Their help says the default: that of the field, or the attribute of `defaults`.
+    """
     for name in kind.model_fields if names is None else names:
         field = kind.model_fields[name]
         types_ = _alternatives(field.annotation)
-        keywords: dict[str, Any] = {"dest": name, "help": _help(field, types_)}
+        default = getattr(defaults, name, field.get_default(call_default_factory=True))
+        keywords: dict[str, Any] = {"dest": name, "help": _help(field, types_, default)}
         if types_ == (bool,):
             keywords |= {"action": "store_const", "const": True}
         elif get_origin(types_[0]) is Literal:
@@ -96,11 +103,10 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
-def _help(field: FieldInfo, types_: tuple[Any, ...]) -> str:
+def _help(field: FieldInfo, types_: tuple[Any, ...], default: Any) -> str:
     text = field.description or ""
     if kinds := _kinds(types_):
         text += f"; KIND is {', '.join(kinds)}"
-    default = field.get_default(call_default_factory=True)
     if isinstance(default, BaseModel):
         default = getattr(default, "kind", None)
     if isinstance(default, tuple):

@@ -4,21 +4,14 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from napari_smlm_diffusion.cli.parser import add_out, add_settings, option, settings_from
+from napari_smlm_diffusion.cli.parser import add_out, add_settings, settings_from
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.jobs.localize.settings import CAMERA, LocalizeSettings
 from napari_smlm_diffusion.jobs.simulated_files import write_movie
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.results import run_folder
 from napari_smlm_diffusion.settings import read_json
 from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
-
-_CAMERA = {
-    "offset": ("ADU", "counts without light, ADU"),
-    "gain": ("ADU_PER_E", "ADU per electron at the output"),
-    "em_gain": ("X", "mean gain of the multiplication register"),
-    "qe": ("Q", "photo-electrons per photon"),
-    "read_noise": ("E", "electrons rms at the output"),
-}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,15 +32,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NM",
         help=f"standard deviation of a spot, nm (default {width:g})",
     )
-    parser.add_argument("--camera", metavar="FILE.json", type=Path, help="JSON file of the camera")
-    default = MovieSettings.model_fields["camera"].default
-    for name, (unit, meaning) in _CAMERA.items():
-        parser.add_argument(
-            option(name),
-            metavar=unit,
-            type=float,
-            help=f"{meaning} (default {getattr(default, name):g})",
-        )
+    camera = MovieSettings.model_fields["camera"].default
+    add_settings(parser, LocalizeSettings, CAMERA, camera)
+    add_settings(parser, LocalizeSettings, ["camera"])
 
 
 def run(options: argparse.Namespace) -> int:
@@ -81,7 +68,8 @@ def _settings(options: argparse.Namespace) -> MovieSettings:
         camera = Camera.from_json(options.camera)
     elif isinstance(camera, dict):
         camera = Camera.from_dict(camera, folder=options.config.parent)
-    given = {name: value for name in _CAMERA if (value := getattr(options, name)) is not None}
+    asked = LocalizeSettings(**{name: getattr(options, name) for name in CAMERA})
+    given = asked.model_dump(include=set(CAMERA), exclude_none=True)
     options.camera = None  # the file has been read
     return settings_from(
         MovieSettings, options, {**values, "camera": dataclasses.replace(camera, **given)}
