@@ -8,8 +8,8 @@ from napari_smlm_diffusion.density import DensityScale
 from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.proposals.candidates import evaluate_frames, find_candidates
-from napari_smlm_diffusion.proposals.localizer import FrameBlock, Localizer, Proposals, as_tensors
+from napari_smlm_diffusion.proposals.candidates import Candidates, evaluate_frames, find_candidates
+from napari_smlm_diffusion.proposals.localizer import FrameBlock, Localizer, as_tensors
 
 
 class PhiLocalizer(Localizer):
@@ -26,7 +26,7 @@ class PhiLocalizer(Localizer):
 
     def __init__(self, model: Model, seek: bool = True) -> None:
         super().__init__(model)
-        self.head = model.localization_head
+        self.head = model.localization_head if seek else None
         self._seek = seek
 
     @property
@@ -34,12 +34,18 @@ class PhiLocalizer(Localizer):
         """Of phi's density."""
         return self.model.card.phi.scale
 
-    def propose(self, block: FrameBlock, microscope: Microscope) -> Proposals:
+    def propose(self, block: FrameBlock, microscope: Microscope) -> Candidates:
         """Return the components of phi's density."""
         tensors = as_tensors(block.frames, microscope)
         given = self.model.phi, self.model.variance, *tensors, microscope.build_psf()
         if self._seek:
             return find_candidates(*given, self.scale)
         density, variance = evaluate_frames(*given, self.scale.upsampling)
-        nobody = Emitters(torch.empty(0, dtype=torch.long), torch.empty(0, 2))
-        return Proposals(emitters=nobody, density=density, variance=variance)
+        none, places = torch.empty(0), torch.empty(0, 2)
+        return Candidates(
+            emitters=Emitters(none.long(), places),
+            spread=places,
+            density=density,
+            variance=variance,
+            density_sd=none,
+        )

@@ -113,7 +113,7 @@ def fit_amplitudes(
         ratio = data / (expected + read_variance)
         photons = photons * (light * windows.gather(ratio)).sum((1, 2)) / caught
         # Collected on the knots: EM needs the shape, not the exact adjoint of the surface.
-        knots = knots * F.adaptive_avg_pool2d(ratio[:, None], knots.shape[2:])
+        knots = knots * F.adaptive_avg_pool2d(ratio[:, None], (knots.shape[2], knots.shape[3]))
         background = _surface(knots, shape)
     expected = background + windows.scatter(light * photons[:, None, None])
     return photons, background, expected
