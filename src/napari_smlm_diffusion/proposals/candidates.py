@@ -60,21 +60,6 @@ def evaluate(
 
 
 @torch.inference_mode()
-def evaluate_frames(
-    phi: DeepStorm,
-    head: VarianceHead | None,
-    frames: Tensor,
-    read_variance: Tensor,
-    psf: PSF,
-    upsampling: int,
-) -> tuple[Tensor, Tensor]:
-    """Return density and variance, (B, sY, sX) each; arguments as of `find_candidates`."""
-    sigma = torch.full((len(frames),), psf.sigma_px)
-    noise = read_variance.expand(len(frames), *read_variance.shape[1:])
-    return evaluate(phi, head, network_input(frames, noise, sigma), upsampling)
-
-
-@torch.inference_mode()
 def find_candidates(
     phi: DeepStorm,
     head: VarianceHead | None,
@@ -82,6 +67,7 @@ def find_candidates(
     read_variance: Tensor,
     psf: PSF,
     scale: DensityScale,
+    seek: bool = True,
 ) -> Candidates:
     """Find emitters in a batch.
 
@@ -95,9 +81,14 @@ def find_candidates(
         (1, 1, 1) or (1, Y, X) squared effective read noise.
     psf : PSF
     scale : DensityScale
+    seek : bool
+        False: the images alone, and no emitter.
     """
-    density, variance = evaluate_frames(phi, head, frames, read_variance, psf, scale.upsampling)
-    parts = find_components(density, scale.kernel_sigma)
+    sigma = torch.full((len(frames),), psf.sigma_px)
+    noise = read_variance.expand(len(frames), *read_variance.shape[1:])
+    inputs = network_input(frames, noise, sigma)
+    density, variance = evaluate(phi, head, inputs, scale.upsampling)
+    parts = find_components(density if seek else density[:0], scale.kernel_sigma)
     row, column = (
         centre.round().long().clamp(0, size - 1)
         for centre, size in zip(parts.position.unbind(1), density.shape[1:], strict=True)

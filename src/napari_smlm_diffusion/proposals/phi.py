@@ -2,13 +2,10 @@
 
 from typing import ClassVar
 
-import torch
-
 from napari_smlm_diffusion.density import DensityScale
-from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.proposals.candidates import Candidates, evaluate_frames, find_candidates
+from napari_smlm_diffusion.proposals.candidates import Candidates, find_candidates
 from napari_smlm_diffusion.proposals.localizer import FrameBlock, Localizer, as_tensors
 
 
@@ -36,16 +33,6 @@ class PhiLocalizer(Localizer):
 
     def propose(self, block: FrameBlock, microscope: Microscope) -> Candidates:
         """Return the components of phi's density."""
-        tensors = as_tensors(block.frames, microscope)
-        given = self.model.phi, self.model.variance, *tensors, microscope.build_psf()
-        if self._seek:
-            return find_candidates(*given, self.scale)
-        density, variance = evaluate_frames(*given, self.scale.upsampling)
-        none, places = torch.empty(0), torch.empty(0, 2)
-        return Candidates(
-            emitters=Emitters(none.long(), places),
-            spread=places,
-            density=density,
-            variance=variance,
-            density_sd=none,
-        )
+        model, tensors = self.model, as_tensors(block.frames, microscope)
+        psf = microscope.build_psf()
+        return find_candidates(model.phi, model.variance, *tensors, psf, self.scale, self._seek)
