@@ -2,6 +2,9 @@
 
 Molecules are counted by the integral, sum(y) times the share of a kernel in its own pixel
 (`density.kernel_share`), so no peak has to be found.
+
+The truth is (Y, X), the samples (L, Y, X); `share` is molecules per unit of the density's sum, and
+`resolution` as in `ranks.jittered_rank`, of counts in molecules.
 """
 
 import numpy as np
@@ -22,18 +25,7 @@ def pixel_ranks(
     rng: np.random.Generator,
     resolution: float,
 ) -> Array:
-    """Ranks of at most `count` random pixels of the mask, so that no frame outweighs the others.
-
-    Parameters
-    ----------
-    truth : (Y, X) array
-    samples : (L, Y, X) array
-    mask : (Y, X) array
-    count : int
-    rng : Generator
-    resolution : float
-        As in `jittered_rank`.
-    """
+    """Ranks of at most `count` random pixels of the mask, so that no frame outweighs the others."""
     y, x = np.nonzero(mask)
     chosen = rng.permutation(y.size)[:count]
     y, x = y[chosen], x[chosen]
@@ -53,17 +45,6 @@ def box_ranks(
     The edges are log-uniform from a sixteenth to half of the frame's. A box counts if its
     number is in doubt: over all L + 1 draws its SD is above `resolution`. Where every draw says
     none the rank is chance alone, and would dilute what the others show.
-
-    Parameters
-    ----------
-    truth : (Y, X) array
-    samples : (L, Y, X) array
-    share : float
-        Molecules per unit of the density's sum.
-    count : int
-    rng : Generator
-    resolution : float
-        In molecules, as in `jittered_rank`.
     """
     every = np.concatenate([truth[None], samples]).astype(np.float64)
     # Sums of all rectangles from the corner: a box is four of them.
@@ -86,10 +67,7 @@ def total_rank(
     rng: np.random.Generator,
     resolution: float,
 ) -> Array:
-    """Rank (1,) of the number of molecules in the frame; none (0,) if it is not in doubt.
-
-    Parameters as in `box_ranks`.
-    """
+    """Rank (1,) of the number of molecules in the frame; none (0,) if it is not in doubt."""
     number = share * np.concatenate([truth[None], samples]).sum(axis=(1, 2), dtype=np.float64)
     if not number.std(ddof=1) > resolution:
         return np.empty(0)

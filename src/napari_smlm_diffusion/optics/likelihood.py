@@ -12,7 +12,6 @@ the right mean and variance (Huang et al. 2013, suppl. note 3). Both are used on
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import cumulative_trapezoid
 from scipy.special import gammaln, wrightomega, xlogy
 
 from napari_smlm_diffusion.errors import InputError
@@ -80,27 +79,6 @@ def shifted_poisson(x: ArrayLike, mu: ArrayLike, sigma: ArrayLike) -> NDArray[np
     x, mu, variance = np.asarray(x), np.asarray(mu), np.square(sigma)
     counts, mean = np.maximum(x + variance, 0.0), mu + variance
     return xlogy(counts, mean) - mean - gammaln(counts + 1.0)
-
-
-def kolmogorov_distance(mu: float, sigma: float) -> float:
-    """Largest difference of the two cumulative distributions, 0 to 1.
-
-    Both densities are integrated over the real line as they stand above, so this is the error made
-    by using `shifted_poisson`, and not that of rounding to whole electrons; the approximate one,
-    which does not quite integrate to 1, is normalised.
-
-    Raises
-    ------
-    InputError
-        As `poisson_gaussian`.
-    """
-    reach = 9.0 * np.sqrt(mu + sigma**2) + 10.0
-    step = min(sigma, 1.0) / 10.0  # the exact density has teeth of width sigma when sigma < 1
-    x = np.arange(mu - reach, mu + reach, max(step, reach * 1e-6))
-    exact = np.exp(poisson_gaussian(x, mu, sigma))
-    shifted = np.where(x >= -(sigma**2), np.exp(shifted_poisson(x, mu, sigma)), 0.0)
-    cumulative = [cumulative_trapezoid(p, x, initial=0) for p in (exact, shifted)]
-    return float(np.max(np.abs(cumulative[0] - cumulative[1] / cumulative[1][-1])))
 
 
 def _require(name: str, value: NDArray[np.float64], ok: NDArray[np.bool_], allowed: str) -> None:

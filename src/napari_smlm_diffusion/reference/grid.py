@@ -79,11 +79,6 @@ class GridPosterior:
             self.positions[:, None], self.shape, upsampling, sigma_fine, self.weights
         )
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
-        """Draw `n` positions, (n, 2), uniform within their cells, which widens them by 1 %."""
-        cell = rng.choice(len(self.weights), size=n, p=self.weights)
-        return self.positions[cell] + (rng.random((n, 2)) - 0.5) * self.sizes_px[cell]
-
 
 def grid_posterior(observation: Observation, photons: float) -> GridPosterior:
     """Exact posterior of one molecule of known brightness.

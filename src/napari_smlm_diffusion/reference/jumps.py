@@ -79,18 +79,14 @@ class State:
 
     # Moves that keep the number of molecules
 
-    def step_place(self) -> Bools:
-        """Move one molecule of each chain a little; return which did."""
+    def step_place(self) -> int:
+        """Move one molecule of each chain a little; return how many did."""
         rows = np.flatnonzero(self.count > 0)
         k = self._any(rows)
         place = self.position[rows, k] + self._step(rows.size)
-        change = self._spots(rows, k, place) - self._spots(rows, k)
-        log_ratio = np.where(self.patches.inside(place), 0.0, -np.inf)
-        took, taken = self._accept(rows, change, log_ratio)
-        self.position[took, k[taken]] = place[taken]
-        return self._flags(took)
+        return self._move(rows, k, place, self._spots(rows, k), 0.0)
 
-    def step_elsewhere(self) -> Bools:
+    def step_elsewhere(self) -> int:
         """Take one molecule of each chain to where light is left over without it."""
         rows = np.flatnonzero(self.count > 0)
         k = self._any(rows)
@@ -99,27 +95,32 @@ class State:
         place = self._light.draw(shares, rows.size, self.rng)
         log_ratio = self._light.log_density(shares, self.position[rows, k])
         log_ratio -= self._light.log_density(shares, place)
-        log_ratio = np.where(self.patches.inside(place), log_ratio, -np.inf)
-        took, taken = self._accept(rows, self._spots(rows, k, place) - spot, log_ratio)
-        self.position[took, k[taken]] = place[taken]
-        return self._flags(took)
+        return self._move(rows, k, place, spot, log_ratio)
 
-    def step_pair(self) -> Bools:
+    def _move(
+        self, rows: Rows, k: Rows, place: Array, spot: Array, log_ratio: Array | float
+    ) -> int:
+        change = self._spots(rows, k, place) - spot
+        took, taken = self._accept(rows, change, log_ratio, place)
+        self.position[took, k[taken]] = place[taken]
+        return took.size
+
+    def step_pair(self) -> int:
         """Move two near molecules in opposite directions, so that their middle stays."""
         rows = np.flatnonzero(self.count > 1)
         one, other, log_p = self._pair(rows)
         step, position, at = self._step(rows.size), self.position[rows], np.arange(rows.size)
-        change, inside = np.zeros((rows.size, *self.patches.shape)), np.ones(rows.size, bool)
+        change = np.zeros((rows.size, *self.patches.shape))
         for k, sign in ((one, 1), (other, -1)):
             position[at, k] += sign * step
             change += self._spots(rows, k, position[at, k]) - self._spots(rows, k)
-            inside &= self.patches.inside(position[at, k])
-        back = self._log_pair(position, self.count[rows], one, other)
-        took, taken = self._accept(rows, change, np.where(inside, back - log_p, -np.inf))
+        log_ratio = self._log_pair(position, self.count[rows], one, other) - log_p
+        places = position[at, one], position[at, other]
+        took, taken = self._accept(rows, change, log_ratio, *places)
         self.position[took] = position[taken]
-        return self._flags(took)
+        return took.size
 
-    def step_photons(self) -> Bools:
+    def step_photons(self) -> int:
         """Make one molecule of each chain brighter or dimmer."""
         rows = np.flatnonzero(self.count > 0)
         k = self._any(rows)
@@ -128,35 +129,33 @@ class State:
         change = (new / old - 1)[:, None, None] * self._spots(rows, k)
         took, taken = self._accept(rows, change, log_ratio)
         self.photons[took, k[taken]] = new[taken]
-        return self._flags(took)
+        return took.size
 
-    def step_background(self) -> Bools:
+    def step_background(self) -> int:
         """Raise or lower the background of each chain."""
         old = self.background
         new, log_ratio = self._scaled(old, self.patches.background)
         change = np.broadcast_to((new - old)[:, None, None], self.mean.shape)
         took, taken = self._accept(self.rows, change, log_ratio)
         self.background[took] = new[taken]
-        return self._flags(took)
+        return took.size
 
     # Moves that change it
 
-    def birth_or_death(self) -> Bools:
+    def birth_or_death(self) -> int:
         """Add a molecule to about half of the chains, take one from the others."""
         births = self.rng.random(self.rows.size) < 0.5
-        return self._birth(self.rows[births & (self.count < self.patches.most)]) | self._death(
-            self.rows[~births & (self.count > 0)]
-        )
+        born = self._birth(self.rows[births & (self.count < self.patches.most)])
+        return born + self._death(self.rows[~births & (self.count > 0)])
 
-    def split_or_merge(self) -> Bools:
+    def split_or_merge(self) -> int:
         """Split a molecule of about half of the chains, merge two of the others."""
         splits = self.rng.random(self.rows.size) < 0.5
         can = (self.count > 0) & (self.count < self.patches.most)
-        return self._split(self.rows[splits & can]) | self._merge(
-            self.rows[~splits & (self.count > 1)]
-        )
+        split = self._split(self.rows[splits & can])
+        return split + self._merge(self.rows[~splits & (self.count > 1)])
 
-    def _birth(self, rows: Rows) -> Bools:
+    def _birth(self, rows: Rows) -> int:
         shares = self._left(rows)
         place = self._light.draw(shares, rows.size, self.rng)
         log_q = self._light.log_density(shares, place)
@@ -164,21 +163,20 @@ class State:
         n = self.count[rows]
         # Photons come from their prior, which cancels; so do n! and the choice of whom to take.
         log_ratio = self._log_count(n, 1) - np.log(self.patches.area_px) - log_q
-        log_ratio = np.where(self.patches.inside(place), log_ratio, -np.inf)
-        took, taken = self._accept(rows, self.patches.spots(place, photons), log_ratio)
+        took, taken = self._accept(rows, self.patches.spots(place, photons), log_ratio, place)
         self._append(took, place[taken], photons[taken])
-        return self._flags(took)
+        return took.size
 
-    def _death(self, rows: Rows) -> Bools:
+    def _death(self, rows: Rows) -> int:
         k = self._any(rows)
         spot = self._spots(rows, k)
         log_q = self._light.log_density(self._left(rows, spot), self.position[rows, k])
         log_ratio = self._log_count(self.count[rows], -1) + np.log(self.patches.area_px) + log_q
         took, taken = self._accept(rows, -spot, log_ratio)
         self._remove(took, k[taken])
-        return self._flags(took)
+        return took.size
 
-    def _split(self, rows: Rows) -> Bools:
+    def _split(self, rows: Rows) -> int:
         n, k = self.count[rows], self._any(rows)
         u = self._split_px * self.rng.standard_normal((2, rows.size)).T
         old = self.photons[rows, k]
@@ -191,14 +189,13 @@ class State:
         change += self.patches.spots(new, other) - self._spots(rows, k)
         log_ratio = self._log_split(n, u, old, one, other)
         log_ratio += self._log_pair(position, n + 1, k, n)
-        inside = self.patches.inside(moved) & self.patches.inside(new)
-        took, taken = self._accept(rows, change, np.where(inside, log_ratio, -np.inf))
+        took, taken = self._accept(rows, change, log_ratio, moved, new)
         self.position[took, k[taken]] = moved[taken]
         self.photons[took, k[taken]] = one[taken]
         self._append(took, new[taken], other[taken])
-        return self._flags(took)
+        return took.size
 
-    def _merge(self, rows: Rows) -> Bools:
+    def _merge(self, rows: Rows) -> int:
         one, other, log_p = self._pair(rows)
         u = 0.5 * (self.position[rows, one] - self.position[rows, other])
         middle = self.position[rows, other] + u
@@ -212,7 +209,7 @@ class State:
         self.position[took, one[taken]] = middle[taken]
         self.photons[took, one[taken]] = both[taken]
         self._remove(took, other[taken])
-        return self._flags(took)
+        return took.size
 
     @property
     def _split_px(self) -> float:
@@ -267,13 +264,20 @@ class State:
         width = self._width(n, _STEP_PX)
         return width[:, None] * self.rng.standard_normal((2, n)).T
 
-    def _accept(self, rows: Rows, change: Array, log_ratio: Array) -> tuple[Rows, Bools]:
-        """Add `change` to the mean where chance allows it; return these rows and their flags."""
+    def _accept(
+        self, rows: Rows, change: Array, log_ratio: Array | float, *places: Array
+    ) -> tuple[Rows, Bools]:
+        """Add `change` to the mean where chance allows it; return these rows and their flags.
+
+        None of the `places` may lie outside the region.
+        """
         mean = self.mean[rows] + change
         fits = self.patches.log_likelihood(self.frames[rows], mean)
         gain = fits - self.log_likelihood[rows] + log_ratio
         with np.errstate(divide="ignore"):
             taken = np.log(self.rng.random(rows.size)) < gain
+        for place in places:
+            taken &= self.patches.inside(place)
         took = rows[taken]
         self.mean[took], self.log_likelihood[took] = mean[taken], fits[taken]
         return took, taken
@@ -289,11 +293,6 @@ class State:
         for values in (self.position, self.photons):
             values[rows, k] = values[rows, last]
         self.count[rows] -= 1
-
-    def _flags(self, rows: Rows) -> Bools:
-        flags = np.zeros(self.rows.size, bool)
-        flags[rows] = True
-        return flags
 
     def _pair_weights(self, position: Array, count: Rows) -> Array:
         """(R, N, N) weights of pairs, near ones more, each pair once."""

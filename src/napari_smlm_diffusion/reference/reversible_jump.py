@@ -119,7 +119,7 @@ def sample_patches(
     kept: list[tuple[NDArray[Any], ...]] = []
     for sweep in range(burn_in + draws * thin):
         for name, move in _moves(state):
-            took[name] += int(move().sum())
+            took[name] += move()
             tried[name] += state.rows.size
         if sweep % _REFRESH == 0:
             state.refresh()
@@ -149,7 +149,7 @@ def sample_patches(
     )
 
 
-def _moves(state: State) -> Iterator[tuple[str, Callable[[], NDArray[np.bool_]]]]:
+def _moves(state: State) -> Iterator[tuple[str, Callable[[], int]]]:
     patches = state.patches
     for name, move, often in (
         ("place", state.step_place, _PLACE),
