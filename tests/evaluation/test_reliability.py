@@ -35,7 +35,7 @@ def test_the_error_of_a_perfect_probability_is_foreseen(rng):
         s = reliability_statistics({k: v.sum() for k, v in sums.items()})
         errors.append(s["error"])
         foreseen.append(s["perfect"])
-    # 1,000 rows: 0.03.
+    # 1,000 localizations: 0.03.
     assert np.mean(errors) == pytest.approx(np.mean(foreseen), rel=0.1)
     assert np.mean(foreseen) == pytest.approx(0.03, abs=0.006)
 

@@ -59,20 +59,12 @@ class Isolated(NamedTuple):
 
 
 def find_isolated(peaks: Peaks, radius: float, count: int, rng: np.random.Generator) -> Isolated:
-    """Find molecules that are alone within `radius` of a place, and sure to be there.
+    """Find molecules alone within `radius` (camera pixels) of a place, and sure to be there.
 
     A place counts if the truth has exactly one molecule there, and so have at least 90 % of the
     samples. Given *which* draws have exactly one, where these are is exchangeable: the rank of the
-    truth among the samples that have one is uniform, however many they are.
-
-    Parameters
-    ----------
-    peaks : Peaks
-    radius : float
-        Camera pixels; several times the posterior SD.
-    count : int
-        At most so many places, at random.
-    rng : Generator
+    truth among the samples that have one is uniform, however many they are. The radius is several
+    times the posterior SD; at most `count` places are taken, at random.
     """
     places = peaks.anchors[rng.permutation(len(peaks.anchors))]
     found = _only_ones(places, peaks.draws, radius)
@@ -92,17 +84,9 @@ def position_ranks(found: Isolated, rng: np.random.Generator) -> dict[str, Array
 def neighbour_ranks(peaks: Peaks, edge: float, count: int, rng: np.random.Generator) -> Array:
     """Ranks of the least distance of a molecule to its neighbour in crowded boxes.
 
-    Boxes are centred on random places. One is crowded if at least 80 % of all L + 1 draws have two
-    molecules or more in it; a draw with fewer has the distance infinity.
-
-    Parameters
-    ----------
-    peaks : Peaks
-    edge : float
-        Of a box, camera pixels.
-    count : int
-        At most so many boxes.
-    rng : Generator
+    At most `count` boxes of this edge (camera pixels) lie around random places. One is crowded if
+    at least 80 % of all L + 1 draws have two molecules or more in it; a draw with fewer has the
+    distance infinity.
     """
     places = peaks.anchors[rng.permutation(len(peaks.anchors))]
     points, draw = _stacked(peaks.draws)

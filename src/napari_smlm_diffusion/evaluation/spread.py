@@ -35,13 +35,7 @@ def pooled_mask(truth: ArrayLike, samples: ArrayLike, threshold: float) -> NDArr
 def sampled_spread(truth: ArrayLike, samples: ArrayLike, mask: NDArray[np.bool_]) -> Array:
     """What one frame adds to `spread_statistics`, in the order of `SPREAD_TERMS`.
 
-    Parameters
-    ----------
-    truth : (Y, X) array
-    samples : (K, Y, X) array
-        K >= 2.
-    mask : (Y, X) array
-        Pixels that count.
+    The truth is (Y, X), the samples (K, Y, X) with K >= 2, the mask of pixels that count (Y, X).
     """
     chosen = np.asarray(samples)[:, mask].astype(np.float64)
     variance = chosen.var(axis=0, ddof=1) * (1 + 1 / len(chosen))

@@ -20,7 +20,6 @@ from napari_smlm_diffusion.reference.observation import Observation
 from napari_smlm_diffusion.reference.region import Array
 from napari_smlm_diffusion.reference.walkers import Walkers
 
-PAPERS_STEPS, PAPERS_BURN_IN, PAPERS_VARIANCE_PX2, PAPERS_BETA = 10_000, 1_000, 0.05, 0.2
 # Width of the first steps, PSF widths.
 _FIRST = 0.1
 
@@ -141,10 +140,10 @@ def papers_chain(
     rng: np.random.Generator,
     *,
     chains: int = 1,
-    steps: int = PAPERS_STEPS,
-    burn_in: int = PAPERS_BURN_IN,
-    variance_px2: float = PAPERS_VARIANCE_PX2,
-    beta: float = PAPERS_BETA,
+    steps: int = 10_000,
+    burn_in: int = 1_000,
+    variance_px2: float = 0.05,
+    beta: float = 0.2,
     start: Array | None = None,
 ) -> Chains:
     """Run the chain of the guided-diffusion papers: tempered, for comparison only.
