@@ -7,6 +7,8 @@ from typing import get_args
 import pytest
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.models.card import load_card
+from napari_smlm_diffusion.models.library import resolve, shipped_names
 from napari_smlm_diffusion.networks.settings.psi import GIVEN, RecipeName, SamplerName
 from napari_smlm_diffusion.training import settings as module
 from napari_smlm_diffusion.training.settings import TrainingSettings
@@ -92,3 +94,14 @@ def test_all_that_is_wrong_is_named_at_once():
         )
     with pytest.raises(InputError, match=r"prior.photons.*psi.recipe.*steps"):
         TrainingSettings(prior={"photons": (5, 1)}, psi={"recipe": "magic"}, steps=0)
+
+
+def test_settings_of_trainings_of_older_versions_can_be_read():
+    records = [
+        record for name in shipped_names() for record in load_card(resolve(name)).stages.values()
+    ]
+    assert any("row_scale" in record["settings"]["psi"] for record in records)
+    for record in records:
+        before = record["settings"]["psi"].get("row_scale")
+        scale = TrainingSettings(**record["settings"]).psi.sd_scale
+        assert (scale and scale.model_dump(mode="json")) == before

@@ -35,11 +35,10 @@ def _from_2(card: dict[str, Any]) -> dict[str, Any]:
     if "rows" in stages:
         networks["rows"] = {"kind": "localization head"}
     if psi is not None:
-        psi = {"sd_scale" if key == "row_scale" else key: value for key, value in psi.items()}
         networks["psi"] = {"kind": "psi", **psi}
         if "distil" in stages:
             # Psi as it was before: with the usual sampling, and nothing measured of its samples.
-            own = {k: v for k, v in psi.items() if k not in ("sampling", "sd_scale")}
+            own = {k: v for k, v in psi.items() if k not in ("sampling", "row_scale")}
             networks["teacher"] = {"kind": "psi", **own}
     if "calibration" in card:
         card["calibration"] = _said_of_localizations(card["calibration"])

@@ -1,7 +1,7 @@
 """What rebuilds the diffusion model, and how samples are drawn with it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -77,6 +77,14 @@ class PsiSettings(Network):
                 field=("width", "multipliers"),
             )
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_name(cls, values: Any) -> Any:
+        """Take `sd_scale` by the name that it has in older cards and settings of trainings."""
+        if not isinstance(values, dict):
+            return values
+        return {"sd_scale" if name == "row_scale" else name: v for name, v in values.items()}
 
     def build(self, others: Mapping[str, Network]) -> "UNet":
         """Return an untrained U-Net for the features of phi."""
