@@ -139,7 +139,7 @@ def watch(options: argparse.Namespace, report: Report) -> None:
     until(lambda: widget.run_form.bar.value() > 0)
     probe.waits()
     seconds = until(
-        lambda: widget._gathered is None or widget.run_form.bar.value() == options.frames
+        lambda: not widget.runner.running or widget.run_form.bar.value() == options.frames
     )
     row("localizing")
     until(lambda: not widget.runner.running)
