@@ -24,8 +24,8 @@ def test_psf_sigma_in_pixels():
     ("changes", "message"),
     [
         ({"pixel_size_nm": 0}, r"pixel_size_nm must be greater than 0, got 0 \(width of one"),
-        ({"psf_sigma_nm": -1.0}, r"psf.sigma_nm must be greater than 0, got -1\.0 \(standard"),
-        ({"psf_sigma_nm": float("inf")}, "psf.sigma_nm must be a finite number, got inf"),
+        ({"psf_sigma_nm": -1.0}, r"psf_sigma_nm must be greater than 0, got -1\.0 \(standard"),
+        ({"psf_sigma_nm": float("inf")}, "psf_sigma_nm must be a finite number, got inf"),
         ({"pixel_size_nm": float("nan")}, "pixel_size_nm must be .* got nan"),
         ({"pixel_size_nm": "wide"}, "pixel_size_nm must be a valid number.* got wide"),
         ({"camera": 3}, "camera must be an instance of Camera"),
@@ -43,7 +43,7 @@ def test_a_missing_value_is_named_with_its_meaning():
 
 
 def test_every_wrong_value_is_named():
-    with pytest.raises(InputError, match=r"pixel_size_nm must .*; psf.sigma_nm must "):
+    with pytest.raises(InputError, match=r"pixel_size_nm must .*; psf_sigma_nm must "):
         microscope(pixel_size_nm=0, psf_sigma_nm=0)
 
 

@@ -203,7 +203,7 @@ def test_the_microscope_is_what_the_localizer_is_told():
         ({"frames": 0}, "frames must be greater than or equal to 1, got 0"),
         ({"colour": "red"}, "colour is unknown; the names are pixel_size_nm"),
         ({"pixel_size_nm": -1}, "pixel_size_nm must be greater than 0, got -1"),
-        ({"psf_sigma_nm": float("nan")}, "sigma_nm must be .*got nan"),
+        ({"psf_sigma_nm": float("nan")}, "psf_sigma_nm must be .*got nan"),
         ({"shape": (0, 5)}, "shape.0 must be greater than or equal to 1, got 0"),
         ({"structure": {"kind": "disc", "radius_px": 0}}, "disc.radius_px must be .* got 0"),
         ({"structure": {"kind": "spiral"}}, "structure: .*'spiral'.*'disc'"),

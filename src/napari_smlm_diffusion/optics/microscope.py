@@ -1,9 +1,12 @@
 """How frames were recorded: camera, pixels and point spread function in one object."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer, model_validator
 
+from napari_smlm_diffusion.errors import Remark
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.psf.settings import PsfSettings
 from napari_smlm_diffusion.settings import Settings
@@ -37,6 +40,13 @@ class HasPsf(Settings):
             rest = {k: v for k, v in values.items() if k != "psf_sigma_nm"}
             return rest | {"psf": {"kind": "gaussian", "sigma_nm": values["psf_sigma_nm"]}}
         return values
+
+    @classmethod
+    def _remarks(cls, problem: Any) -> Iterator[Remark]:
+        # What is wrong with the width is said of its short name, which every face has.
+        for remark in super()._remarks(problem):
+            fields = ("psf_sigma_nm" if f == "psf.sigma_nm" else f for f in remark.fields)
+            yield replace(remark, fields=tuple(fields))
 
     @property
     def psf_sigma_nm(self) -> float:
