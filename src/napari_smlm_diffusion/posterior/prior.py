@@ -122,8 +122,7 @@ class PhotonPrior:
     @property
     def ln(self) -> Array:
         """(N,) points of the grid."""
-        points: Array = self.lowest + self.step * np.arange(len(self.log_density))
-        return points
+        return self.lowest + self.step * np.arange(len(self.log_density), dtype=np.float64)
 
     @property
     def mean(self) -> float:
@@ -284,8 +283,8 @@ class MoviePrior:
 
 
 def _grid() -> Array:
-    points: Array = _LOWEST + _STEP * np.arange(round((_HIGHEST - _LOWEST) / _STEP) + 1)
-    return points
+    count = round((_HIGHEST - _LOWEST) / _STEP) + 1
+    return _LOWEST + _STEP * np.arange(count, dtype=np.float64)
 
 
 def _masses(log_density: Array, step: float) -> Array:
