@@ -42,11 +42,15 @@ COLUMNS = (
     Column("crlb_xy_nm", "float64", "nm", "Cramer-Rao bound per axis, neighbours included"),
     Column("density_sd", "float64", "", "standard deviation of the density here; a molecule is 1"),
     Column("multiplicity", "int64", "", "molecules that this localization stands for"),
-    Column("uncertainty_source", "str", "", "where the uncertainty comes from: head or samples:K"),
+    Column("uncertainty_source", "str", "", "where the uncertainty comes from: crlb, head, ..."),
     Column("id", "int64", "", "its number or, in a simulation, that of the molecule", False),
     Column("z_nm", "float64", "nm", "height above the focal plane", False),
     Column("uncertainty_z_nm", "float64", "nm", "standard deviation of the error of z", False),
     Column("detections", "int64", "", "frames that were linked into this one", False),
+    Column("covariance_xy_nm2", "float64", "nm^2", "covariance of the errors of x and y", False),
+    Column("uncertainty_photons", "float64", "photon", "SD of the error of the photons", False),
+    Column("uncertainty_background", "float64", "photon/px", "SD of the error of it", False),
+    Column("fit_p", "float64", "", "how often a right model fits the pixels here worse", False),
 )
 
 BY_NAME = {column.name: column for column in COLUMNS}

@@ -7,7 +7,8 @@ from napari_smlm_diffusion.results.dataset import Dataset
 
 def _table_of(xy, sd, frame, **columns):
     """A table with these positions (N, 2), uncertainties and frames, in order of frames."""
-    like = localizations.empty(columns.keys() & {"id", "z_nm", "uncertainty_z_nm", "detections"})
+    optional = {column.name for column in localizations.COLUMNS if not column.required}
+    like = localizations.empty(columns.keys() & optional)
     table = like.reindex(range(len(xy)))
     xy = np.asarray(xy, float)
     table["frame"], table["x_nm"], table["y_nm"] = frame, xy[:, 0], xy[:, 1]

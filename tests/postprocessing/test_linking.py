@@ -153,6 +153,25 @@ def test_nothing_is_lost_and_heights_are_combined(table_of, dataset_of, finish):
     assert list(again["detections"]) == [2, 1]
 
 
+def test_what_draws_say_of_the_errors_is_combined_as_the_errors_are(table_of, dataset_of, finish):
+    rng = np.random.default_rng(0)
+    covariances = [np.array(c) for c in ([[9.0, 5.0], [5.0, 16.0]], [[25.0, -3.0], [-3.0, 4.0]])]
+    table = table_of(
+        [[0, 0], [1, 0]], 10.0, [0, 1], covariance_xy_nm2=[c[0, 1] for c in covariances],
+        uncertainty_photons=[3.0, 4.0], uncertainty_background=[0.6, 0.8], fit_p=[0.7, 0.2],
+    )  # fmt: skip
+    for axis, i in (("x", 0), ("y", 1)):
+        table[f"uncertainty_{axis}_nm"] = [c[i, i] ** 0.5 for c in covariances]
+    one = finish(link(dataset_of(table))).dataset.table.iloc[0]
+    errors = np.stack([rng.multivariate_normal([0, 0], c, 200_000) for c in covariances])
+    weights = np.stack([1 / np.diag(c) for c in covariances])[:, None]
+    mean = (weights * errors).sum(0) / weights.sum(0)
+    assert one["covariance_xy_nm2"] == pytest.approx(np.cov(mean.T)[0, 1], abs=0.06)
+    assert one["uncertainty_photons"] == pytest.approx(5.0)
+    assert one["uncertainty_background"] == pytest.approx(0.5)
+    assert one["fit_p"] == 0.2
+
+
 def test_rows_without_uncertainty_are_refused(table_of, dataset_of, finish):
     table = table_of([[0, 0], [1, 1]], np.array([np.nan, 5.0]), [0, 1])
     with pytest.raises(InputError, match="1 of 2 localizations"):

@@ -3,7 +3,9 @@
 - Position: the mean weighted by 1 / variance. Its SD, 1 / sqrt(sum of 1 / variance), is right if
   the errors of different frames are independent: shot noise is, a wrong PSF, a neighbour that
   shines all the while, or drift is not.
-- Photons: the sum. Background and width of the spot: the mean.
+  Covariance: that of the weighted means.
+- Photons: the sum. Background and width of the spot: the mean. Their SDs: those of sum and mean.
+- ``fit_p``: the smallest.
 - Probability: the largest. That at least one localization is real is at least as likely as the
   likeliest of them, whatever one says about the others; 1 - prod(1 - p) would need their errors
   independent.
@@ -59,6 +61,15 @@ def combine(table: pd.DataFrame, track: NDArray[np.int64], tracks: int) -> pd.Da
         out[place], out[sd] = _mean(table, place, sd, track, tracks)
     variance = out["uncertainty_x_nm"] ** 2 + out["uncertainty_y_nm"] ** 2
     out["uncertainty_xy_nm"] = np.sqrt(variance / 2)
+    if "covariance_xy_nm2" in table:
+        wx, wy = (table[sd].to_numpy() ** -2.0 for _, sd in _POSITIONS)
+        shared = total(wx * wy * table["covariance_xy_nm2"].to_numpy())
+        out["covariance_xy_nm2"] = shared / (total(wx) * total(wy))
+    for name, share in (("uncertainty_photons", 1), ("uncertainty_background", each)):
+        if name in table:
+            out[name] = np.sqrt(total(table[name].to_numpy() ** 2)) / share
+    if "fit_p" in table:
+        out["fit_p"] = table["fit_p"].groupby(track).min().to_numpy()
     out[_BOUND] = 1 / np.sqrt(total(table[_BOUND].to_numpy() ** -2.0))
     return localizations.validate(out)
 

@@ -15,6 +15,7 @@ from napari_smlm_diffusion.results.formats import parquet, registry, smap_writer
 
 # nm that a value can change by, and what a format holds of the table; None: all of it.
 PLAIN = ["frame", "x_nm", "y_nm", "photons"]
+DRAWN = ["covariance_xy_nm2", "uncertainty_photons", "uncertainty_background", "fit_p"]
 FORMATS = {
     "csv": (6e-4, None),
     "thunderstorm": (6e-4, [*PLAIN, "sigma_nm", "background", "background_sd", "z_nm"]),
@@ -33,6 +34,7 @@ def datasets(draw):
     rows = draw(st.integers(0, 6))
     z = draw(st.booleans())
     optional = ["id", "z_nm", "uncertainty_z_nm"] if z else []
+    optional += DRAWN if draw(st.booleans()) else []
     position = st.floats(-100, 60_000)
     unknown = st.one_of(st.just(np.nan), st.floats(0, 5e4, width=32))
     columns = {}
@@ -41,6 +43,8 @@ def datasets(draw):
             continue
         if column.name in ("x_nm", "y_nm", "z_nm"):
             values = position
+        elif column.name == "covariance_xy_nm2":
+            values = st.one_of(st.just(np.nan), st.floats(-2e3, 2e3, width=32))
         elif column.dtype == "float64":
             values = st.floats(0, 1) if column.unit == "" else unknown
         elif column.dtype == "int64":
@@ -143,3 +147,11 @@ def test_units_are_in_the_schema_of_parquet(dataset_of, tmp_path):
     assert b'"pixel_size_nm": 108.0' in schema.metadata[parquet.METADATA]
     # Any other program reads the columns as they are.
     assert pd.read_parquet(tmp_path / "a.parquet")["x_nm"].equals(dataset_of().table["x_nm"])
+
+
+def test_a_part_without_a_localization_need_not_have_the_optional_columns(dataset_of, tmp_path):
+    whole = dataset_of(z=True)
+    nothing = Dataset(table=localizations.empty(), pixel_size_nm=108.0)
+    for part, dataset in enumerate((nothing, whole, nothing)):
+        registry.write(tmp_path / f"localizations-{part}.parquet", dataset, "parquet")
+    pd.testing.assert_frame_equal(registry.read(tmp_path).table, whole.table, check_exact=True)

@@ -224,3 +224,14 @@ def test_any_known_table_is_told_by_its_first_line(tmp_path):
         registry.read(write_text(tmp_path / "text.csv", "a,b\n1,2\n"), 100, "challenge")
     with pytest.raises(InputError, match="the SMLM challenge counts frames from 1"):
         read_corner(write_text(tmp_path / "zero.csv", "0,1,2,3,4\n"))
+
+
+def test_the_columns_of_the_first_localizations_are_those_of_the_file(tmp_path):
+    table = table_of(6).assign(fit_p=np.linspace(0, 1, 6))
+    with CsvWriter(tmp_path / "run.csv", PIXEL) as writer:
+        writer.append(localizations.empty())  # a frame without a molecule
+        writer.append(table[:3])
+        writer.append(localizations.empty())
+        writer.append(table[3:])
+    back = read_corner(tmp_path / "run.csv")
+    np.testing.assert_allclose(back["fit_p"], table["fit_p"], atol=1e-6)

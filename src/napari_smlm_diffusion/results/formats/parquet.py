@@ -51,6 +51,9 @@ def read(path: Path, pixel_size_nm: float | None = None) -> Dataset:
     if not files:
         raise InputError(f"{path} has no parts of a table, {PARTS}")
     read = [_read(file) for file in files]
+    # A part without a localization does not know which optional columns the others have.
+    full = [(file, part) for file, part in zip(files, read, strict=True) if len(part[0]["frame"])]
+    files, read = map(list, zip(*full, strict=True)) if full else (files[:1], read[:1])
     record = records.parse(read[0][1].get(METADATA))
     names = list(read[0][0])
     for file, (columns, _) in zip(files, read, strict=True):

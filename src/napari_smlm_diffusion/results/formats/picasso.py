@@ -48,6 +48,7 @@ _SHARED = (
 # Picasso also drops localizations in which one of these is below 0.
 _NOT_NEGATIVE = {"x", "y", "lpx", "lpy", "lpz", "photons", "sx", "sy"}
 _OWN = ("background_sd", "uncertainty_xy_nm", "probability", "crlb_xy_nm", "density_sd")
+_DRAWN = ("covariance_xy_nm2", "uncertainty_photons", "uncertainty_background", "fit_p")
 _COUNTS = ("multiplicity", "id")
 
 
@@ -151,7 +152,7 @@ def _columns(
                     "needs one and is given the width of the spot for them"
                 )
         locs[theirs] = values.astype(np.float32)
-    for name in _OWN:
+    for name in (*_OWN, *(name for name in _DRAWN if name in table)):
         values = table[name].to_numpy(np.float64)
         if np.isfinite(values).all():
             locs[name] = values.astype(np.float32)
@@ -179,7 +180,7 @@ def _ours(locs: NDArray[Any], size: float) -> dict[str, Any]:
     """Columns of ``locs`` as ours."""
     names = locs.dtype.names or ()
     columns: dict[str, Any] = {
-        name: locs[name] for name in ("frame", *_OWN, *_COUNTS, "kept") if name in names
+        name: locs[name] for name in ("frame", *_OWN, *_DRAWN, *_COUNTS, "kept") if name in names
     }
     for theirs, ours, in_pixels in _SHARED:
         if theirs in names:

@@ -20,7 +20,8 @@ from napari_smlm_diffusion.results.formats.text_table import ASSUMED, CENTRE, Te
 
 _LABEL = re.compile(r"([^\[\]]+?)\s*(?:\[\s*([^\[\]]*?)\s*\])?")
 _THUNDERSTORM = {
-    cell.header: cell.column for cell in (*text_writer.CELLS, *text_writer.Z_CELLS)
+    cell.header: cell.column
+    for cell in (*text_writer.CELLS, *text_writer.Z_CELLS, *text_writer.DRAWN_CELLS)
 } | {"uncertainty [nm]": "uncertainty_xy_nm"}  # of version 1.2 and older
 _HEADERS = {header.partition(" ")[0]: header for header in _THUNDERSTORM}
 

@@ -62,6 +62,13 @@ Z_CELLS = (
     Cell("uncertainty_z [nm]", "uncertainty_z_nm", "%.3f"),
     Cell("detections", "detections", "%d"),
 )
+# What draws from the posterior say besides, where a table has it.
+DRAWN_CELLS = (
+    Cell("covariance_xy [nm^2]", "covariance_xy_nm2", "%.4f"),
+    Cell("uncertainty_photons [photon]", "uncertainty_photons", "%.3f"),
+    Cell("uncertainty_background [photon]", "uncertainty_background", "%.4f"),
+    Cell("fit_p", "fit_p", "%.6f"),
+)
 # The first of `CELLS`, which ThunderSTORM's own exports have. A table with heights has two widths
 # there, both of them our one sigma.
 _THUNDERSTORM = CELLS[:9]
@@ -76,8 +83,7 @@ _CHALLENGE = (
 
 def write_ours(path: Path, dataset: Dataset) -> list[str]:
     """Write the table, after a filter with ``kept`` and ``reason``, and the record beside it."""
-    table, z = dataset.table, [cell for cell in Z_CELLS if cell.column in dataset.table]
-    cells = [*CELLS, *z]
+    table, cells = dataset.table, cells_of(dataset.table)
     if dataset.kept is not None:
         reasons = dataset.reason if dataset.reason is not None else [""] * len(table)
         # Quotes are doubled within quotes, and a line break would end the localization.
@@ -136,6 +142,11 @@ def write_table(path: str | Path, table: pd.DataFrame, pixel_size_nm: float) -> 
         writer.append(table)
 
 
+def cells_of(table: pd.DataFrame) -> list[Cell]:
+    """Return the columns that our CSV of a table has."""
+    return [*CELLS, *(cell for cell in (*Z_CELLS, *DRAWN_CELLS) if cell.column in table)]
+
+
 def _header(cells: Sequence[Cell] = CELLS) -> str:
     """Return the header of a file with these columns."""
     return ",".join(f'"{cell.header}"' for cell in cells) + "\n"
@@ -186,13 +197,17 @@ class CsvWriter(PartialFile):
     ------
     OutputError
         From any method, if the disk is full or cannot be written.
+
+    Notes
+    -----
+    The columns of the file are those of the first table that has a localization.
     """
 
     def __init__(self, path: str | Path, pixel_size_nm: float) -> None:
         super().__init__(path)
         self.count = 0
         self._pixel_size_nm = pixel_size_nm
-        self.write(_header())
+        self._cells: list[Cell] = []  # not known before the first localization
 
     def append(self, table: pd.DataFrame) -> None:
         """Add the localizations of `table`; ids go on from those before.
@@ -201,7 +216,20 @@ class CsvWriter(PartialFile):
         ------
         InputError
             If `table` is not a table of localizations; nothing is written then.
+        KeyError
+            If it lacks an optional column that the first table has.
         """
         localizations.validate(table)
-        self.write(_lines(table, self._pixel_size_nm, self.count + 1))
+        if not len(table):
+            return
+        if not self._cells:
+            self._cells = cells_of(table)
+            self.write(_header(self._cells))
+        self.write(_lines(table, self._pixel_size_nm, self.count + 1, self._cells))
         self.count += len(table)
+
+    def close(self, complete: bool = True) -> None:
+        """Close as `PartialFile` does; without a localization there is the header alone."""
+        if complete and not self._cells:
+            self.write(_header())
+        super().close(complete)

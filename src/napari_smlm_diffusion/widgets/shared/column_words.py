@@ -21,10 +21,14 @@ _WORDS = {
     "crlb_xy_nm": "Cramér-Rao bound per axis",
     "density_sd": "Density SD at the molecule",
     "multiplicity": "Molecules in the localization",
+    "covariance_xy_nm2": "Covariance of x and y",
+    "uncertainty_photons": "Uncertainty of the photons",
+    "uncertainty_background": "Uncertainty of the background",
+    "fit_p": "How well the pixels fit (p-value)",
     "id": "Number of the localization",
 }
 # What people filter by comes first.
-_FIRST = ("uncertainty_xy_nm", "probability", "photons", "density_sd", "frame")
+_FIRST = ("uncertainty_xy_nm", "probability", "photons", "fit_p", "density_sd", "frame")
 
 
 def label_of(column: str) -> str:
