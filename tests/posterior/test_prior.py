@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
 from napari_smlm_diffusion.posterior.prior import MoviePrior, PhotonPrior
 
@@ -20,6 +21,7 @@ def movie_prior(**changes):
         background_free=True,
         psf=GaussianPsf(sigma_nm=131.0),
         read_noise_scale=1.1,
+        extra_variance=2.0,
         errors={"density": 0.001},
         notes=("learned",),
     )
@@ -91,6 +93,13 @@ def test_each_frame_has_its_block():
         [0.02, 0.02, 0.04, 0.04]
     )
     assert prior.mean_density == pytest.approx((0.02 * 10 + 0.04 * 30) / 40)
+
+
+def test_the_read_noise_is_the_cameras_scaled_and_what_it_does_not_know_of():
+    noisy = Camera(offset=0.0, gain=1.0, em_gain=100.0, read_noise=199.0)
+    assert movie_prior().read_variance(noisy) == pytest.approx(1.1**2 + 2.0)
+    silent = Camera(offset=0.0, gain=1.0)
+    assert movie_prior(read_noise_scale=3.0).read_variance(silent) == pytest.approx(2.0)
 
 
 def test_a_background_of_nothing_is_refused():

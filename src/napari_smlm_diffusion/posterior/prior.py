@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_smlm_diffusion.errors import InputError, require
+from napari_smlm_diffusion.optics.camera import Camera, FloatOrMap
 from napari_smlm_diffusion.optics.psf.settings import PsfSettings
 
 Array = NDArray[np.float64]
@@ -200,9 +201,13 @@ class MoviePrior:
         Of the microscope, its width perhaps learned.
     read_noise_scale : float
         By which the camera's read noise is multiplied.
+    extra_variance : float
+        Effective photons squared that the frames have beyond that: of a camera that is said to
+        have no read noise, all of it.
     errors : dict
         SD of what was learned, by name: ``photons_mean``, ``photons_cv``, ``density``,
-        ``background``, ``psf_sigma_nm``, ``read_noise_scale``; what was given has none.
+        ``background``, ``psf_sigma_nm``, ``read_noise_scale``, ``extra_variance``; what was given
+        has none.
     notes : tuple of str
         Sentences on how it was learned.
 
@@ -221,6 +226,7 @@ class MoviePrior:
     background_free: bool
     psf: PsfSettings
     read_noise_scale: float = 1.0
+    extra_variance: float = 0.0
     errors: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -241,6 +247,10 @@ class MoviePrior:
         """Return the (h, w) density of an absolute frame."""
         away = [max(start - frame, frame - stop + 1, 0) for start, stop in self.blocks]
         return self.density[int(np.argmin(away))]
+
+    def read_variance(self, camera: Camera) -> FloatOrMap:
+        """Return the variance of a dark pixel, effective photons squared, float or (Y, X)."""
+        return (self.read_noise_scale * camera.effective_read_noise) ** 2 + self.extra_variance
 
     @cached_property
     def mean_density(self) -> float:
