@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 Four = tuple[float, float, float, float]
 
 # Nodes of the spline in a pixel: profiles are then right to 1e-6 of their peak, images to 1e-4.
-_NODES_OF_PROFILE, _NODES_OF_IMAGE = 8, 4
+_NODES_OF_PROFILE, _NODES_OF_IMAGE = 12, 6
 # A window grows until it holds all but this share of the light, or is so many pixels wider than the
 # PSF's own.
 _LOST, _WIDER = 3e-4, 3

@@ -1,0 +1,1 @@
+"""Reversible-jump chains over whole frames: draws of all molecules from their posterior."""
