@@ -1,8 +1,8 @@
 """The compiled twin of the forward model: the light of one molecule, for loops over molecules.
 
 A PSF becomes coefficients of a cubic spline once: of its two profiles where it is a product, of its
-image otherwise. Compiled code knows only those. Pixel i of a molecule at c sees the PSF at i - c, and
-as the grid divides the pixel evenly, the four weights of the spline are the same for all pixels.
+image otherwise. Compiled code knows only those. Pixel i of a molecule at c sees the PSF at i - c,
+and as the grid divides the pixel evenly, the spline's four weights are the same for all pixels.
 """
 
 from typing import NamedTuple
