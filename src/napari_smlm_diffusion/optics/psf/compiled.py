@@ -68,8 +68,8 @@ def spot_table(psf: PSF) -> SpotTable:
     if isinstance(psf, Separable):
         at = reach - torch.arange(_NODES_OF_PROFILE, dtype=torch.float64) / _NODES_OF_PROFILE
         side = 2 * reach + 1
-        sampled = psf.profiles(torch.stack([at, at], dim=-1), (side, side))
-        profiles = np.stack([axis.numpy().T.flatten() for axis in sampled])
+        both = psf.profiles(torch.stack([at, at], dim=-1), (side, side))
+        profiles = np.stack([axis.numpy().T.flatten() for axis in both])
         coefficients = spline_filter1d(profiles, axis=1, mode="mirror")
         empty = np.empty((0, 0))
         return SpotTable(radius, _NODES_OF_PROFILE, coefficients, empty, psf.sigma_px)
