@@ -74,12 +74,14 @@ class Proposals:
 
 
 class Localizer(ABC):
-    """Proposes molecules with the networks of a model; a subclass with a `kind` is found by it.
+    """Proposes molecules; a subclass with a `kind` is found by it.
 
     Attributes
     ----------
     kind : str
-        By which a model's card names it.
+        By which a model's card, or the user, names it.
+    model : Model or None
+        Whose networks it runs; None: it runs none.
     context : (before, after)
         Neighbours in time that it looks at for a frame.
     head : LocalizationHead or None
@@ -90,12 +92,13 @@ class Localizer(ABC):
     context: ClassVar[tuple[int, int]] = (0, 0)
     _known: ClassVar[dict[str, type["Localizer"]]] = {}
 
+    model: Model | None
     head: LocalizationHead | None = None
 
     def __init_subclass__(cls) -> None:
         Localizer._known[cls.kind] = cls
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model | None = None) -> None:
         self.model = model
 
     @property
@@ -123,7 +126,16 @@ def localizer_of(model: Model) -> Localizer:
     InputError
         If there is none of this name.
     """
-    return found(Localizer._known, model.card.localizer, "localizer", __package__)(model)
+    return _named(model.card.localizer)(model)
+
+
+def localizer_without_model(kind: str) -> Localizer:
+    """Return a localizer that runs no network; raises as `localizer_of`."""
+    return _named(kind)()
+
+
+def _named(kind: str) -> type[Localizer]:
+    return found(Localizer._known, kind, "localizer", __package__)
 
 
 def as_tensors(effective: NDArray[np.float32], microscope: Microscope) -> tuple[Tensor, Tensor]:

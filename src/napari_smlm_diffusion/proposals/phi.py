@@ -20,6 +20,7 @@ class PhiLocalizer(Localizer):
     """
 
     kind: ClassVar[str] = "phi"
+    model: Model
 
     def __init__(self, model: Model, seek: bool = True) -> None:
         super().__init__(model)

@@ -27,16 +27,33 @@ def shipped(tmp_path, tiny_model, monkeypatch):
     return ship
 
 
+BROAD = {
+    "psf_sigma_px": [0.8, 1.8],
+    "photons": [100, 5000],
+    "background": [0, 800],
+    "read_noise": [0, 20],
+}
+NARROW = {
+    "psf_sigma_px": [1.3, 1.3],
+    "photons": [2500, 3000],
+    "background": [5, 20],
+    "read_noise": [0, 2],
+}
+
+
 @pytest.mark.parametrize(
     ("priors", "chosen"),
     [
+        ({"general": BROAD, "papers": NARROW}, "papers"),
+        ({"general": BROAD, "papers": NARROW, "papers-ddpm": NARROW}, "papers"),
+        ({"general": BROAD, "papers": NARROW | {"photons": [200, 200]}}, "general"),
         ({"general": {}, "papers": {}}, "general"),
         ({"general": {"photons": [1, 5]}, "papers": {}}, "papers"),
         ({"general": {}, "another": {"photons": [1, 5]}}, "general"),
         ({"general": {"photons": [1, 5]}, "papers": {"photons": [1, 5]}}, "general"),
     ],
 )
-def test_auto_takes_the_model_that_fits_and_the_general_one_among_equals(
+def test_auto_takes_the_model_that_fits_and_knows_that_best_and_the_general_one_among_equals(
     priors, chosen, shipped, movie_file
 ):
     shipped(**priors)
@@ -44,7 +61,7 @@ def test_auto_takes_the_model_that_fits_and_the_general_one_among_equals(
         plan = prepare(stack, LocalizeSettings(psf_sigma_nm=130))
     assert plan.model_name == chosen
     assert f"model {chosen} chosen for this movie" in map(str, plan.notes)
-    assert bool(plan.warnings) == all("photons" in prior for prior in priors.values())
+    assert bool(plan.warnings) == all(p.get("photons") == [1, 5] for p in priors.values())
 
 
 def test_auto_without_a_shipped_model_says_so(shipped, movie_file):

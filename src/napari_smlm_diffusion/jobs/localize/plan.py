@@ -1,8 +1,8 @@
 """All that is checked and decided before a run begins: after `prepare` nothing is missing."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,18 @@ from napari_smlm_diffusion.compute.device import choose_device
 from napari_smlm_diffusion.density import DensityScale
 from napari_smlm_diffusion.errors import InputError, Remark
 from napari_smlm_diffusion.frames import FrameStack, parse_frame_range, parse_roi
-from napari_smlm_diffusion.inference.estimator import estimator_of
 from napari_smlm_diffusion.jobs.localize.cameras import known_optics
 from napari_smlm_diffusion.jobs.localize.chunks import chunks
+from napari_smlm_diffusion.jobs.localize.models import AUTO, best, possible
 from napari_smlm_diffusion.jobs.localize.sampling import (
     check_sampling,
     choose_posterior,
     sampled_frames,
 )
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.jobs.localize.work import Work
-from napari_smlm_diffusion.models.card import ModelCard, load_card
-from napari_smlm_diffusion.models.library import resolve, shipped_names
-from napari_smlm_diffusion.models.model import load_model
+from napari_smlm_diffusion.jobs.localize.work import Work, make_estimator
+from napari_smlm_diffusion.models.card import ModelCard
+from napari_smlm_diffusion.models.model import Model, load_model
 from napari_smlm_diffusion.moviecheck.check import (
     MovieCheck,
     check_movie,
@@ -38,8 +37,6 @@ from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
 from napari_smlm_diffusion.settings import Roi
 from napari_smlm_diffusion.simulation.prior import SPOT_SIGMAS
 
-# What `--model auto` takes when the movie fits no model better.
-DEFAULT_MODEL = "general"
 # Read noise beyond this factor and margin (effective electrons) means that the camera is not the
 # one it is said to be; the estimate itself is up to 6 too high where spots leave no gaps.
 _NOISE_FACTOR, _NOISE_MARGIN = 2.0, 8.0
@@ -53,12 +50,17 @@ class Plan(Work):
 
     scale: DensityScale | None  # of the density; None: there is none, and no images
     has_variance: bool  # whether the model has a variance head
-    model_name: str
+    model_name: str | None  # None where no model proposes
     device: str  # where it runs
     movie_check: dict[str, Any]  # what was estimated from a sample of the frames, in JSON types
     # What the user did not say and what was taken for it; what is likely to be wrong.
     notes: tuple[Remark, ...]
     warnings: tuple[Remark, ...]
+
+    @property
+    def proposer(self) -> str:
+        """What proposes the molecules, in words."""
+        return f"model {self.model_name}" if self.model_name else "spots"
 
     @property
     def image_scale(self) -> DensityScale:
@@ -70,7 +72,7 @@ class Plan(Work):
             If the localizer has none.
         """
         if self.scale is None:
-            raise InputError(f"model {self.model_name} gives positions only, and no image")
+            raise InputError(f"{self.proposer}: positions only, and no image")
         return self.scale
 
 
@@ -87,9 +89,7 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
     known = known_optics(stack, settings)
     pixel_nm, camera = known.pixel_size_nm, known.camera.crop(*roi)
     device = choose_device(settings.device)
-    named = None if settings.model == "auto" else resolve(settings.model)
-    # A wrong model is refused before the movie is read.
-    cards = {path: load_card(path) for path in ([named] if named else _shipped())}
+    cards = possible(settings)  # a wrong model is refused before the movie is read
 
     given_px = None if settings.psf_sigma_nm is None else settings.psf_sigma_nm / pixel_nm
     require_room(stack, roi, given_px or _NARROWEST_SIGMA_PX)
@@ -111,26 +111,20 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
         )
         notes.append(Remark(note, ("psf_sigma_nm",)))
 
-    path = named or min(cards, key=lambda path: _misfits(check, cards[path]))
-    model = load_model(path, device)
-    if named is None:
-        notes.append(Remark(f"model {model.card.name} chosen for this movie"))
-    estimator = estimator_of(model, settings.batch)
+    path = best(cards, check) if cards else None
+    model = None if path is None else load_model(path, device)
+    estimator = make_estimator(settings, model)
     scale = estimator.localizer.scale
-    has_variance = scale is not None and model.variance is not None
-    if scale is None:
-        note = f"model {model.card.name} gives positions only: no density, no variance"
-        notes.append(Remark(note))
-    elif not has_variance:
-        note = f"model {model.card.name} has no variance head: variance.tif holds NaN"
-        notes.append(Remark(note))
+    has_variance = scale is not None and model is not None and model.variance is not None
+    notes += _what_proposes(settings, model, scale is not None, has_variance)
     microscope = Microscope(
         camera=camera,
         pixel_size_nm=pixel_nm,
         psf=GaussianPsf(sigma_nm=settings.psf_sigma_nm or check.psf_sigma_px * pixel_nm),
     )
     posterior, doubts = choose_posterior(settings, model, microscope, (roi.y0, roi.x0))
-    warnings = [*_warnings(sample, check, model.card, pixel_nm, camera), *doubts]
+    card = None if model is None else model.card
+    warnings = [*_warnings(sample, check, card, pixel_nm, camera), *doubts]
     if settings.strict and warnings:
         strict = Remark(f"a warning of {stack.source} is taken for an error", ("strict",))
         raise InputError(*warnings, strict)
@@ -145,9 +139,9 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
         sampled=sampled,
         scale=scale,
         has_variance=has_variance,
-        model_name=model.card.name,
-        model_file=str(path),
-        model_hash=model.hash,
+        model_name=None if model is None else model.card.name,
+        model_file=None if path is None else str(path),
+        model_hash=None if model is None else model.hash,
         device=device,
         movie_check=_as_json(check),
         notes=tuple(notes),
@@ -161,20 +155,18 @@ def _as_json(check: MovieCheck) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
 
 
-def _shipped() -> list[Path]:
-    """Return the shipped models, the default first."""
-    names = sorted(shipped_names(), key=lambda name: name != DEFAULT_MODEL)
-    if not names:
-        raise InputError(
-            "auto chooses from the shipped models, of which this installation has none; name a "
-            "model file",
-            field="model",
-        )
-    return [resolve(name) for name in names]
-
-
-def _misfits(check: MovieCheck, card: ModelCard) -> int:
-    return len(compare_with_prior(check, card.prior))
+def _what_proposes(
+    settings: LocalizeSettings, model: Model | None, dense: bool, has_variance: bool
+) -> Iterator[Remark]:
+    if model is None:
+        yield Remark("spots propose, without a model: no density, no variance")
+        return
+    if settings.model == AUTO:
+        yield Remark(f"model {model.card.name} chosen for this movie")
+    if not dense:
+        yield Remark(f"model {model.card.name} gives positions only: no density, no variance")
+    elif not has_variance:
+        yield Remark(f"model {model.card.name} has no variance head: variance.tif holds NaN")
 
 
 def _require_finite(stack: FrameStack, frames: tuple[int, int], roi: Roi) -> None:
@@ -205,7 +197,7 @@ def require_room(stack: FrameStack, roi: Roi, sigma_px: float) -> None:
 def _warnings(
     sample: NDArray[np.float32],
     check: MovieCheck,
-    card: ModelCard,
+    card: ModelCard | None,
     pixel_size_nm: float,
     camera: Camera,
 ) -> list[Remark]:
@@ -218,8 +210,9 @@ def _warnings(
                 ("offset",),
             )
         )
-    outside = compare_with_prior(check, card.prior, card.name, pixel_size_nm)
-    warnings.extend(Remark(out.sentence) for out in outside)
+    if card is not None:
+        outside = compare_with_prior(check, card.prior, card.name, pixel_size_nm)
+        warnings.extend(Remark(out.sentence) for out in outside)
     if mismatch := width_mismatch(check):
         warnings.append(Remark(mismatch, ("psf_sigma_nm",)))
     given = float(np.median(camera.effective_read_noise))

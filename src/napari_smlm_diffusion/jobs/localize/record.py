@@ -117,7 +117,9 @@ def provenance(plan: "Plan", status: str, until: int) -> dict[str, Any]:
             "shape": list(plan.stack.shape),
             "dtype": plan.stack.dtype.name,
         },
-        "model": {
+        "proposal": plan.estimator.localizer.kind,
+        "model": plan.model_name
+        and {
             "name": plan.model_name,
             "file": plan.model_file,
             "sha256": plan.model_hash,

@@ -62,7 +62,7 @@ def sampled_frames(
 
 def choose_posterior(
     settings: LocalizeSettings,
-    model: Model,
+    model: Model | None,
     microscope: Microscope,
     origin: tuple[int, int],
     batches: Batches = AT_ONCE,
@@ -71,7 +71,7 @@ def choose_posterior(
 
     Raises `InputError` if the model has no diffusion model, or its schedule has not so many steps.
     """
-    if not settings.samples:
+    if not settings.samples or model is None:
         return None, []
     calibrated = psi_of(model).settings.sampling
     sampling = asked_sampling(model, sampler=settings.sampler, steps=settings.steps)

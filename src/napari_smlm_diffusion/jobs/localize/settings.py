@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator
 
@@ -16,6 +16,8 @@ FREE = ("device", "batch", "threads", "strict")
 # The numbers of a camera.
 CAMERA = ("offset", "gain", "em_gain", "qe", "read_noise")
 _Length = Annotated[int, Field(gt=0)]
+# The proposal that needs no model.
+SPOTS: Final = "spots"
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -71,6 +73,11 @@ class LocalizeSettings(Settings):
         "name of a shipped model, a model file, or auto for the one that fits",
         "auto|NAME|FILE",
         title="Model",
+    )
+    proposal: Literal["auto", "phi", "spots"] = option(
+        "auto",
+        "what proposes molecules: phi of the model, spots without a model, auto as the model does",
+        title="Proposal",
     )
     frames: str | None = option(
         None, "a Python slice from 0, for example 0:60", "A:B", title="Frames"

@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.compute.device import choose_device
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
-from napari_smlm_diffusion.inference.estimator import Estimator, estimator_of
+from napari_smlm_diffusion.inference.estimator import Estimator
 from napari_smlm_diffusion.jobs.localize.sampling import choose_posterior
-from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.models.model import load_model
+from napari_smlm_diffusion.jobs.localize.settings import SPOTS, LocalizeSettings
+from napari_smlm_diffusion.models.model import Model, load_model
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
-from napari_smlm_diffusion.proposals.localizer import FrameBlock
+from napari_smlm_diffusion.proposals.localizer import (
+    FrameBlock,
+    localizer_of,
+    localizer_without_model,
+)
 from napari_smlm_diffusion.settings import Roi
 
 
@@ -31,9 +35,9 @@ class Parcel:
     microscope: Microscope  # with its camera maps cropped to `roi`
     # (start, stop): range of the frames that are sampled; empty without samples
     sampled: tuple[int, int]
-    # model_file, model_hash: identity of the model
-    model_file: str
-    model_hash: str
+    # model_file, model_hash: identity of the model; None where no model proposes
+    model_file: str | None
+    model_hash: str | None
 
 
 @dataclass(frozen=True)
@@ -55,19 +59,27 @@ def unpack(parcel: Parcel, stack: FrameStack) -> Work:
 
     Raises `InputError` if the model is not here, or is another one.
     """
-    path = Path(parcel.model_file)
-    model = load_model(path, choose_device(parcel.settings.device))
-    if model.hash != parcel.model_hash:
-        raise InputError(
-            f"the model file {path} of this machine is not the one the run began with (SHA-256 "
-            f"{model.hash[:12]} and {parcel.model_hash[:12]}); install the same version everywhere"
-        )
+    model = None
+    if parcel.model_file is not None and parcel.model_hash is not None:
+        path, then = Path(parcel.model_file), parcel.model_hash
+        model = load_model(path, choose_device(parcel.settings.device))
+        if model.hash != then:
+            raise InputError(
+                f"the model file {path} of this machine is not the one the run began with (SHA-256 "
+                f"{model.hash[:12]} and {then[:12]}); install the same version everywhere"
+            )
     posterior, _ = choose_posterior(
         parcel.settings, model, parcel.microscope, (parcel.roi.y0, parcel.roi.x0)
     )
     given = {field.name: getattr(parcel, field.name) for field in fields(Parcel)}
-    estimator = estimator_of(model, parcel.settings.batch)
+    estimator = make_estimator(parcel.settings, model)
     return Work(**given, stack=stack, estimator=estimator, posterior=posterior)
+
+
+def make_estimator(settings: LocalizeSettings, model: Model | None) -> Estimator:
+    """Return what does the work of a run: with a model, or with none where spots propose."""
+    localizer = localizer_without_model(SPOTS) if model is None else localizer_of(model)
+    return Estimator(localizer, settings.batch)
 
 
 def with_context(work: Work, frames: tuple[int, int]) -> tuple[int, int]:

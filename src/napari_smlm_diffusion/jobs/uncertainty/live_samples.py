@@ -195,9 +195,9 @@ def _narrowed(base: "Plan", settings: LocalizeSettings) -> "Plan":
     from napari_smlm_diffusion.proposals.diffusion_samples import Batches
 
     model = base.estimator.localizer.model
-    if model.psi is None:
+    if model is None or model.psi is None:
         raise InputError(
-            f"model {base.model_name} has no diffusion model (no stage “psi”), so that it draws no "
+            f"{base.proposer} has no diffusion model (no stage “psi”), so that it draws no "
             "samples; choose another model under Model, or use its variance head"
         )
     frames = parse_frame_range(settings.frames or ":", len(base.stack))

@@ -34,17 +34,16 @@ def sweep(
 
     base = prepared(stack, settings, base)
     yield Progress(0, 0, LOADING, {"base": base})
-    if not base.has_variance:
+    model = base.estimator.localizer.model
+    if model is None or not base.has_variance:
         raise InputError(
-            f"model {base.model_name} has no variance head (no stage “variance”), so that it "
+            f"{base.proposer} has no variance head (no stage “variance”), so that it "
             "gives no SD of a whole stack at once; choose another model under Model, or sample"
         )
     plan = replace(
         base,
         frames=parse_frame_range(settings.frames or ":", len(stack)),
         settings=settings,
-        estimator=Estimator(
-            PhiLocalizer(base.estimator.localizer.model, seek=False), settings.batch
-        ),
+        estimator=Estimator(PhiLocalizer(model, seek=False), settings.batch),
     )
     return (yield from localize_in_memory(stack, settings, plan))

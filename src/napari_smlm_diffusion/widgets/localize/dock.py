@@ -130,7 +130,7 @@ class Localize(ModelDock):
         if len(dataset.table):
             width = float(np.nanmedian(dataset.table["uncertainty_xy_nm"]))
             said += f", median uncertainty {width:.0f} nm per axis"
-        said += f" (model {plan.model_name}, PSF sigma {plan.microscope.psf_sigma_nm:.0f} nm)."
+        said += f" ({plan.proposer}, PSF sigma {plan.microscope.psf_sigma_nm:.0f} nm)."
         self.say_check(plan.warnings, said)
 
     def _was_run(self, frame: int) -> bool:

@@ -184,7 +184,7 @@ class Uncertainty(ModelDock):
         run = progress.info.get("live") or progress.info.get("results")
         if run is not None:
             self._run, plan = run, run.plan
-            if isinstance(run, LiveSamples):
+            if isinstance(run, LiveSamples) and plan.model_file is not None:
                 card = read_card(plan.model_file)
                 words = calibration_words(card, plan.settings.sampler, plan.settings.steps)
                 self.form.about.setText(words)
