@@ -11,8 +11,8 @@ from torch import Tensor
 
 from napari_smlm_diffusion.density import to_fine
 from napari_smlm_diffusion.emitters import Emitters, concatenate
-from napari_smlm_diffusion.inference.estimator import fit_at
 from napari_smlm_diffusion.inference.from_samples import localizations_from_peaks
+from napari_smlm_diffusion.inference.proposed import fit_at
 from napari_smlm_diffusion.inference.sd_scale import sd_factor, sd_features
 from napari_smlm_diffusion.inference.table import make_table
 from napari_smlm_diffusion.networks.settings import SdScale

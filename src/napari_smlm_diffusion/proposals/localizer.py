@@ -92,7 +92,7 @@ class Localizer(ABC):
     context: ClassVar[tuple[int, int]] = (0, 0)
     _known: ClassVar[dict[str, type["Localizer"]]] = {}
 
-    model: Model | None
+    model: Model | None = None
     head: LocalizationHead | None = None
 
     def __init_subclass__(cls) -> None:

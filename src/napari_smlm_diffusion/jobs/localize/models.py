@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs.localize.settings import SPOTS, LocalizeSettings
@@ -14,6 +15,10 @@ from napari_smlm_diffusion.moviecheck.out_of_range import compare_with_prior
 # What `--model auto` takes when the movie fits no model better.
 DEFAULT_MODEL = "general"
 AUTO = "auto"
+_RANGES = ("psf_sigma_px", "photons", "background", "read_noise")
+# A model for one width serves no other: it does not count as made for a movie whose spots are off
+# by more, which is three times the error of the estimate.
+_OWN_WIDTH = 1.05
 
 
 def possible(settings: LocalizeSettings) -> dict[Path, ModelCard]:
@@ -52,17 +57,16 @@ def best(cards: Mapping[Path, ModelCard], check: MovieCheck) -> Path:
 
     def misfit(path: Path) -> tuple[int, float]:
         prior = cards[path].prior
-        return len(compare_with_prior(check, prior)), _breadth(cards[path])
+        return len(compare_with_prior(check, prior)), _breadth(prior, check)
 
     return min(cards, key=misfit)
 
 
-def _breadth(card: ModelCard) -> float:
-    """Return how wide the ranges of a card are that a movie is held against, on a log scale."""
-    wide = 0.0
-    for key in ("psf_sigma_px", "photons", "background", "read_noise"):
-        if key not in card.prior:
-            return math.inf
-        low, high = card.prior[key]
-        wide += math.log((high + 1) / (low + 1))
-    return wide
+def _breadth(prior: Mapping[str, Any], check: MovieCheck) -> float:
+    """Return how wide the ranges are that a movie is held against, on a log scale."""
+    if not all(key in prior for key in _RANGES):
+        return math.inf
+    low, high = prior["psf_sigma_px"]
+    if not low / _OWN_WIDTH <= check.psf_sigma_px <= high * _OWN_WIDTH:
+        return math.inf
+    return sum(math.log((prior[key][1] + 1) / (prior[key][0] + 1)) for key in _RANGES)
