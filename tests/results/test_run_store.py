@@ -8,6 +8,7 @@ import pytest
 
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError, OutputError
+from napari_smlm_diffusion.results.draws_file import COLUMNS
 from napari_smlm_diffusion.results.run_store import JOURNAL, RunStore, merged
 
 RUN = {"pixel_size_nm": 100.0, "scale_nm": 25.0, "translate_nm": [0.0, 0.0]}
@@ -45,6 +46,37 @@ def test_ranges_in_any_order_make_one_table(rows, tmp_path):
     assert (density == 14).all()
     assert finished == [(0, 8)]
     assert store.count == len(rows(0, 8))
+
+
+def test_draws_are_kept_as_long_as_the_run_goes_on(rows, tmp_path):
+    draws = pd.DataFrame({name: np.arange(5, dtype=kind) for name, kind in COLUMNS.items()})
+    store = RunStore.create(tmp_path, RUN)
+    store.add((4, 8), rows(4, 8), images(1), draws=draws)
+    store.add((0, 4), rows(0, 4), images(1), draws=draws[:0])
+    store.commit()
+    store.add((8, 12), rows(8, 12), images(1), draws=draws)
+    store.close()
+    again = RunStore.resume(tmp_path)
+    first, second = again.draws()
+    assert not len(first)
+    pd.testing.assert_frame_equal(second, draws)
+    assert not (store.path / "draws-000000008.parquet").exists()
+    again.drop_kept()
+    assert not list(again.draws())
+
+
+def test_an_image_on_coarser_pixels_lies_where_the_others_do(rows, tmp_path):
+    store = RunStore.create(tmp_path, RUN | {"scale_nm": 25.0, "translate_nm": [-37.5, 62.5]})
+    store.add((0, 4), rows(0, 4), {"density": np.ones((8, 8)), "residual": np.ones((2, 2))})
+    store.commit()
+    (folder,) = store.path.glob("images-*.zarr")
+    known = json.loads((folder / "residual" / "zarr.json").read_text())["attributes"]["ome"]
+    (level,) = known["multiscales"][0]["datasets"]
+    scale, translation = level["coordinateTransformations"]
+    assert scale["scale"] == [100.0, 100.0]
+    assert translation["translation"] == [0.0, 100.0]
+    store.close()
+    assert RunStore.resume(tmp_path).sums["residual"].shape == (2, 2)
 
 
 def test_what_was_not_committed_is_gone_and_swept_away(rows, tmp_path):

@@ -28,6 +28,8 @@ RESULTS = (
     "variance_samples.tif",
     "samples.tif",
     "samples.partial.tif",
+    "residual.tif",
+    "draws.parquet",
     "run.json",
     "movie.tif",
     "truth.csv",

@@ -4,6 +4,7 @@
     store/localizations-A-B.parquet   those of frames A to B - 1
     store/images-N.zarr               OME-Zarr: sums over all finished frames
     store/samples-T.npy               samples of frame T, if they are kept
+    store/draws-A.parquet             draws of the frames from A on, if they are kept
 
 The journal is replaced last, when what it names has reached the disk. What it does not name is half
 of something, and is swept away when the run goes on.
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.results import sums, zarr_images
+from napari_smlm_diffusion.results import draws_file, sums, zarr_images
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.formats import parquet
 from napari_smlm_diffusion.results.run_folder import write_json
@@ -128,6 +129,7 @@ class RunStore:
         table: pd.DataFrame,
         images: Mapping[str, NDArray[np.float64] | None],
         samples: NDArray[np.float32] | None = None,
+        draws: pd.DataFrame | None = None,
     ) -> None:
         """Add what was found in a range of frames; ranges may come in any order.
 
@@ -140,6 +142,8 @@ class RunStore:
             (sY, sX) sums over these frames by name; None for what there is not.
         samples : (T, K, sY, sX) array, optional
             Samples of these frames, if they are kept.
+        draws : DataFrame, optional
+            Molecules of the draws of these frames, see `draws_file`, if they are kept.
 
         Raises
         ------
@@ -151,6 +155,10 @@ class RunStore:
             with atomic(self._samples_file(frames[0] + i)) as partial:
                 np.save(partial, of_frame)
                 flush(partial)
+        if draws is not None:
+            draws_file.write_part(self._draws_file(frames[0]), draws)
+            with disk_errors(self.path):
+                flush(self._draws_file(frames[0]))
         self._pending[frames] = table
         for name, image in images.items():
             if image is not None:
@@ -200,22 +208,33 @@ class RunStore:
 
     def samples(self) -> Iterator[NDArray[np.float32]]:
         """Kept samples (K, sY, sX) of the committed frames that have them, in order of frame."""
-        for start, stop in self.finished:
-            for frame in range(start, stop):
-                if (file := self._samples_file(frame)).exists():
-                    yield np.load(file, allow_pickle=False)
+        for frame in self._frames():
+            if (file := self._samples_file(frame)).exists():
+                yield np.load(file, allow_pickle=False)
 
-    def drop_samples(self) -> None:
-        """Remove the kept samples, once they are elsewhere."""
-        for file in self.path.glob("samples-*.npy"):
+    def draws(self) -> Iterator[pd.DataFrame]:
+        """Kept draws of the committed frames, in order of frame, part by part."""
+        for frame in self._frames():
+            if (file := self._draws_file(frame)).exists():
+                yield draws_file.read_part(file)
+
+    def drop_kept(self) -> None:
+        """Remove the samples and draws that were kept, once they are elsewhere."""
+        for file in (*self.path.glob("samples-*.npy"), *self.path.glob("draws-*.parquet")):
             file.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let another process have the store. What was not committed is lost."""
         self._lock.release()
 
+    def _frames(self) -> Iterator[int]:
+        return (frame for start, stop in self.finished for frame in range(start, stop))
+
     def _samples_file(self, frame: int) -> Path:
         return self.path / f"samples-{frame:09d}.npy"
+
+    def _draws_file(self, first: int) -> Path:
+        return self.path / f"draws-{first:09d}.parquet"
 
     def _write_table(self, frames: Frames) -> dict[str, Any]:
         within = [f for f in sorted(self._pending) if frames[0] <= f[0] and f[1] <= frames[1]]
@@ -255,8 +274,8 @@ class RunStore:
         """Remove what the journal does not name; see that what it names is there."""
         named = {JOURNAL, Path(self._lock.lock_file).name, *(part["file"] for part in self._parts)}
         named |= {self._images} if self._images is not None else set()
-        done = (frame for frames in self.finished for frame in range(*frames))
-        named |= {self._samples_file(frame).name for frame in done}
+        for frame in self._frames():
+            named |= {self._samples_file(frame).name, self._draws_file(frame).name}
         here = {one.name: one for one in self.path.iterdir()}
         for name in here.keys() - named:
             if here[name].is_dir():

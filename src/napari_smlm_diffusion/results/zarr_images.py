@@ -29,11 +29,11 @@ def write_images(
     path : Path
         Folder to write; an older one is replaced.
     images : Mapping
-        (sY, sX) arrays, in units of one molecule's peak or its square.
+        (sY, sX) arrays of one field; the pixels of some may be several times those of the finest.
     scale_nm : float
-        Edge of a fine pixel.
+        Edge of the finest pixel.
     translate_nm : (y, x)
-        Centre of the first fine pixel.
+        Centre of the first of them.
 
     Raises
     ------
@@ -43,6 +43,7 @@ def write_images(
     with disk_errors(path):
         if path.exists():
             shutil.rmtree(path)
+        finest = max(image.shape[0] for image in images.values())
         root = zarr.open_group(path, mode="w", zarr_format=3)
         for name, image in images.items():
             group = root.create_group(name)
@@ -50,7 +51,8 @@ def write_images(
             for level, values in enumerate(levels):
                 tile = tuple(min(SCREEN, n) for n in values.shape)
                 group.create_array(str(level), data=np.ascontiguousarray(values), chunks=tile)
-            group.attrs["ome"] = _metadata(name, len(levels), scale_nm, translate_nm)
+            coarse = finest // image.shape[0]
+            group.attrs["ome"] = _metadata(name, len(levels), coarse, scale_nm, translate_nm)
 
 
 def read_level(path: Path, name: str, level: int = 0) -> NDArray[Any]:
@@ -74,11 +76,11 @@ def names(path: Path) -> list[str]:
 
 
 def _metadata(
-    name: str, levels: int, scale_nm: float, translate_nm: tuple[float, float]
+    name: str, levels: int, coarse: int, scale_nm: float, translate_nm: tuple[float, float]
 ) -> dict[str, Any]:
     datasets = []
     for level in range(levels):
-        factor = 2**level
+        factor = coarse * 2**level
         # The first pixel of a coarser level has its centre between those of the finer ones.
         shift = (factor - 1) / 2 * scale_nm
         datasets.append(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_smlm_diffusion.jobs.localize.plan import Plan
 
 # Images that are sums over frames; each is a field of `Localized` and a file.
-SUMS = ("density", "variance", "density_samples", "variance_samples")
+SUMS = ("density", "variance", "density_samples", "variance_samples", "residual")
 
 
 class Results:
@@ -33,6 +33,7 @@ class Results:
         self._sums: dict[str, NDArray[np.float64]] = {}
         self._tables: list[pd.DataFrame] = []
         self._samples: list[NDArray[np.float32]] = []
+        self._draws: list[pd.DataFrame] = []
         self._parts: list[Localized] = []  # of the chunk that is not finished
 
     def add(self, info: Mapping[str, Any]) -> None:
@@ -44,6 +45,7 @@ class Results:
                 sums.add(self._sums, name, image)
             self._tables.append(found.table)
             self._samples += [] if found.samples is None else list(found.samples)
+            self._draws += [] if found.draws is None else [found.draws]
             self._parts = []
         else:
             return
@@ -98,6 +100,10 @@ class Results:
         """Yield the samples (K, sY, sX) of each frame whose samples are kept."""
         yield from self._samples
 
+    def draws(self) -> Iterator[pd.DataFrame]:
+        """Yield the molecules of the draws that are kept, part by part, in order of frame."""
+        yield from self._draws
+
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
         """Write the folder that a run on the command line writes; each file whole or not at all.
 
@@ -147,10 +153,12 @@ def joined(found: Sequence["Localized"]) -> "Localized":
         for name, image in images_of(one).items():
             images[name] = image + images[name] if name in images else image
     samples = [one.samples for one in found if one.samples is not None]
+    draws = [one.draws for one in found if one.draws is not None]
     return replace(
         found[0],
         table=together([one.table for one in found]),
         samples=np.concatenate(samples) if samples else None,
+        draws=pd.concat(draws, ignore_index=True) if draws else None,
         **images,
     )
 

@@ -15,11 +15,7 @@ from napari_smlm_diffusion.errors import OutputError
 from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.localize.plan import Plan
 from napari_smlm_diffusion.jobs.localize.record import Status, record
-from napari_smlm_diffusion.jobs.localize.result_files import (
-    write_images,
-    write_samples,
-    write_table,
-)
+from napari_smlm_diffusion.jobs.localize.result_files import FILES
 from napari_smlm_diffusion.jobs.localize.results import images_of
 from napari_smlm_diffusion.jobs.localize.run import localize
 from napari_smlm_diffusion.progress import Progress
@@ -86,7 +82,7 @@ class _Run:
         if found is None:  # samples of a frame that is not finished
             return
         first, last = progress.info["frames"]
-        self.store.add((first, last), found.table, images_of(found), found.samples)
+        self.store.add((first, last), found.table, images_of(found), found.samples, found.draws)
         self._frames += last - first
 
     def finish(self, status: Status, error: BaseException | None = None) -> None:
@@ -94,7 +90,7 @@ class _Run:
         failures: list[OutputError] = []
         _attempt(self.store.commit, failures)
         if not failures:  # the sums hold what could not be committed: they fit no table
-            for write in (write_table, write_samples, write_images):
+            for write in FILES:
                 step = partial(write, self.folder, self.plan, self.store)
                 _attempt(step, failures)
         if failures:
@@ -116,7 +112,7 @@ class _Run:
         )
         _attempt(lambda: run_folder.write_json(self.folder / "run.json", content), failures)
         if status == "complete" and not failures:
-            self.store.drop_samples()
+            self.store.drop_kept()
         self.store.close()
         # An error that brought us here says more than that the record of it failed too.
         if failures and (error is None or error in failures):
