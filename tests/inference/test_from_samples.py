@@ -4,8 +4,14 @@ from scipy.stats import kstest, t
 
 from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.errors import InputError
-from napari_smlm_diffusion.evaluation.matching import match
-from napari_smlm_diffusion.inference.from_samples import RADIUS_PX, localizations_from_peaks
+from napari_smlm_diffusion.evaluation.matching import match, match_frames
+from napari_smlm_diffusion.inference.centres import cells_of
+from napari_smlm_diffusion.inference.from_samples import (
+    RADIUS_PX,
+    localizations_from_peaks,
+    recurring,
+)
+from napari_smlm_diffusion.inference.matched import match_samples
 
 
 def localized(samples, mass=1.0):
@@ -182,3 +188,30 @@ def test_samples_without_peaks_have_no_localizations():
 def test_without_samples_there_is_nothing_to_say():
     with pytest.raises(InputError, match="samples must be 1 or more"):
         localized([])
+
+
+@pytest.mark.parametrize("density", [0.05, 0.3, 1.0])
+def test_the_compiled_matching_is_that_of_the_truth(density):
+    rng = np.random.default_rng(6)
+    size, samples = 12.0, 9
+    centres = rng.uniform(-1, size, (int(density * size**2), 2))
+    points = rng.uniform(0, size, (samples * len(centres), 2))
+    sample = rng.integers(0, samples, len(points))
+    which, peak = match_samples(centres, cells_of(points, 1.5), sample, samples, RADIUS_PX)
+    every = np.repeat(np.arange(samples), len(centres))
+    pairs = match_frames(every, np.tile(centres, (samples, 1)), sample, points, RADIUS_PX)
+    ours = {*zip(which.tolist(), peak.tolist(), strict=True)}
+    assert ours == {*zip((pairs.found % len(centres)).tolist(), pairs.truth.tolist(), strict=True)}
+    assert len(ours) == len(which)
+
+
+def test_values_of_the_peaks_are_averaged_with_their_covariance():
+    rng = np.random.default_rng(7)
+    true = np.array([[0.04, 0.02, 5.0], [0.02, 0.03, -3.0], [5.0, -3.0, 4e3]])
+    drawn = rng.multivariate_normal([5.0, 7.0, 900.0], true, 40)
+    found = recurring(Emitters(np.arange(40), drawn[:, :2]), 50, drawn[:, 2:])
+    np.testing.assert_allclose(found.mean[0], drawn.mean(0))
+    np.testing.assert_allclose(found.covariance[0], np.cov(drawn.T) * (1 + 1 / 40))
+    np.testing.assert_allclose(found.emitters.sd[0] ** 2, np.diag(found.covariance[0])[:2])
+    assert found.emitters.probability.tolist() == [0.8]
+    assert found.emitters.multiplicity.tolist() == [1]
