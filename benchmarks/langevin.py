@@ -82,7 +82,8 @@ def main() -> None:
             else:
                 exact = sample_posterior(seen, PHOTONS, 2, rng, draws=args.steps // 3, burn_in=args.steps // 6).sd
             few = {"chains": args.chains, "burn_in": args.steps // 10, "steps": args.steps}
-            tempered = papers_chain(seen, PHOTONS, molecules, rng, **few)
+            start = np.tile(places, (args.chains, 1, 1))
+            tempered = papers_chain(seen, PHOTONS, molecules, rng, start=start, **few)
             sds = {"Metropolis, tempered by β = 0.2 as published": tempered.sd}
             for name, settings in SAMPLERS.items():
                 sds[name] = langevin_sd(seen.frame, places, args.chains, args.steps, **settings)

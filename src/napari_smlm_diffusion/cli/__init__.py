@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "compare localizations with the truth",
     "convert": "turn a table of localizations into another program's format",
     "calibrate": "simulate, sample, and say whether a model's uncertainties are true",
+    "check": "say whether the error bars of a run hold, by what the run itself shows",
     "drift": "find the drift of a table from its own localizations, and take it out",
     "link": "put localizations of one molecule in neighbouring frames together",
     "frc": "measure the resolution of a table by Fourier ring correlation",

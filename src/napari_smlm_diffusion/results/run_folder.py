@@ -17,6 +17,7 @@ import numpy as np
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.writing import atomic
 
+CHECK = "check.png"
 # An older result beside newer ones would pass for one of theirs.
 RESULTS = (
     "store",
@@ -35,6 +36,7 @@ RESULTS = (
     "truth.csv",
     "settings.json",
     "summary.png",
+    CHECK,
 )
 
 

@@ -1,0 +1,175 @@
+"""Do the error bars of a run hold? Asked of the run itself, without a truth."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.evaluation.goodness import Whiteness, fit_values, whiteness
+from napari_smlm_diffusion.evaluation.judgement import PULL_SD_BAND, Rule, apply_rule, judge
+from napari_smlm_diffusion.evaluation.report import Estimate, plain
+from napari_smlm_diffusion.evaluation.result import Result
+from napari_smlm_diffusion.jobs.adapter import as_job
+from napari_smlm_diffusion.postprocessing.scatter import normalized_squares, scatter
+from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.results.check_plot import Looked
+from napari_smlm_diffusion.results.formats import registry
+from napari_smlm_diffusion.results.images import read_image
+from napari_smlm_diffusion.settings import read_json
+
+_SCATTER = Rule(
+    "ratio", "the scatter of a molecule between frames over its error bars", 1.0, PULL_SD_BAND,
+    low="the error bars are too wide", high="the error bars are too narrow",
+)  # fmt: skip
+_REFINED = "runs refined by draws from the posterior have it"
+
+
+@dataclass(frozen=True)
+class RunCheck:
+    """What a run says of its own error bars.
+
+    Attributes
+    ----------
+    results : tuple of Result
+        What was judged, all of it one family.
+    missing : tuple of str
+        What could not be judged, and why.
+    looked : Looked
+        For the picture.
+    """
+
+    results: tuple[Result, ...]
+    missing: tuple[str, ...]
+    looked: Looked
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether everything that was judged holds; None if nothing was."""
+        return all(r.passed for r in self.results) if self.results else None
+
+    def verdict(self) -> str:
+        """Say it in a sentence."""
+        if self.passed is None:
+            return f"Nothing can be said of the error bars: {'; '.join(self.missing)}."
+        failed = [text for result in self.results if (text := result.failure())]
+        if failed:
+            return f"Something does not fit: {'; '.join(failed)}."
+        judged = ", ".join(result.name for result in self.results)
+        # The worst place is the extreme of many; its own error decides nothing.
+        unsure = any(r.undecided for r in self.results if r.name != "residuals by place")
+        if unsure:
+            return f"Nothing speaks against the error bars, but there is little to judge: {judged}."
+        return f"Error bars hold: as they should be are {judged}."
+
+    def text(self) -> str:
+        """Say it in a sentence, and a line for each question."""
+        lines = [self.verdict()]
+        for r in self.results:
+            lines.append(f"  {r.name}: {'holds' if r.passed else 'fails'}, {r.numbers[r.headline]}")
+        return "\n".join([*lines, *(f"  not judged: {why}" for why in self.missing)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        diagnostics = [plain(result.to_dict()) for result in self.results]
+        return {
+            "passed": self.passed,
+            "verdict": self.verdict(),
+            "diagnostics": diagnostics,
+            "not_judged": list(self.missing),
+        }
+
+
+@as_job
+def check(run: Path) -> Generator[Progress, None, RunCheck]:
+    """Hold the fits, the residuals and the error bars of a run against what they should be.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of a run.
+
+    Yields
+    ------
+    Progress, in questions.
+
+    Raises
+    ------
+    InputError
+        If it is no such folder, or has no localizations.
+    """
+    if not run.is_dir():
+        raise InputError(f"{run} must be the folder of a run, with run.json and localizations.csv")
+    yield Progress(0, 3, "reading the table")
+    table = registry.read(run).table
+    if not len(table):
+        raise InputError(f"{run} has no localizations")
+    results: list[Result] = []
+    missing, looked = [], Looked()
+    yield Progress(0, 3, "fits")
+    if "fit_p" in table:
+        # The same seed each time: the same run gives the same errors.
+        rng = np.random.default_rng(0)
+        results.append(fit_values(table["fit_p"], table["frame"], rng))
+    else:
+        missing.append(f"the table has no column fit_p ({_REFINED})")
+    yield Progress(1, 3, "residuals")
+    if (run / "residual.tif").is_file():
+        white = _residuals(run, table)
+        results += [white.place, white.brightness]
+        looked = looked._replace(ratio=white.ratio, odd=white.odd)
+    else:
+        missing.append(f"there is no residual.tif ({_REFINED})")
+    yield Progress(2, 3, "scatter between frames")
+    results.append(_scatter(table))
+    looked = looked._replace(squares=normalized_squares(table)[0])
+    for result in results:
+        if not result.checks:
+            missing.append(f"{result.name}: too few ({result.values:,} in {result.frames:,} frames)")
+    yield Progress(3, 3, "scatter between frames")
+    return RunCheck(_judged([r for r in results if r.checks]), tuple(missing), looked)
+
+
+def _judged(results: list[Result]) -> tuple[Result, ...]:
+    """Give all checks their verdicts, as one family."""
+    verdicts = iter(judge([check for result in results for check in result.checks]))
+    return tuple(replace(r, checks=tuple(next(verdicts) for _ in r.checks)) for r in results)
+
+
+def _residuals(run: Path, table: pd.DataFrame) -> Whiteness:
+    """Judge ``residual.tif``, with the light and the number of localizations of each pixel."""
+    image, about = read_image(run / "residual.tif")
+    size, (y0, x0) = about["pixel_size_nm"], about["origin_px"]
+    sigma = table["sigma_nm"].median() / size
+    y, x = table["y_nm"] / size - y0, table["x_nm"] / size - x0
+
+    def spread(weights: Any) -> NDArray[np.float64]:
+        edges = [np.arange(n + 1) - 0.5 for n in image.shape]
+        counts = np.histogram2d(y, x, bins=edges, weights=weights)[0]
+        blurred: NDArray[np.float64] = gaussian_filter(counts, sigma if sigma > 0 else 1.0)
+        return blurred
+
+    frames = int(read_json(run / "run.json", "the record of a run")["frames_done"])
+    visits, light = spread(table["multiplicity"]), spread(table["photons"].fillna(0.0))
+    return whiteness(image, frames, visits, light)
+
+
+def _scatter(table: pd.DataFrame) -> Result:
+    """Judge error bars by molecules that shine in two frames in a row.
+
+    A shift that is the same in all frames cannot be seen.
+    """
+    found = scatter(table)
+    ratio, frames = Estimate(found.ratio, found.error), table["frame"].nunique()
+    known = np.isfinite(found.ratio)
+    return Result(
+        "scatter between frames", "do molecules scatter as their error bars say", "ratio",
+        found.pairs, frames,
+        {"ratio": ratio, "by chance": Estimate(found.by_chance, np.nan)} if known else {},
+        (apply_rule(_SCATTER, ratio, found.pairs, frames),) if known else (),
+    )  # fmt: skip
