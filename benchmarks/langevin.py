@@ -80,7 +80,9 @@ def main() -> None:
             if molecules == 1:
                 exact = grid_posterior(seen, PHOTONS).sd[None]
             else:
-                exact = sample_posterior(seen, PHOTONS, 2, rng, draws=args.steps // 3, burn_in=args.steps // 6).sd
+                exact = sample_posterior(
+                    seen, PHOTONS, 2, rng, draws=args.steps // 3, burn_in=args.steps // 6
+                ).sd
             few = {"chains": args.chains, "burn_in": args.steps // 10, "steps": args.steps}
             start = np.tile(places, (args.chains, 1, 1))
             tempered = papers_chain(seen, PHOTONS, molecules, rng, start=start, **few)

@@ -48,9 +48,7 @@ def scene():
     rng = np.random.default_rng(8)
     y, x = rng.uniform(4, 44, (2, 40))
     on = rng.random((FRAMES, 40)) < 0.1
-    spots = [
-        expected_image(y[k : k + 1], x[k : k + 1], 1500.0, SHAPE, SIGMA) for k in range(40)
-    ]
+    spots = [expected_image(y[k : k + 1], x[k : k + 1], 1500.0, SHAPE, SIGMA) for k in range(40)]
     light = np.tensordot(on.astype(float), spots, axes=1)
     visits = np.histogram2d(y, x, bins=SHAPE, range=[(-0.5, 47.5)] * 2, weights=on.sum(0))[0]
     return 5.0 + light, gaussian_filter(visits, SIGMA), light.mean(0)

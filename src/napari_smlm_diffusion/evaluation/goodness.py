@@ -4,11 +4,11 @@ With a draw of the molecules in hand, what every pixel should have been is known
 left: the residual. If camera, PSF and molecules are right, the residual is noise of the variance
 that the camera has, wherever one looks (posterior predictive check, Gelman et al. 1996).
 
-A model that was fitted to the frames lies nearer to them than the truth does. So bands are wide: a
-tenth of the noise's variance, 5 % of its SD, may be off.
+A model that was fitted to the frames lies nearer to them than the truth does, so bands are wide.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,32 +22,31 @@ from napari_smlm_diffusion.evaluation.ranks import rank_statistics, rank_sums
 from napari_smlm_diffusion.evaluation.report import Estimate
 from napari_smlm_diffusion.evaluation.result import Result
 
+# Off by so much of the noise's variance is well enough.
 BAND = 0.1
-_MORE = "the frames show more than the model explains: {} may be wrong"
-_LESS = "the noise is smaller than this camera's: gain or read noise may be wrong"
+_MORE = "the frames show more than the model explains, {} may be wrong"
+_LESS = "the noise is smaller than this camera's, gain or read noise may be wrong"
 _FIT = (
     Rule(
         "mean", "the mean of fit_p", 0.5, BAND, unit_error=12**-0.5,
-        low=_MORE.format("the PSF, the background or the camera's gain"), high=_LESS,
+        low=_MORE.format("the PSF, the background or the gain"), high=_LESS,
     ),
     *(
         Rule(
-            f"coverage {level}",
-            f"the share of fit_p between {(1 - level) / 2:g} and {(1 + level) / 2:g}",
-            level, band, unit_error=(level * (1 - level)) ** 0.5,
+            f"coverage {level}", f"the share of the middle {level:.0%} of fit_p", level, band,
+            unit_error=(level * (1 - level)) ** 0.5,
             low="some localizations fit far worse than chance, others too well",
             high="the localizations fit more alike than chance",
         )
         for level, band in ((0.5, BAND), (0.9, BAND / 2))
     ),
 )  # fmt: skip
-# Pixels by the light that fell on them: each of these shares from the darkest to the brightest.
+# Pixels in the order of their light, cut at these shares.
 _SHARES = (0.0, 0.5, 0.8, 0.95, 1.0)
+_NAMES = ("darkest", "darker", "brighter", "brightest")
 _CELL = 8
-# A molecule's place and photons take up so much of the noise.
-_PARAMETERS = 3.0
-# In a crowd they share it; some is always left.
-_LEAST_LEFT = 0.3
+# A molecule's place and photons take up so much of the noise; in a crowd some is left, too.
+_PARAMETERS, _LEAST_LEFT = 3.0, 0.3
 
 
 def fit_values(p: ArrayLike, frame: ArrayLike, rng: np.random.Generator) -> Result:
@@ -62,27 +61,25 @@ def fit_values(p: ArrayLike, frame: ArrayLike, rng: np.random.Generator) -> Resu
     rng : numpy.random.Generator
     """
     p, frame = np.asarray(p, float), np.asarray(frame)
-    p, frame = p[np.isfinite(p)], frame[np.isfinite(p)]
     order = np.argsort(frame, kind="stable")
+    order = order[np.isfinite(p[order])]
     frames, first = np.unique(frame[order], return_index=True)
     sums = rank_sums(np.split(p[order], first[1:])) if len(frames) else {"n": np.empty(0)}
-    asked = Diagnostic(
-        "fit of localizations", "do the pixels of a localization fit as well as chance has it",
-        "mean", sums, rank_statistics, _FIT,
-    )  # fmt: skip
+    question = "do the pixels of a localization fit as well as chance has it"
+    asked = Diagnostic("fit of localizations", question, "mean", sums, rank_statistics, _FIT)
     return asked.measure(np.arange(len(frames)), rng, 500)
 
 
 @dataclass(frozen=True, eq=False)
 class Whiteness:
-    """What is left of the frames, by place and by brightness.
+    """What is left of the frames.
 
     Attributes
     ----------
     ratio : (Y, X) array
-        Mean squared residual of each pixel in units of the noise that is to be expected.
+        Squared residual of each pixel in units of what the noise should leave.
     odd : (Y, X) bool array
-        Pixels that stand out, by themselves or with the 8 x 8 around them.
+        Pixels that stand out, alone or with the 8 x 8 around them.
     place, brightness : Result
     """
 
@@ -93,7 +90,7 @@ class Whiteness:
 
 
 def whiteness(residual: ArrayLike, frames: int, visits: ArrayLike, light: ArrayLike) -> Whiteness:
-    """Ask whether residuals are white.
+    """Ask whether residuals are white, by place and by brightness.
 
     Parameters
     ----------
@@ -104,78 +101,60 @@ def whiteness(residual: ArrayLike, frames: int, visits: ArrayLike, light: ArrayL
     visits : (Y, X) array
         Localizations of all frames per pixel, spread as their spots are.
     light : (Y, X) array
-        Something that grows with the light that molecules brought to a pixel.
+        Grows with the light that molecules brought to a pixel.
     """
     residual = np.asarray(residual, float)
     left = np.maximum(frames - _PARAMETERS * np.asarray(visits, float), _LEAST_LEFT * frames)
     good = np.isfinite(residual)
     ratio = residual / left
-    order = np.argsort(np.argsort(np.asarray(light, float)[good], kind="stable")) / good.sum()
+    values = ratio[good][np.argsort(np.asarray(light, float)[good], kind="stable")]
     checks = []
-    for low, high in zip(_SHARES, _SHARES[1:], strict=False):
-        values = ratio[good][(order >= low) & (order < high)]
-        if values.size < 2:
-            continue
-        got = Estimate(float(values.mean()), float(values.std(ddof=1) / values.size**0.5))
-        checks.append(apply_rule(_of_share(low, high), got, values.size, values.size))
-    level = float(np.median(ratio[good]))
-    place, odd = _by_place(np.where(good, residual, 0.0), level * left * good)
-    return Whiteness(
-        ratio,
-        odd,
-        Result(
-            "residuals by place", "is what is left noise, wherever one looks", "worst",
-            int(good.sum()), frames, {"worst": place.got}, (place,),
-        ),
-        Result(
-            "residuals by brightness", "is what is left as large as the camera's noise",
-            "darkest", int(good.sum()), frames,
-            {check.rule.statistic: check.got for check in checks}, tuple(checks),
-        ),
-    )  # fmt: skip
+    for name, share in zip(_NAMES, pairwise(_SHARES), strict=True):
+        some = values[slice(*(round(part * values.size) for part in share))]
+        got = Estimate(float(some.mean()), float(some.std() / some.size**0.5))
+        what = f"the squared residual of the {name} pixels over the camera's noise"
+        more = _MORE.format("the background or the gain" if share[0] == 0 else "the PSF")
+        rule = Rule(name, what, 1.0, BAND, low=_LESS, high=more)
+        checks.append(apply_rule(rule, got, some.size, some.size))
+    due = np.median(values) * left * good  # so that the two questions are apart
+    place, odd = _by_place(np.where(good, residual, 0.0), due)
+
+    def result(name: str, question: str, *found: Check) -> Result:
+        numbers = {check.rule.statistic: check.got for check in found}
+        return Result(name, question, next(iter(numbers)), values.size, frames, numbers, found)
+
+    question = "is what is left noise, wherever one looks"
+    asked = result("residuals by place", question, place)
+    question = "is what is left as large as the camera's noise"
+    return Whiteness(ratio, odd, asked, result("residuals by brightness", question, *checks))
 
 
-def _of_share(low: float, high: float) -> Rule:
-    """Rule for pixels between two shares in order of their light."""
-    dark = low == 0
-    name = f"{low * 100:.0f} to {high * 100:.0f} %"
-    which = "darkest" if dark else "brightest" if high == 1 else "middle"
-    return Rule(
-        which if which != "middle" else name,
-        f"the squared residual over the camera's noise in pixels of {which} light ({name})",
-        1.0, BAND, low=_LESS,
-        high=_MORE.format("the background or the gain" if dark else "the PSF or the brightness"),
-    )  # fmt: skip
+def _by_place(residual: Array, due: Array) -> tuple[Check, NDArray[np.bool_]]:
+    """Return the check on the place that stands out most, and a mask of all that stand out.
 
-
-def _by_place(residual: Array, expected: Array) -> tuple[Check, NDArray[np.bool_]]:
-    """Return the check on the worst place, and a mask of all that stand out.
-
-    Sums of squares are gamma distributed: chi-square for many photons, wider for few, as wide as
-    the pixels say.
+    Sums of squares are gamma distributed: a chi-square where photons are many, wider where they
+    are few, as wide as the pixels say.
     """
-    good = expected > 0
-    z = (residual[good] - expected[good]) / np.sqrt(2 * expected[good])
+    good = due > 0
+    z = (residual[good] - due[good]) / np.sqrt(2 * due[good])
     wider = max(1.0, float(median_abs_deviation(z, scale="normal"))) ** 2
     odd = np.zeros(residual.shape, bool)
-    worst, least = Estimate(1.0, np.inf), 1.0
+    found = []
     for side in (1, _CELL):
-        seen, due = (side**2 * uniform_filter(a, side, mode="constant") for a in (residual, expected))
-        due = np.maximum(due, 1e-9)
-        shape = due / (2 * wider)
-        above = gamma.sf(seen / (due * (1 + BAND)), shape, scale=1 / shape)
-        below = gamma.cdf(seen / (due * (1 - BAND)), shape, scale=1 / shape)
-        # Twice for two sides, twice for two sizes, and once for each pixel.
-        p = np.where(good, np.minimum(1.0, 4 * good.sum() * np.minimum(above, below)), 1.0)
+        seen, all_due = (uniform_filter(a, side, mode="constant") for a in (residual, due))
+        ratio = seen / np.where(good, all_due, np.inf)
+        shape = np.maximum(side**2 * all_due, 1e-9) / (2 * wider)
+        above = gamma.sf(ratio * shape / (1 + BAND), shape)
+        below = gamma.cdf(ratio * shape / (1 - BAND), shape)
+        # Any pixel, too much or too little, by itself or with its cell.
+        p = np.where(good, np.minimum(4 * good.sum() * np.minimum(above, below), 1.0), 1.0)
         odd |= p < FAMILY_ERROR
         at = np.unravel_index(np.argmin(p), p.shape)
-        if p[at] <= least:
-            least = float(p[at])
-            worst = Estimate(float(seen[at] / due[at]), float(shape[at] ** -0.5))
+        found.append((float(p[at]), Estimate(float(ratio[at]), float(shape[at] ** -0.5))))
+    least, worst = min(found, key=lambda one: one[0])
     rule = Rule(
-        "worst",
-        "the squared residual, over that of other pixels, where it stands out most",
-        1.0, BAND, low="a dead pixel, or noise that differs from place to place",
+        "worst", "the squared residual over that of other pixels, where it stands out most", 1.0,
+        BAND, low="a dead pixel, or noise that differs from place to place",
         high="something is there that is no molecule: a hot pixel, a bead, structured background",
     )  # fmt: skip
     return Check(rule, worst, least), odd

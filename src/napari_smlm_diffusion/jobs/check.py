@@ -57,15 +57,14 @@ class RunCheck:
         """Say it in a sentence."""
         if self.passed is None:
             return f"Nothing can be said of the error bars: {'; '.join(self.missing)}."
-        failed = [text for result in self.results if (text := result.failure())]
-        if failed:
+        if failed := [text for result in self.results if (text := result.failure())]:
             return f"Something does not fit: {'; '.join(failed)}."
-        judged = ", ".join(result.name for result in self.results)
-        # The worst place is the extreme of many; its own error decides nothing.
+        # The place that stands out most is the extreme of many: its own error decides nothing.
         unsure = any(r.undecided for r in self.results if r.name != "residuals by place")
+        begin = "Error bars hold" + (" by all that can be judged here" if self.missing else "")
         if unsure:
-            return f"Nothing speaks against the error bars, but there is little to judge: {judged}."
-        return f"Error bars hold: as they should be are {judged}."
+            begin = "Nothing speaks against the error bars, but there is little to judge"
+        return f"{begin}: {', '.join(result.name for result in self.results)}."
 
     def text(self) -> str:
         """Say it in a sentence, and a line for each question."""
@@ -77,12 +76,8 @@ class RunCheck:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         diagnostics = [plain(result.to_dict()) for result in self.results]
-        return {
-            "passed": self.passed,
-            "verdict": self.verdict(),
-            "diagnostics": diagnostics,
-            "not_judged": list(self.missing),
-        }
+        said = {"passed": self.passed, "verdict": self.verdict()}
+        return {**said, "diagnostics": diagnostics, "not_judged": list(self.missing)}
 
 
 @as_job
@@ -130,7 +125,9 @@ def check(run: Path) -> Generator[Progress, None, RunCheck]:
     looked = looked._replace(squares=normalized_squares(table)[0])
     for result in results:
         if not result.checks:
-            missing.append(f"{result.name}: too few ({result.values:,} in {result.frames:,} frames)")
+            missing.append(
+                f"{result.name}: too few ({result.values:,} in {result.frames:,} frames)"
+            )
     yield Progress(3, 3, "scatter between frames")
     return RunCheck(_judged([r for r in results if r.checks]), tuple(missing), looked)
 

@@ -25,9 +25,6 @@ from napari_smlm_diffusion.optics.forward import Windows
 from napari_smlm_diffusion.optics.psf.base import PSF
 from napari_smlm_diffusion.settings import Settings
 
-# Steps whose noise is drawn at once.
-_BLOCK = 256
-
 
 class LangevinSettings(Settings):
     """How long and how fast."""
@@ -105,98 +102,60 @@ def refine(
         If fewer steps are left after the burn-in than draws, or photons are not known.
     """
     settings = settings or LangevinSettings()
-    kept = settings.steps - settings.burn_in
     most = settings.steps - settings.draws
     require(settings.burn_in <= most, "burn_in", f"{most} or less", settings.burn_in)
     if emitters.photons is None:
         raise InputError("Langevin refinement needs the photons of each molecule")
-    model = _Likelihood(frames, emitters, psf, background, read_variance)
-    place = torch.tensor(emitters.position, dtype=torch.float64)
-    rate = settings.learning_rate / model.information(place)
-    noise = _Noise(emitters.frame, place.shape[1], (seed, first_frame))
-    total, square = torch.zeros_like(place), torch.zeros_like(place)
-    wanted = {settings.burn_in + k * kept // settings.draws - 1 for k in range(1, settings.draws + 1)}
-    draws = []
-    start = place
+    images = [
+        torch.tensor(np.broadcast_to(np.asarray(image, np.float64), np.shape(frames)))
+        for image in (frames, background, read_variance)
+    ]
+    start = place = torch.tensor(emitters.position, dtype=torch.float64)
+    rate = settings.learning_rate / _score(place, emitters, psf, images)[1]
+    width = (settings.noise * rate).sqrt()
+    # Each frame has numbers of its own.
+    streams = [
+        (np.flatnonzero(emitters.frame == t), np.random.default_rng([seed, first_frame + int(t)]))
+        for t in np.unique(emitters.frame)
+    ]
+    noise = np.empty(place.shape)
+    kept = settings.steps - settings.burn_in
+    ends = settings.burn_in + kept * np.arange(1, settings.draws + 1) // settings.draws - 1
+    total, square, draws = torch.zeros_like(place), torch.zeros_like(place), []
     for step in range(settings.steps):
-        place = place + rate * model.score(place) + (settings.noise * rate).sqrt() * noise(step)
+        for which, rng in streams:
+            noise[which] = rng.standard_normal((len(which), place.shape[1]))
+        climb = rate * _score(place, emitters, psf, images)[0]
+        place = place + climb + width * torch.from_numpy(noise)
         if step >= settings.burn_in:
             # From the start, so that the squares are small numbers.
             total, square = total + (place - start), square + (place - start).square()
-        if step in wanted:
+        if step in ends:
             draws.append(place.numpy())
     mean, sd = total / kept, (square / kept - (total / kept).square()).clamp_min(0.0).sqrt()
     found = replace(emitters, position=(start + mean).numpy(), sd=sd.numpy())
     return LangevinDraws(found, np.stack(draws))
 
 
-class _Likelihood:
-    """Score and information of the places of all molecules, in windows around them."""
+def _score(
+    place: Tensor, emitters: Emitters[NDArray[Any]], psf: PSF, images: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Score and Fisher information of each coordinate, all else known, (M, D) each.
 
-    def __init__(
-        self,
-        frames: ArrayLike,
-        emitters: Emitters[NDArray[Any]],
-        psf: PSF,
-        background: ArrayLike,
-        read_variance: ArrayLike,
-    ) -> None:
-        seen = np.asarray(frames, np.float64)
-        self._background, self._read_variance = (
-            torch.from_numpy(np.broadcast_to(np.asarray(image, np.float64), seen.shape).copy())
-            for image in (background, read_variance)
-        )
-        # Lower readings are impossible here, see `forward.log_likelihood`.
-        self._frames = torch.maximum(torch.tensor(seen), -self._read_variance)
-        self._frame = torch.tensor(emitters.frame, dtype=torch.int64)
-        self._photons = torch.tensor(emitters.photons, dtype=torch.float64)[:, None, None]
-        self._psf = psf
-        depth = psf.z_range_nm or (0.0, 0.0)
-        reach = [psf.sigma_px, psf.sigma_px, (depth[1] - depth[0]) / 2][: len(psf.axes)]
-        self._least = torch.tensor(reach, dtype=torch.float64) ** -2
-
-    def score(self, place: Tensor) -> Tensor:
-        """Derivative of the log likelihood by each coordinate, (M, D)."""
-        windows, slopes, mean = self._look(place)
-        pull = (self._frames - mean) / (mean + self._read_variance)
-        return (slopes * windows.gather(pull)[:, None]).sum((-2, -1))
-
-    def information(self, place: Tensor) -> Tensor:
-        """Fisher information of each coordinate, all else known; (M, D).
-
-        At least that of an SD of one PSF width: of a molecule outside the frame it is nothing.
-        """
-        windows, slopes, mean = self._look(place)
-        weight = windows.gather(1 / (mean + self._read_variance))
-        return (slopes.square() * weight[:, None]).sum((-2, -1)).maximum(self._least)
-
-    def _look(self, place: Tensor) -> tuple[Windows, Tensor, Tensor]:
-        """Windows, what each coordinate changes in them, and the expected frames."""
-        windows = Windows(self._frames.shape, self._frame, place, self._psf.radius_px)
-        light, slopes = self._psf.image_and_derivatives(windows.offset)
-        bright = self._photons * windows.inside
-        mean = self._background + windows.scatter(light * bright)
-        # Where there is neither light nor read noise a photon is impossible: keep it finite.
-        return windows, slopes * bright[:, None], mean.clamp_min(1e-6)
-
-
-class _Noise:
-    """Standard normal numbers that belong to a frame: each has a generator of its own."""
-
-    def __init__(self, frame: NDArray[Any], axes: int, key: tuple[int, int]) -> None:
-        seed, first = key
-        self._shape = (_BLOCK, len(frame), axes)
-        self._of = [
-            (np.flatnonzero(frame == t), np.random.default_rng([seed, first + int(t)]))
-            for t in np.unique(frame)
-        ]
-        self._drawn = torch.empty(0)
-
-    def __call__(self, step: int) -> Tensor:
-        """Return (M, D) for the next step."""
-        if step % _BLOCK == 0:
-            values = np.empty(self._shape)
-            for which, rng in self._of:
-                values[:, which] = rng.standard_normal((_BLOCK, len(which), self._shape[2]))
-            self._drawn = torch.from_numpy(values)
-        return self._drawn[step % _BLOCK]
+    The information is at least that of an SD of one PSF width (half of its depth): of a molecule
+    outside the frame it is nothing.
+    """
+    frames, background, read_variance = images
+    windows = Windows(frames.shape, torch.from_numpy(emitters.frame), place, psf.radius_px)
+    light, slopes = psf.image_and_derivatives(windows.offset)
+    bright = torch.as_tensor(emitters.photons)[:, None, None] * windows.inside
+    # Where there is neither light nor read noise a photon is impossible: keep it finite.
+    mean = (background + windows.scatter(light * bright)).clamp_min(1e-6)
+    # Lower readings are impossible here, see `forward.log_likelihood`.
+    pull = (torch.maximum(frames, -read_variance) - mean) / (mean + read_variance)
+    slopes = slopes * bright[:, None]
+    low, high = psf.z_range_nm or (0.0, 0.0)
+    widest = place.new_tensor([psf.sigma_px, psf.sigma_px, (high - low) / 2][: place.shape[1]])
+    score = (slopes * windows.gather(pull)[:, None]).sum((-2, -1))
+    weight = windows.gather(1 / (mean + read_variance))[:, None]
+    return score, (slopes.square() * weight).sum((-2, -1)).maximum(widest**-2)

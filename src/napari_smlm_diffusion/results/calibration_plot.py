@@ -131,8 +131,8 @@ def _reliability(axes: "Axes", table: Sequence[Mapping[str, Any]]) -> None:
     axes.plot([0, 1], [0, 1], color=dark.FAINT, linewidth=0.8)
     claim, true = ([row[part] for row in rows] for part in ("claim", "true"))
     axes.errorbar(
-        dark.column(claim, "value"), dark.column(true, "value"), dark.column(true, "error"), fmt="o-",
-        markersize=4, linewidth=1, color=dark.COLOURS[0],
+        dark.column(claim, "value"), dark.column(true, "value"), dark.column(true, "error"),
+        fmt="o-", markersize=4, linewidth=1, color=dark.COLOURS[0],
     )  # fmt: skip
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)

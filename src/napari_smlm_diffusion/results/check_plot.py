@@ -96,7 +96,7 @@ def _scatter(axes: "Axes", diagnostic: Mapping[str, Any], squares: Array | None)
         return
     ratio, chance = numbers["ratio"]["value"], numbers["by chance"]["value"]
     end = float(squares.max())
-    axes.hist(squares, 50, (0, end), density=True, color=dark.COLOURS[0])
+    axes.hist(squares, 50, range=(0, end), density=True, color=dark.COLOURS[0])
     x = np.linspace(0, end, 200)
     for scale, colour, label in ((1.0, dark.INK, "claimed"), (ratio**2, dark.BAD, "found")):
         density = np.exp(-x / (2 * scale)) / (2 * scale * -np.expm1(-end / (2 * scale)))
