@@ -8,6 +8,7 @@ from matplotlib.image import imread
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.jobs.check import check
+from napari_smlm_diffusion.results.check_plot import QUESTIONS
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.images import write_density
@@ -49,15 +50,10 @@ def run(tmp_path, rng):
         registry.write(tmp_path / "localizations.csv", data)
         if noise is not False:
             write_density(
-                tmp_path / "residual.tif", noise, quantity="residual", pixel_size_nm=SIZE,
-                upsampling=1, kernel_sigma=0.0, origin_px=ORIGIN,
+                tmp_path / "residual.tif", noise / FRAMES, quantity="residual", upsampling=1,
+                pixel_size_nm=SIZE, kernel_sigma=0.0, origin_px=ORIGIN,
+                extra={"frames": [50, 50 + FRAMES]},
             )  # fmt: skip
-        about = {
-            "frames_done": FRAMES,
-            "frames": {"start": 0, "stop": FRAMES},
-            "input": {"shape": [FRAMES, 96, 96]},
-        }
-        (tmp_path / "run.json").write_text(json.dumps(about))
         return tmp_path
 
     return write
@@ -71,12 +67,7 @@ def test_an_honest_run_holds(run, finish):
     found = finish(check(run()))
     assert found.passed
     assert found.verdict().startswith("Error bars hold: ")
-    assert {r.name for r in found.results} == {
-        "fit of localizations",
-        "residuals by place",
-        "residuals by brightness",
-        "scatter between frames",
-    }
+    assert tuple(r.name for r in found.results) == QUESTIONS
     assert found.missing == ()
     assert found.looked.ratio.shape == SHAPE
 
@@ -137,7 +128,7 @@ def test_little_to_judge_is_no_praise(run, finish):
     table = table_of().drop_duplicates("frame").iloc[:25]
     found = finish(check(run(table, fit_p=np.linspace(0, 1, 25))))
     assert found.passed
-    assert "scatter between frames: too few" in found.text()
+    assert "which are too few" in found.text()
     assert found.verdict().startswith("Nothing speaks against")
 
 

@@ -7,8 +7,8 @@ that the camera has, wherever one looks (posterior predictive check, Gelman et a
 A model that was fitted to the frames lies nearer to them than the truth does, so bands are wide.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,17 +70,11 @@ def fit_values(p: ArrayLike, frame: ArrayLike, rng: np.random.Generator) -> Resu
     return asked.measure(np.arange(len(frames)), rng, 500)
 
 
-@dataclass(frozen=True, eq=False)
-class Whiteness:
+class Whiteness(NamedTuple):
     """What is left of the frames.
 
-    Attributes
-    ----------
-    ratio : (Y, X) array
-        Squared residual of each pixel in units of what the noise should leave.
-    odd : (Y, X) bool array
-        Pixels that stand out, alone or with the 8 x 8 around them.
-    place, brightness : Result
+    ``ratio`` (Y, X): squared residual in units of what the noise should leave; ``odd`` (Y, X) bool:
+    pixels that stand out, alone or with the 8 x 8 around them.
     """
 
     ratio: Array

@@ -1,13 +1,12 @@
 """Do the error bars of a run hold? Asked of the run itself, without a truth."""
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from napari_smlm_diffusion.errors import InputError
@@ -21,7 +20,6 @@ from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.check_plot import Looked
 from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.images import read_image
-from napari_smlm_diffusion.settings import read_json
 
 _SCATTER = Rule(
     "ratio", "the scatter of a molecule between frames over its error bars", 1.0, PULL_SD_BAND,
@@ -30,19 +28,8 @@ _SCATTER = Rule(
 _REFINED = "runs refined by draws from the posterior have it"
 
 
-@dataclass(frozen=True)
-class RunCheck:
-    """What a run says of its own error bars.
-
-    Attributes
-    ----------
-    results : tuple of Result
-        What was judged, all of it one family.
-    missing : tuple of str
-        What could not be judged, and why.
-    looked : Looked
-        For the picture.
-    """
+class RunCheck(NamedTuple):
+    """What was judged of a run, as one family; what could not be, and why; for the picture."""
 
     results: tuple[Result, ...]
     missing: tuple[str, ...]
@@ -99,7 +86,7 @@ def check(run: Path) -> Generator[Progress, None, RunCheck]:
         If it is no such folder, or has no localizations.
     """
     if not run.is_dir():
-        raise InputError(f"{run} must be the folder of a run, with run.json and localizations.csv")
+        raise InputError(f"{run} is not the folder of a run")
     yield Progress(0, 3, "reading the table")
     table = registry.read(run).table
     if not len(table):
@@ -123,37 +110,28 @@ def check(run: Path) -> Generator[Progress, None, RunCheck]:
     yield Progress(2, 3, "scatter between frames")
     results.append(_scatter(table))
     looked = looked._replace(squares=normalized_squares(table)[0])
-    for result in results:
-        if not result.checks:
-            missing.append(
-                f"{result.name}: too few ({result.values:,} in {result.frames:,} frames)"
-            )
+    few = [f"{r.name} of {r.values:,} in {r.frames:,} frames" for r in results if not r.checks]
+    missing += [f"{name}, which are too few" for name in few]
     yield Progress(3, 3, "scatter between frames")
-    return RunCheck(_judged([r for r in results if r.checks]), tuple(missing), looked)
-
-
-def _judged(results: list[Result]) -> tuple[Result, ...]:
-    """Give all checks their verdicts, as one family."""
     verdicts = iter(judge([check for result in results for check in result.checks]))
-    return tuple(replace(r, checks=tuple(next(verdicts) for _ in r.checks)) for r in results)
+    judged = (replace(r, checks=tuple(next(verdicts) for _ in r.checks)) for r in results)
+    return RunCheck(tuple(r for r in judged if r.checks), tuple(missing), looked)
 
 
 def _residuals(run: Path, table: pd.DataFrame) -> Whiteness:
     """Judge ``residual.tif``, with the light and the number of localizations of each pixel."""
     image, about = read_image(run / "residual.tif")
     size, (y0, x0) = about["pixel_size_nm"], about["origin_px"]
-    sigma = table["sigma_nm"].median() / size
+    sigma = float(np.nan_to_num(table["sigma_nm"].median() / size, nan=1.0))
     y, x = table["y_nm"] / size - y0, table["x_nm"] / size - x0
 
-    def spread(weights: Any) -> NDArray[np.float64]:
-        edges = [np.arange(n + 1) - 0.5 for n in image.shape]
-        counts = np.histogram2d(y, x, bins=edges, weights=weights)[0]
-        blurred: NDArray[np.float64] = gaussian_filter(counts, sigma if sigma > 0 else 1.0)
-        return blurred
-
-    frames = int(read_json(run / "run.json", "the record of a run")["frames_done"])
-    visits, light = spread(table["multiplicity"]), spread(table["photons"].fillna(0.0))
-    return whiteness(image, frames, visits, light)
+    edges = [np.arange(n + 1) - 0.5 for n in image.shape]
+    visits, light = (
+        gaussian_filter(np.histogram2d(y, x, bins=edges, weights=weights)[0], sigma)
+        for weights in (table["multiplicity"], table["photons"].fillna(0.0))
+    )
+    start, stop = about["extra"]["frames"]
+    return whiteness(image.astype(float) * (stop - start), stop - start, visits, light)
 
 
 def _scatter(table: pd.DataFrame) -> Result:

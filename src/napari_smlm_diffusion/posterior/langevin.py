@@ -10,8 +10,8 @@ s^2)). A published script shakes by sqrt(lr): its SDs are too small by sqrt(2). 
 such excuse are those of `posterior.chains`.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,30 +34,20 @@ class LangevinSettings(Settings):
     # One rate in square pixels, as published, is too slow for dim molecules and unstable for
     # bright ones.
     learning_rate: float = Field(
-        default=0.05,
-        gt=0,
-        le=1,
+        default=0.05, gt=0, le=1,
         description="of each coordinate, in units of 1 / its Fisher information at the start; "
         "where several molecules overlap, well below one over their number",
-    )
+    )  # fmt: skip
     draws: int = Field(default=64, ge=1, description="draws that are kept, evenly spaced")
     noise: float = Field(
-        default=2.0,
-        gt=0,
-        description="variance of the noise over the learning rate; the published script has 1",
+        default=2.0, gt=0, description="its variance over the rate; the published script has 1"
     )
 
 
-@dataclass(frozen=True, eq=False)
-class LangevinDraws:
-    """What came of M molecules.
+class LangevinDraws(NamedTuple):
+    """K draws of the places of M molecules, (K, M, D) camera pixels (z in nm).
 
-    Attributes
-    ----------
-    emitters : Emitters
-        As given, with the mean of all steps after the burn-in for position, and their SD.
-    draws : (K, M, D) array
-        Camera pixels (z in nm).
+    ``emitters`` are as given, at the mean of all steps after the burn-in, with their SD.
     """
 
     emitters: Emitters[NDArray[Any]]

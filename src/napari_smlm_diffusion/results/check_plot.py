@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
+QUESTIONS = (
+    "fit of localizations", "residuals by place", "residuals by brightness",
+    "scatter between frames",
+)  # fmt: skip
 
 
 class Looked(NamedTuple):
@@ -29,15 +33,7 @@ class Looked(NamedTuple):
 
 
 def write_check_plot(path: str | Path, report: Mapping[str, Any], looked: Looked) -> None:
-    """Draw fits, residuals by place and by brightness, and the scatter between frames into a PNG.
-
-    Parameters
-    ----------
-    path : path
-        File to write.
-    report : mapping
-        `RunCheck.to_dict`. What was not judged is left out.
-    looked : Looked
+    """Draw the parts of `report`, a `RunCheck.to_dict`, into a PNG.
 
     Raises
     ------
@@ -47,14 +43,14 @@ def write_check_plot(path: str | Path, report: Mapping[str, Any], looked: Looked
     found = {d["name"]: d for d in report["diagnostics"]}
     head, _, rest = report["verdict"].partition(": ")
     figure = dark.figure((15.5, 4.6), head, report["passed"] is not False, rest)
-    axes = figure.subplots(1, 4)
-    titles = ("fit of localizations", "residuals by place", "residuals by brightness", "scatter")
-    for place, title in zip(axes, titles, strict=True):
-        dark.style(place, title)
-    dark.histogram(axes[0], found.get(titles[0], {}), "fit_p of localizations; flat is right")
-    _map(figure, axes[1], looked)
-    _by_brightness(axes[2], found.get(titles[2], {}))
-    _scatter(axes[3], found.get("scatter between frames", {}), looked.squares)
+    axes = dict(zip(QUESTIONS, figure.subplots(1, 4), strict=True))
+    for name, place in axes.items():
+        dark.style(place, name)
+    fit, where, brightness, scatter = QUESTIONS
+    dark.histogram(axes[fit], found.get(fit, {}), "fit_p of localizations; flat is right")
+    _map(figure, axes[where], looked)
+    _by_brightness(axes[brightness], found.get(brightness, {}))
+    _scatter(axes[scatter], found.get(scatter, {}), looked.squares)
     dark.write(path, figure)
 
 
