@@ -24,8 +24,8 @@ from napari_smlm_diffusion.evaluation.result import Result
 
 # Off by so much of the noise's variance is well enough.
 BAND = 0.1
-_MORE = "the frames show more than the model explains, {} may be wrong"
-_LESS = "the noise is smaller than this camera's, gain or read noise may be wrong"
+_MORE = "the frames show more than the model explains ({} may be wrong)"
+_LESS = "the noise is smaller than this camera's (gain or read noise may be wrong)"
 _FIT = (
     Rule(
         "mean", "the mean of fit_p", 0.5, BAND, unit_error=12**-0.5,
@@ -148,7 +148,7 @@ def _by_place(residual: Array, due: Array) -> tuple[Check, NDArray[np.bool_]]:
     least, worst = min(found, key=lambda one: one[0])
     rule = Rule(
         "worst", "the squared residual over that of other pixels, where it stands out most", 1.0,
-        BAND, low="a dead pixel, or noise that differs from place to place",
-        high="something is there that is no molecule: a hot pixel, a bead, structured background",
+        BAND, low="the noise differs from place to place (dead pixels, a varying gain)",
+        high="light that is no molecule's stands out (a hot pixel, a bead, structured background)",
     )  # fmt: skip
     return Check(rule, worst, least), odd

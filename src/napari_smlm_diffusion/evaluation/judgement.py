@@ -84,11 +84,15 @@ class Check:
         """How far the number is out of its band, in bands."""
         return abs(self.got.value - self.rule.target) / self.rule.band - 1
 
+    @property
+    def tendency(self) -> str:
+        """What it means to be on this side of the target."""
+        return self.rule.low if self.got.value < self.rule.target else self.rule.high
+
     def sentence(self) -> str:
         """Say what is wrong, in words and numbers."""
         rule = self.rule
-        tendency = rule.low if self.got.value < rule.target else rule.high
-        return f"{rule.what} is {self.got}, allowed is {rule.allowed}: {tendency}"
+        return f"{rule.what} is {self.got}, allowed is {rule.allowed}: {self.tendency}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

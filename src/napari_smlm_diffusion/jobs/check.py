@@ -11,7 +11,13 @@ from scipy.ndimage import gaussian_filter
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.evaluation.goodness import Whiteness, fit_values, whiteness
-from napari_smlm_diffusion.evaluation.judgement import PULL_SD_BAND, Rule, apply_rule, judge
+from napari_smlm_diffusion.evaluation.judgement import (
+    PULL_SD_BAND,
+    Check,
+    Rule,
+    apply_rule,
+    judge,
+)
 from napari_smlm_diffusion.evaluation.report import Estimate, plain
 from napari_smlm_diffusion.evaluation.result import Result
 from napari_smlm_diffusion.jobs.adapter import as_job
@@ -44,8 +50,8 @@ class RunCheck(NamedTuple):
         """Say it in a sentence."""
         if self.passed is None:
             return f"Nothing can be said of the error bars: {'; '.join(self.missing)}."
-        if failed := [text for result in self.results if (text := result.failure())]:
-            return f"Something does not fit: {'; '.join(failed)}."
+        if failed := [_first_failed(r).tendency for r in self.results if not r.passed]:
+            return f"Something does not fit: {'; '.join(dict.fromkeys(failed))}."
         # The place that stands out most is the extreme of many: its own error decides nothing.
         unsure = any(r.undecided for r in self.results if r.name != "residuals by place")
         begin = "Error bars hold" + (" by all that can be judged here" if self.missing else "")
@@ -55,16 +61,25 @@ class RunCheck(NamedTuple):
 
     def text(self) -> str:
         """Say it in a sentence, and a line for each question."""
-        lines = [self.verdict()]
-        for r in self.results:
-            lines.append(f"  {r.name}: {'holds' if r.passed else 'fails'}, {r.numbers[r.headline]}")
-        return "\n".join([*lines, *(f"  not judged: {why}" for why in self.missing)])
+        lines = [
+            f"{r.name}: holds, {r.numbers[r.headline]}"
+            if r.passed
+            else f"{r.name}: {_first_failed(r).sentence()}"
+            for r in self.results
+        ]
+        lines += [f"not judged: {why}" for why in self.missing]
+        return "\n  ".join([self.verdict(), *lines])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         diagnostics = [plain(result.to_dict()) for result in self.results]
         said = {"passed": self.passed, "verdict": self.verdict()}
         return {**said, "diagnostics": diagnostics, "not_judged": list(self.missing)}
+
+
+def _first_failed(result: Result) -> Check:
+    """The one that explains the others: the mean before the width, the dark before the bright."""
+    return next(check for check in result.checks if not check.passed)
 
 
 @as_job

@@ -61,8 +61,8 @@ def _map(figure: "Figure", axes: "Axes", looked: Looked) -> None:
     image = axes.imshow(looked.ratio, cmap="RdBu_r", vmin=0.5, vmax=1.5)
     bar = figure.colorbar(image, ax=axes, shrink=0.8)
     bar.ax.tick_params(colors=dark.FAINT, labelsize=8)
-    y, x = np.nonzero(looked.odd)
-    axes.plot(x, y, "s", markersize=4, markerfacecolor="none", color="#000000")
+    if looked.odd.any():
+        axes.contour(looked.odd, [0.5], colors="#000000", linewidths=1.2)
     axes.set_xlabel("squared residual / noise; 1 is right", color=dark.FAINT, fontsize=9)
 
 
