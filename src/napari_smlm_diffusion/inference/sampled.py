@@ -9,12 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_smlm_diffusion.density import to_fine
 from napari_smlm_diffusion.emitters import Emitters, concatenate
 from napari_smlm_diffusion.inference.from_samples import localizations_from_peaks
 from napari_smlm_diffusion.inference.proposed import fit_at
 from napari_smlm_diffusion.inference.sd_scale import sd_factor, sd_features
-from napari_smlm_diffusion.inference.table import make_table
+from napari_smlm_diffusion.inference.table import at_fine_pixels, make_table
 from napari_smlm_diffusion.networks.settings import SdScale
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import Moments, Posterior
@@ -102,8 +101,5 @@ def table_from_samples(
     samples = drawn.moments.count
     fit, _ = fitted_localizations(drawn.peaks, samples, effective, microscope, drawn.scale)
     sd = np.sqrt(drawn.moments.variance)
-    fine = np.rint(to_fine(fit.emitters.position, sd.shape[0] // len(effective))).astype(int)
-    row, column = np.clip(fine, 0, np.array(sd.shape) - 1).T
-    return make_table(
-        fit, sd[row, column], microscope, frame, origin=origin, source=f"samples:{samples}"
-    )
+    here = at_fine_pixels(sd, fit.emitters.position, sd.shape[0] // len(effective))
+    return make_table(fit, here, microscope, frame, origin=origin, source=f"samples:{samples}")

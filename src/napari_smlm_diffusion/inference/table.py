@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from napari_smlm_diffusion.density import to_fine
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.photon_fit import PhotonFit
 
@@ -66,3 +67,12 @@ def make_table(
             "uncertainty_source": source,
         }
     )
+
+
+def at_fine_pixels(
+    image: NDArray[np.float64], position: NDArray[np.floating], upsampling: int
+) -> NDArray[np.float64]:
+    """Return the values (M,) of a (sY, sX) image at (M, 2) places in camera pixels."""
+    fine = np.rint(to_fine(position[:, :2], upsampling)).astype(int)
+    row, column = np.clip(fine, 0, np.array(image.shape) - 1).T
+    return image[row, column]

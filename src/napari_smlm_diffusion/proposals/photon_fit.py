@@ -142,11 +142,25 @@ def fit_photons(
     v = mu + r^2 (one step from a root-n-consistent start is efficient: Le Cam 1956), and the bound
     is the diagonal of I^-1 (Smith et al. 2010, eq. 9, for many emitters).
     """
-    frame, position = emitters.frame, emitters.position
+    photons, background, expected = fit_amplitudes(frames, read_variance, psf, emitters)
+    return score_photons(
+        frames, read_variance, psf, replace(emitters, photons=photons), background, expected
+    )
+
+
+def score_photons(
+    frames: Tensor,
+    read_variance: Tensor,
+    psf: PSF,
+    emitters: Emitters[Tensor],
+    background: Tensor,
+    expected: Tensor,
+) -> PhotonFit:
+    """Score as `fit_photons` does, where photons and (B, Y, X) background and mean are known."""
+    frame, position, photons = emitters.frame, emitters.position, emitters.photons
     if len(frame) == 0:
         none, places = torch.zeros(0), torch.zeros_like(position)
-        return PhotonFit(replace(emitters, photons=none), none, places, places, none, none)
-    photons, background, expected = fit_amplitudes(frames, read_variance, psf, emitters)
+        return PhotonFit(emitters, none, places, places, none, none)
     neighbours, nearest = _neighbours(emitters, NEIGHBOUR_REACH * psf.sigma_px)
     # One emitter more, which is not there: it stands for the neighbours that are missing.
     nobody = torch.cat([position, position.new_zeros(1, position.shape[1])])
