@@ -90,6 +90,13 @@ def test_residuals_by_place(kind, side, scene, rng):
     assert verdict(result.brightness)
 
 
+def test_a_wave_in_the_background_stands_out(scene, rng):
+    expected, _, light = scene
+    wave = 1 + 0.3 * np.sin(np.linspace(0, 20, SHAPE[0]))[:, None]
+    residual = residual_of(rng.poisson(wave * expected), expected)
+    assert not verdict(whiteness(residual, FRAMES, np.zeros(SHAPE), light).place)
+
+
 def test_a_wrong_psf_is_seen_where_it_is_bright(scene, rng):
     expected, _, light = scene
     blurred = gaussian_filter(expected, (0, 0.5, 0.5))

@@ -130,8 +130,10 @@ def _by_place(residual: Array, due: Array) -> tuple[Check, NDArray[np.bool_]]:
     are few, as wide as the pixels say.
     """
     good = due > 0
-    z = (residual[good] - due[good]) / np.sqrt(2 * due[good])
-    wider = max(1.0, float(median_abs_deviation(z, scale="normal"))) ** 2
+    z = (residual - due) / np.sqrt(2 * np.where(good, due, np.nan))
+    # Of neighbours: what varies slowly is no noise.
+    spread = median_abs_deviation(np.diff(z), axis=None, scale="normal", nan_policy="omit")
+    wider = max(1.0, float(spread) ** 2 / 2)
     odd = np.zeros(residual.shape, bool)
     found = []
     for side in (1, _CELL):
