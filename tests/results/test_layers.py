@@ -1,7 +1,9 @@
 """Layer tuples: one molecule is at one place in the world, whichever layer shows it."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.path import Path
 from napari.layers import Layer
 
 from napari_smlm_diffusion import localizations
@@ -151,6 +153,33 @@ def test_points_show_some_rows_and_keep_all(dataset_of):
     with_time = Layer.create(*point_layers.points_layer(dataset, by_frame=True))
     np.testing.assert_array_equal(with_time.data[:, 0], dataset.table["frame"].to_numpy()[rows])
     assert [str(unit) for unit in with_time.units] == ["pixel", "nanometer", "nanometer"]
+
+
+def test_an_ellipse_holds_the_errors_of_95_in_a_hundred():
+    rng = np.random.default_rng(0)
+    covariance = np.array([[90.0, -55.0], [-55.0, 60.0]])  # of y and x
+    table = one_molecule()
+    known = {"uncertainty_y_nm": 90**0.5, "uncertainty_x_nm": 60**0.5, "covariance_xy_nm2": -55.0}
+    both = pd.concat([table.assign(**known), table.assign(**known | {"covariance_xy_nm2": np.nan})])
+    dataset = Dataset(table=both.reset_index(drop=True), pixel_size_nm=PIXEL)
+    data, options, kind = point_layers.ellipses_layer(dataset, np.arange(2), origin_nm=(7.0, 9.0))
+    layer = Layer.create(data, options, kind)
+    assert len(layer.data) == 24  # the second does not know its own
+    corner = layer.data[:, 0]
+    np.testing.assert_allclose(np.roll(corner, -1, axis=0) - corner, layer.data[:, 1], atol=1e-9)
+    off = corner - (Y * PIXEL, X * PIXEL)
+    square = np.einsum("ni,ij,nj->n", off, np.linalg.inv(covariance), off)
+    np.testing.assert_allclose(square, 5.991, atol=0.01)
+    errors = rng.multivariate_normal([0, 0], covariance, 20_000)
+    held = Path(off).contains_points(errors).mean()
+    assert held == pytest.approx(0.95, abs=0.01)  # the lines lie a little within
+    np.testing.assert_allclose(world_nm(layer, corner[0]), corner[0] + (7, 9))
+
+
+def test_a_table_without_covariances_has_no_ellipses(dataset_of):
+    dataset = dataset_of()
+    layer = Layer.create(*point_layers.ellipses_layer(dataset, np.arange(len(dataset.table))))
+    assert len(layer.data) == 0
 
 
 def test_points_are_coloured_by_what_is_known(dataset_of):

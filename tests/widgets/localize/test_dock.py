@@ -1,12 +1,14 @@
 """The widget "Localize" in a viewer: buttons pressed as a user would, and what becomes of it."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference import estimator
+from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.layers import KEY, frames_layer
 from napari_smlm_diffusion.results.point_layers import dataset_of
@@ -86,6 +88,27 @@ def test_a_run_adds_density_and_molecules_over_the_frames(viewer, widget_in, mov
         np.testing.assert_array_equal(points.data, expected)
     widget.run_form.shows.setCurrentIndex(1)
     assert len(points.data) == len(dataset.table)
+
+
+def test_error_ellipses_follow_the_molecules(viewer, widget_in, movie_file, qtbot, monkeypatch):
+    made = Results.dataset
+
+    def with_covariance(results, status):
+        dataset = made(results, status)
+        table = dataset.table
+        shared = 0.4 * table["uncertainty_x_nm"] * table["uncertainty_y_nm"]
+        return replace(dataset, table=table.assign(covariance_xy_nm2=shared))
+
+    monkeypatch.setattr(Results, "dataset", with_covariance)
+    open_movie(viewer, movie_file)
+    widget = widget_in(viewer)
+    assert ends(qtbot, widget, widget.run_form.start.click) == "complete"
+    points, ellipses = viewer.layers["localizations"], viewer.layers["error ellipses (95 %)"]
+    for frame in (7, 0):
+        viewer.dims.set_point(0, frame)
+        qtbot.waitUntil(lambda f=frame: set(points.features["frame"]) == {f}, timeout=PATIENCE)
+        middles = ellipses.data[:, 0].reshape(len(points.data), -1, 2).mean(axis=1)
+        np.testing.assert_allclose(middles, points.data, atol=1e-6)
 
 
 def test_the_preview_follows_slider_and_settings(viewer, widget_in, movie_file, qtbot):

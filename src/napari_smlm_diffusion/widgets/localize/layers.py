@@ -1,14 +1,14 @@
-"""The layers of the widget "Localize": density and molecules of a run, molecules of the preview."""
+"""The layers of the widget "Localize": density, molecules and ellipses of a run, the preview."""
 
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Points
+from napari.layers import Image, Points, Vectors
 
 from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import KEY, image_layer
-from napari_smlm_diffusion.results.point_layers import points_layer
+from napari_smlm_diffusion.results.point_layers import ellipses_layer, points_layer
 from napari_smlm_diffusion.results.subset import select
 from napari_smlm_diffusion.widgets.shared.viewer_layers import (
     OwnLayers,
@@ -113,6 +113,10 @@ class LocalizeLayers(OwnLayers):
             **_RINGS,
         )
         options["metadata"][KEY].update(time=where.time, shows="frame")
+        if "covariance_xy_nm2" in dataset.table:
+            lines, known, _ = ellipses_layer(dataset, rows, origin_nm=where.place.origin_nm)
+            ellipses = add_layer(self.viewer, Vectors(lines, **known))
+            options["metadata"][KEY]["ellipses"] = ellipses
         return add_layer(self.viewer, Points(data, **options))
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import KEY, Placement
+from napari_smlm_diffusion.results.point_layers import ellipse_lines
 
 L = TypeVar("L", bound=Layer)
 
@@ -109,8 +110,13 @@ def put_points(layer: Points, data: NDArray[Any], features: pd.DataFrame) -> Non
 
 
 def put_rows(layer: Points, dataset: Dataset, rows: NDArray[np.intp], **known: Any) -> None:
-    """Let a layer show these of its localizations, and note what is `known` besides."""
+    """Let a layer show these of its localizations, and note what is `known` besides.
+
+    Its error ellipses go with it, if ``ellipses`` is known, a layer of theirs.
+    """
     table = dataset.table.iloc[rows].reset_index(drop=True)
     layer.metadata[KEY] = {**about(layer), **known, "rows": rows}
     columns = ["y_nm", "x_nm"] if layer.ndim == 2 else ["frame", "y_nm", "x_nm"]
     put_points(layer, table[columns].to_numpy(np.float64), table.assign(row=rows))
+    if (ellipses := about(layer).get("ellipses")) is not None:
+        ellipses.data = ellipse_lines(dataset, rows)
