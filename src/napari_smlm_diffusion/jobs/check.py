@@ -31,6 +31,8 @@ _SCATTER = Rule(
     "ratio", "the scatter of a molecule between frames over its error bars", 1.0, PULL_SD_BAND,
     low="the error bars are too wide", high="the error bars are too narrow",
 )  # fmt: skip
+# What photons and place explain of the noise lies in a disc of flat top, wider than the spot.
+_REACH = 1.2
 _REFINED = "runs refined by draws from the posterior have it"
 
 
@@ -139,10 +141,9 @@ def _residuals(run: Path, table: pd.DataFrame) -> Whiteness:
     size, (y0, x0) = about["pixel_size_nm"], about["origin_px"]
     sigma = float(np.nan_to_num(table["sigma_nm"].median() / size, nan=1.0))
     y, x = table["y_nm"] / size - y0, table["x_nm"] / size - x0
-
     edges = [np.arange(n + 1) - 0.5 for n in image.shape]
     visits, light = (
-        gaussian_filter(np.histogram2d(y, x, bins=edges, weights=weights)[0], sigma)
+        gaussian_filter(np.histogram2d(y, x, bins=edges, weights=weights)[0], _REACH * sigma)
         for weights in (table["multiplicity"], table["photons"].fillna(0.0))
     )
     start, stop = about["extra"]["frames"]
