@@ -42,7 +42,7 @@ def write_check_plot(path: str | Path, report: Mapping[str, Any], looked: Looked
     """
     found = {d["name"]: d for d in report["diagnostics"]}
     head, _, rest = report["verdict"].partition(": ")
-    figure = dark.figure((15.5, 4.6), head, report["passed"] is not False, rest)
+    figure = dark.figure((15.5, 4.6), head, bool(report["passed"]), rest)
     axes = dict(zip(QUESTIONS, figure.subplots(1, 4), strict=True))
     for name, place in axes.items():
         dark.style(place, name)
