@@ -114,7 +114,6 @@ def near_pairs(one: Array, cells: Cells, reach: float) -> tuple[Index, Index, Ar
     return i[:count], j[:count], square[:count]
 
 
-@njit(cache=True, nogil=True)
 def find_centres(
     points: Array, cells: Cells, sample: Index, samples: int, radius: float, least: float
 ) -> Array:
@@ -153,15 +152,13 @@ def find_centres(
     return centres
 
 
-@njit(cache=True, nogil=True)
 def _recurring(centres: Array, which: Index, peak: Index, points: Array, least: float) -> Array:
     """Return the mean of the peaks of each centre, of those that have enough."""
-    sums, count = np.zeros_like(centres), np.zeros(len(centres))
-    for k in range(len(which)):
-        sums[which[k]] += points[peak[k]]
-        count[which[k]] += 1
-    kept = np.flatnonzero((count >= least) & (count > 0))
-    return sums[kept] / count[kept].reshape(-1, 1)
+    count = np.bincount(which, minlength=len(centres))
+    sums = [np.bincount(which, p, minlength=len(centres)) for p in points[peak].T]
+    kept = (count >= least) & (count > 0)
+    means: Array = np.stack(sums, axis=1)[kept] / count[kept, None]
+    return means
 
 
 @njit(cache=True, nogil=True)
@@ -202,10 +199,20 @@ def _pair_nearest(
     return which[taken], peak[taken]
 
 
-@njit(cache=True, nogil=True)
 def _modes(cells: Cells, sample: Index, samples: int, radius: float, least: float) -> Array:
     """Peaks at which the density of the pooled peaks is highest around, and that recur."""
-    points, bandwidth, apart = cells.points, _BANDWIDTH * radius, _APART * radius
+    top = _is_highest(cells, _BANDWIDTH * radius, _APART * radius)
+    modes = cells.points[top][np.argsort(cells.number[top])]
+    which, peak, _ = near_pairs(modes, cells, radius)
+    seats = np.zeros((len(modes), samples), np.bool_)
+    seats[which, sample[peak]] = True
+    return modes[seats.sum(axis=1) >= least]
+
+
+@njit(cache=True, nogil=True)
+def _is_highest(cells: Cells, bandwidth: float, apart: float) -> NDArray[np.bool_]:
+    """Where the density of points by a Gaussian kernel is higher than at all points nearby."""
+    points = cells.points
     height, top = np.zeros(len(points)), np.ones(len(points), np.bool_)
     for i in range(len(points)):
         for start, stop in _around(cells, points[i, 0], points[i, 1]):
@@ -215,8 +222,9 @@ def _modes(cells: Cells, sample: Index, samples: int, radius: float, least: floa
                     part = np.exp(-d / (2 * bandwidth**2))
                     height[i] += part
                     height[k] += part
-    # Rounded, so that the order of summation decides nothing; of equals the first counts.
-    height = np.rint(1e9 * height)
+    for i in range(len(points)):
+        # Rounded, so that the order of summation decides nothing; of equals the first counts.
+        height[i] = np.rint(1e9 * height[i])
     for i in range(len(points)):
         for start, stop in _around(cells, points[i, 0], points[i, 1]):
             for k in range(start, stop):
@@ -225,14 +233,4 @@ def _modes(cells: Cells, sample: Index, samples: int, radius: float, least: floa
                     top[i] &= _square(cells, k, points[i, 0], points[i, 1]) > apart**2
                     if not top[i]:
                         break
-    # In the order in which they were given.
-    given = np.zeros(len(points), np.bool_)
-    place = np.empty_like(points)
-    for i in range(len(points)):
-        given[cells.number[i]], place[cells.number[i]] = top[i], points[i]
-    modes = place[given]
-    which, peak, _ = near_pairs(modes, cells, radius)
-    seats = np.zeros((len(modes), samples), np.bool_)
-    for k in range(len(which)):
-        seats[which[k], sample[peak[k]]] = True
-    return modes[seats.sum(axis=1) >= least]
+    return top

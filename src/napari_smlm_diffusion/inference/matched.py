@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.inference.centres import Array, Cells, Index, near_pairs
 
 
-@njit(cache=True, nogil=True)
 def match_samples(
     centres: Array, cells: Cells, sample: Index, samples: int, radius: float
 ) -> tuple[Index, Index]:
@@ -25,30 +24,42 @@ def match_samples(
         Centre and peak of each pair, in order of the first.
     """
     which, peak, square = near_pairs(centres, cells, radius)
-    # Seats of each centre, one a sample, then peaks. What possible pairs link is an island, and
-    # nothing outside it bears on it.
+    # Each centre has one seat for each sample.
     seat = which * samples + sample[peak]
-    seats = len(centres) * samples
-    root = np.arange(seats + len(sample))
-    for k in range(len(which)):
+    island = _islands(seat, peak, len(centres) * samples, len(sample))
+    order = np.argsort(island, kind="stable")
+    taken = _taken(seat, peak, square, radius**2, island, order)
+    return which[taken], peak[taken]
+
+
+@njit(cache=True, nogil=True)
+def _islands(seat: Index, peak: Index, seats: int, peaks: int) -> Index:
+    """Number what possible pairs link: nothing outside an island bears on it."""
+    root = np.arange(seats + peaks)
+    for k in range(len(seat)):
         a, b = _root(root, seat[k]), _root(root, seats + peak[k])
         root[max(a, b)] = min(a, b)
-    island = np.empty(len(which), np.intp)
-    for k in range(len(which)):
-        island[k] = _root(root, seat[k])
-    order = np.argsort(island)
-    taken = np.zeros(len(which), np.bool_)
-    start = 0
+    for k in range(len(seat)):
+        root[seat[k]] = _root(root, seat[k])
+    return root[seat]
+
+
+@njit(cache=True, nogil=True)
+def _taken(
+    seat: Index, peak: Index, square: Array, limit: float, island: Index, order: Index
+) -> NDArray[np.bool_]:
+    """Return which pairs are taken; `order` puts them island by island."""
+    taken, start = np.zeros(len(order), np.bool_), 0
     for stop in range(1, len(order) + 1):
         if stop < len(order) and island[order[stop]] == island[order[start]]:
             continue
         here = order[start:stop]
         if len(here) == 1:  # one centre, one peak: nothing to solve
-            taken[here] = True
+            taken[here[0]] = True
         else:
-            _solve(seat[here], peak[here], square[here], radius**2, here, taken)
+            _solve(seat[here], peak[here], square[here], limit, here, taken)
         start = stop
-    return which[taken], peak[taken]
+    return taken
 
 
 @njit(cache=True, nogil=True)
