@@ -230,3 +230,14 @@ def test_the_answer_of_a_frame_depends_on_nothing_but_that_frame(honest):
     for name in same:
         if same[name].dtype == np.float64:
             np.testing.assert_allclose(again[name], same[name], rtol=1e-5, err_msg=name)
+
+
+def test_a_pixel_without_a_likelihood_says_nothing():
+    of = movie(2)
+    seen = of.block.effective.copy()
+    seen[:, 6, 5] = np.nan
+    found, before = answer(of._replace(block=FrameBlock(seen))), answer(of)
+    assert np.isnan(found.images["residual"]).sum() == 2
+    for name in found.table.columns.drop("fit_p"):
+        assert (found.table[name] == before.table[name]).all(), name
+    assert found.table["fit_p"].between(0, 1).all()

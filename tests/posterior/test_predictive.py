@@ -58,3 +58,18 @@ def test_a_window_ends_where_the_frame_does():
     np.testing.assert_allclose(
         fit_p(square, np.full((9, 9), 50.0), nothing, 0.0, corner, 2), alone, rtol=1e-12
     )
+
+
+def test_pixels_that_were_not_seen_say_nothing():
+    rng = np.random.default_rng(5)
+    frame = rng.poisson(50.0, (9, 20)).astype(float)
+    frame[:, 10:] = np.nan
+    mean, nothing = np.full((9, 20), 50.0), np.zeros((9, 20))
+    square = squared_residuals(frame, mean, 1.0)
+    assert np.isnan(square[:, 10:]).all()
+    places = np.array([[4.0, 8.0], [4.0, 17.0]])
+    cut, none = fit_p(square, mean, nothing, 1.0, places, 2)
+    np.testing.assert_allclose(
+        cut, fit_p(square[:, :10], mean[:, :10], nothing[:, :10], 1.0, places[:1], 2), rtol=1e-9
+    )
+    assert np.isnan(none)

@@ -20,12 +20,12 @@ def squared_residuals(
     expected: NDArray[np.floating],
     read_variance: NDArray[np.floating] | float,
 ) -> NDArray[np.float64]:
-    """Return z^2 of each pixel, of the broadcast shape.
+    """Return z^2 of each pixel, of the broadcast shape, NaN where it was not seen.
 
     Parameters
     ----------
     effective, expected : (..., Y, X) arrays
-        Effective photons, and their mean by the posterior.
+        Effective photons, NaN where there is no likelihood, and their mean by the posterior.
     read_variance : float or (Y, X) array
         Squared effective read noise.
     """
@@ -58,12 +58,14 @@ def fit_p(
     position : (M, 2) array
         y and x, camera pixels.
     radius_px : int
-        Half side of the window; it ends where the frame does.
+        Half side of the window; it ends where the frame does, and knows of no pixel that was not
+        seen.
     """
     mu = np.asarray(expected, np.float64)
     v = np.maximum(mu + read_variance, _LEAST_VARIANCE)
     free = 1 - np.minimum(light_variance / v, _LARGEST_LEVERAGE)
-    images = np.stack([square, free, free * (2 + mu / v**2)])
+    told = np.isfinite(square)
+    images = np.where(told, np.stack([square, free, free * (2 + mu / v**2)]), 0.0)
     # Sums over windows are differences of sums over rectangles from the corner.
     sums = np.pad(images.cumsum(1).cumsum(2), ((0, 0), (1, 0), (1, 0)))
     middle = np.rint(position).astype(np.intp)
@@ -75,4 +77,5 @@ def fit_p(
         - sums[:, high[0], low[1]]
         + sums[:, low[0], low[1]]
     )
-    return gammaincc(mean**2 / variance, seen * mean / variance)
+    with np.errstate(invalid="ignore"):  # a window without a pixel
+        return gammaincc(mean**2 / variance, seen * mean / variance)
