@@ -83,7 +83,7 @@ def test_spots_are_found_where_they_are_with_their_photons(psf):
     pairs = match_frames(found.frame, found.position, true, place.reshape(-1, 2), 1.0)
     # A few of the eighty overlap and are one maximum.
     assert len(pairs.found) > 72
-    assert len(found) - len(pairs.found) < 4
+    assert len(found) - len(pairs.found) < 7
     error = found.position[pairs.found] - place.reshape(-1, 2)[pairs.truth]
     assert np.median(np.abs(error)) < 0.15
     assert np.median(found.photons[pairs.found]) == pytest.approx(1500, rel=0.12)

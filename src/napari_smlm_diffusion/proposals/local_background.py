@@ -1,29 +1,72 @@
-"""The background under the spots of a frame, before any spot is known."""
+"""The background under the spots of a frame, before any spot is known and after."""
+
+from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from napari_smlm_diffusion.proposals.matched_filter import DARK, Array, Mask
 
 TILE_PX = 32
-# In large tiles this many sums tell as much as is needed.
-_MOST = 16_384
-# The first two find the level, the others what lies askew within a tile.
-_ROUNDS = 4
+# So many sums of 2 x 2 pixels along each axis of a tile tell its level as well as is needed.
+_SUMS = 16
+# The first two find the level, the last what lies askew within a tile.
+_ROUNDS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """A field times levels that are bilinear between the middles of tiles.
+
+    Attributes
+    ----------
+    field : (Y, X) array
+        Its shape, ones if that is not known.
+    levels : (ky, kx) array
+        One if the field is known.
+    """
+
+    field: Array
+    levels: Array
+
+    @property
+    def surface(self) -> Array:
+        """(Y, X) effective photons per pixel."""
+        along_y, along_x = (
+            _hats(n, k) for n, k in zip(self.field.shape, self.levels.shape, strict=True)
+        )
+        return np.maximum(self.field * (along_y @ self.levels @ along_x.T), DARK)
+
+    def refit(self, residual: Array, weight: Array) -> tuple["Background", Array]:
+        """Move the levels to where nothing is left; also return the information on each.
+
+        `residual` (Y, X) is what a frame has beyond the expected, `weight` its 1 / variance.
+        """
+        edges = [
+            np.arange(k) * n // k for n, k in zip(residual.shape, self.levels.shape, strict=True)
+        ]
+
+        def total(image: Array) -> Array:
+            return np.add.reduceat(np.add.reduceat(image, edges[0], 0), edges[1], 1)
+
+        slope = weight * self.field
+        information = total(slope * self.field)
+        step = total(slope * residual) / np.maximum(information, 1e-12)
+        return Background(self.field, self.levels + step), information
 
 
 def find_background(
     frame: Array, field: Array | None, read_variance: Array, known: Mask
-) -> tuple[Array, Array]:
-    """Return levels on an even grid of tiles, (ky, kx), and the `surface` through them, (Y, X).
+) -> Background:
+    """Estimate the background of a frame whose spots are not known.
 
     Parameters
     ----------
     frame : (Y, X) array
         Effective photons.
     field : (Y, X) array or None
-        Shape of the background, of which one level is then unknown; None: a level for each tile.
+        Shape of the background, if known.
     read_variance : (Y, X) array
     known : (Y, X) array of bool
         Pixels that count.
@@ -34,72 +77,45 @@ def find_background(
     pixels: of a Gaussian it has the mean -sqrt(2 / pi), in SDs. A tile full of spots is outvoted by
     its neighbours.
     """
-    if field is None:
-        field, grid = np.ones_like(frame), [max(1, round(n / TILE_PX)) for n in frame.shape]
-    else:
-        grid = [1, 1]
-    knots, under = np.zeros(grid), np.zeros_like(frame)
+    tiles = [max(1, round(n / TILE_PX)) for n in frame.shape] if field is None else [1, 1]
+    # Of a field as many as its tiles would have.
+    sums = [_SUMS if field is None else _SUMS * max(1, n // TILE_PX) for n in frame.shape]
+    found = Background(np.ones_like(frame) if field is None else field, np.zeros(tiles))
+    rows, columns = (
+        np.linspace(0, n - 2, k * each).astype(np.intp)
+        for n, k, each in zip(frame.shape, tiles, sums, strict=True)
+    )
+
+    def summed(image: Array) -> Array:
+        parts = [image[rows[:, None] + a, columns + b] for a in (0, 1) for b in (0, 1)]
+        tiled = sum(parts[1:], parts[0]).reshape(tiles[0], sums[0], tiles[1], sums[1])
+        return tiled.swapaxes(1, 2).reshape(*tiles, -1)
+
+    seen = summed(frame)
+    whole, read, shape = (
+        summed(known.astype(np.int8)) == 4,
+        summed(read_variance),
+        summed(found.field),
+    )
+    count = whole.sum(-1)
     for _ in range(_ROUNDS):
-        knots = median_filter(
-            knots + _correction(frame - under, under, field, read_variance, known, *grid),
-            3,
-            mode="nearest",
-        )
-        surface(knots, field, under)
-    return knots, under
+        under = summed(found.surface)
+        sd = np.sqrt(under + read)
+        z = np.sort(np.where(whole, (seen - under) / sd, np.inf))
+        half = np.arange(z.shape[-1]) < (count // 2)[..., None]
+        dark = np.sum(np.where(half, z, 0.0), -1) / np.maximum(count // 2, 1)
+        slope = np.sum(np.where(whole, shape / sd, 0.0), -1) / np.maximum(count, 1)
+        step = np.where(count > 1, dark + np.sqrt(2 / np.pi), 0.0) / np.maximum(slope, 1e-12)
+        found = Background(found.field, median_filter(found.levels + step, 3, mode="nearest"))
+    return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _correction(
-    residual: Array, under: Array, field: Array, read_variance: Array, known: Mask, ky: int, kx: int
-) -> Array:
-    """Return by how much the levels are too low."""
-    height, width = residual.shape
-    knots = np.zeros((ky, kx))
-    step = max(2, int(2 * np.sqrt(height * width / (4 * ky * kx * _MOST))))
-    some = np.empty((height // step + 1) * (width // step + 1))
-    for a in range(ky):
-        for b in range(kx):
-            count, slope = 0, 0.0
-            for y in range(a * height // ky, (a + 1) * height // ky - 1, step):
-                for x in range(b * width // kx, (b + 1) * width // kx - 1, step):
-                    total, light, variance, whole = 0.0, 0.0, 0.0, True
-                    for i in range(y, y + 2):
-                        for j in range(x, x + 2):
-                            total += residual[i, j]
-                            light += field[i, j]
-                            variance += max(under[i, j], DARK) + read_variance[i, j]
-                            whole &= known[i, j]
-                    if whole:
-                        some[count] = total / np.sqrt(variance)
-                        slope += light / np.sqrt(variance)
-                        count += 1
-            if count > 1:
-                dark = np.partition(some[:count], count // 2)[: count // 2].mean()
-                knots[a, b] = (dark + np.sqrt(2 / np.pi)) * count / slope
-    return knots
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def surface(knots: Array, field: Array, out: Array) -> None:
-    """Fill `out` with the field times the levels, bilinear between the middles of the tiles."""
-    height, width = field.shape
-    line = np.empty(knots.shape[1])
-    for y in range(height):
-        first, share = _between(y, height, knots.shape[0])
-        after = min(first + 1, knots.shape[0] - 1)
-        for k in range(knots.shape[1]):
-            line[k] = (1 - share) * knots[first, k] + share * knots[after, k]
-        for x in range(width):
-            left, part = _between(x, width, knots.shape[1])
-            right = min(left + 1, knots.shape[1] - 1)
-            level = (1 - part) * line[left] + part * line[right]
-            out[y, x] = max(field[y, x] * level, DARK)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _between(pixel: int, pixels: int, knots: int) -> tuple[int, float]:
-    """Return the knot before a pixel, and the share of the next; straight on beyond the last."""
-    at = (pixel + 0.5) * knots / pixels - 0.5
-    first = min(max(int(np.floor(at)), 0), max(knots - 2, 0))
-    return first, (at - first if knots > 1 else 0.0)
+def _hats(pixels: int, knots: int) -> NDArray[np.float64]:
+    """Return (pixels, knots) shares of the knots in each pixel; straight on beyond the last."""
+    at = (np.arange(pixels) + 0.5) * knots / pixels - 0.5
+    first = np.clip(np.floor(at).astype(np.intp), 0, max(knots - 2, 0))
+    share = at - first if knots > 1 else np.zeros(pixels)
+    hats = np.zeros((pixels, knots))
+    hats[np.arange(pixels), first] = 1 - share
+    hats[np.arange(pixels), np.minimum(first + 1, knots - 1)] += share
+    return hats

@@ -68,7 +68,7 @@ class SpotsLocalizer(Localizer):
 
         def find(frame: NDArray[np.float32]) -> Array:
             photons = frame.astype(np.float64)
-            _, under = find_background(photons, self._background, variance, known)
+            under = find_background(photons, self._background, variance, known).surface
             return filters.find_peaks(photons, under, variance, known, looks, least)
 
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
