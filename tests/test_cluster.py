@@ -48,6 +48,13 @@ def test_the_same_bytes_as_on_one_machine(localize, cluster):
     assert json.loads((shared / "run.json").read_text())["status"] == "complete"
 
 
+def test_refined_too(localize, cluster):
+    given, names = ("--refine", "map"), (*RESULTS, "residual.tif")
+    alone = contents(localize("alone", *given), names)
+    shared = localize("shared", *given, "--cluster", cluster.scheduler_address)
+    assert contents(shared, names) == alone
+
+
 def test_a_worker_that_dies_costs_nothing_but_time(localize, cluster, monkeypatch):
     from napari_smlm_diffusion import cluster as ours
 

@@ -125,6 +125,18 @@ def concat(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([part[columns] for part in parts], ignore_index=True)
 
 
+def together(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return parts of one table, which are valid, as one, sorted.
+
+    Of parts without a localization only the names of the columns count: they have no types to speak
+    of, and would dilute those of others.
+    """
+    parts = list(tables)
+    if full := [part for part in parts if len(part)]:
+        return sort(pd.concat(full, ignore_index=True))
+    return empty({str(name) for part in parts for name in part.columns} & set(_names(False)))
+
+
 def sort(table: pd.DataFrame) -> pd.DataFrame:
     """Return a copy in order of frame, y and x, columns as registered, numbered afresh.
 

@@ -5,26 +5,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
+from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.compute.memory import halved
 from napari_smlm_diffusion.density import DensityScale
-from napari_smlm_diffusion.inference.proposed import table_as_proposed
-from napari_smlm_diffusion.inference.refining import Answer, Refining
-from napari_smlm_diffusion.localizations import empty, sort
+from napari_smlm_diffusion.inference.proposed import Proposed
+from napari_smlm_diffusion.inference.refining import Refining
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.localizer import (
     FrameBlock,
     Localizer,
-    Proposals,
     localizer_of,
 )
 from napari_smlm_diffusion.results.sums import add
 
-# A run can be stopped between batches: to refine a frame may take seconds. Several are refined at
-# once, by as many threads.
-_REFINED_AT_ONCE = 8
+# Frames that are refined together, and their camera pixels.
+_REFINED, _REFINED_PIXELS = 8, 2**19
 # One batch holds about this many camera pixels: enough to keep the cores or a GPU busy.
 _PIXELS_PER_BATCH = 65_536
 
@@ -93,12 +92,23 @@ class Estimator:
         refined = None if self.refining is None else self.refining.scale
         return refined or self.localizer.scale
 
+    @property
+    def has_variance(self) -> bool:
+        """Whether the variance of the density is known."""
+        refined = self.refining is not None and self.refining.scale is not None
+        return refined or self.localizer.has_variance
+
     def batch_size(self, shape: tuple[int, ...]) -> int:
         """Return the frames evaluated at once for frames of this (Y, X) shape."""
-        if self.batch is not None:
-            return self.batch
-        frames = max(1, _PIXELS_PER_BATCH // (shape[0] * shape[1]))
-        return frames if self.refining is None else min(frames, _REFINED_AT_ONCE)
+        return self.batch or max(1, _PIXELS_PER_BATCH // (shape[0] * shape[1]))
+
+    def part_size(self, shape: tuple[int, ...]) -> int:
+        """Return the frames after which there is something to show, and a run can be stopped."""
+        if self.refining is None:
+            return self.batch_size(shape)
+        # To refine a frame may take seconds, and each thread has one.
+        few = min(_REFINED, _REFINED_PIXELS // (shape[0] * shape[1]))
+        return max(few, torch.get_num_threads())
 
     def localize(
         self, block: FrameBlock, microscope: Microscope, origin: tuple[int, int] = (0, 0)
@@ -118,44 +128,42 @@ class Estimator:
         if (scale := self.scale) is not None:
             for name in ("density", "variance"):
                 sums[name] = np.zeros((height * scale.upsampling, width * scale.upsampling))
-        answers: list[Answer] = []
+        of_draws = self.refining is not None and self.refining.scale is not None
+        proposed: list[Proposed] = []
+        tables: list[pd.DataFrame] = []
         start, step = 0, self.batch_size((height, width))
         while start < len(block):
             stop = min(start + step, len(block))
             batch = block.part(start, stop, self.localizer.context)
             try:
                 found = self.localizer.propose(batch, microscope)
-                answers.append(self._answer(found, batch, microscope, origin))
+                one = Proposed(self.localizer, found, batch, self.min_probability)
+                if self.refining is None:
+                    tables.append(one.table(microscope, origin))
             except (RuntimeError, MemoryError) as error:
                 # For the rest of the run: it would be too much the next time too.
                 self.batch = step = halved(error, len(batch))
                 continue
-            # Frame by frame in double precision, so that the sum does not depend on the batch.
-            for name, images in answers[-1].images.items():
-                for image in images:
-                    add(sums, name, image.astype(np.float64, copy=False))
+            if not of_draws:
+                for name, given in (("density", found.density), ("variance", found.variance)):
+                    if given is not None:
+                        _add(sums, name, given.numpy())
+            # Without the images, which are the most of it.
+            proposed.append(replace(one, found=replace(found, density=None, variance=None)))
             start = stop
-        tables = [answer.table for answer in answers if len(answer.table)]
-        table = sort(pd.concat(tables, ignore_index=True)) if tables else empty()
-        draws = [answer.draws for answer in answers if answer.draws is not None]
-        kept = pd.concat(draws, ignore_index=True) if draws else None
-        return Localized(table, draws=kept, **sums)
+        draws = None
+        if self.refining is not None:
+            answer = self.refining(proposed, block, microscope, origin)
+            tables, draws = [answer.table], answer.draws
+            for name, images in answer.images.items():
+                _add(sums, name, images)
+        return Localized(localizations.together(tables), draws=draws, **sums)
 
-    def _answer(
-        self,
-        found: Proposals,
-        block: FrameBlock,
-        microscope: Microscope,
-        origin: tuple[int, int],
-    ) -> Answer:
-        given = {"density": found.density, "variance": found.variance}
-        images = {name: i.numpy() for name, i in given.items() if i is not None}
-        if self.refining is None:
-            least = self.min_probability
-            table = table_as_proposed(self.localizer, found, block, microscope, origin, least)
-            return Answer(table, images)
-        answer = self.refining(found, block, microscope, origin)
-        return replace(answer, images={**images, **answer.images})
+
+def _add(sums: dict[str, Any], name: str, images: NDArray[Any]) -> None:
+    # Frame by frame in double precision, so that the sum does not depend on the batch.
+    for image in images:
+        add(sums, name, image.astype(np.float64, copy=False))
 
 
 def estimator_of(model: Model, batch: int | None = None, min_probability: float = 0.4) -> Estimator:

@@ -1,6 +1,6 @@
 """What turns proposals into the answer of the likelihood, a few frames at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -8,8 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.density import DensityScale
+from napari_smlm_diffusion.inference.proposed import Proposed
 from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.proposals.localizer import FrameBlock, Proposals
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 
 
 @dataclass(frozen=True)
@@ -33,25 +34,27 @@ class Answer:
 
 
 class Refining(Protocol):
-    """Lets the likelihood correct what was proposed.
+    """Lets the likelihood correct what was proposed."""
 
-    Attributes
-    ----------
-    source : str
-        What `uncertainty_source` says of a localization that it stands for.
-    scale : DensityScale or None
-        Of its density; None: it makes none, and the proposals' own stays.
-    """
+    @property
+    def source(self) -> str:
+        """What `uncertainty_source` says of a localization that it stands for."""
+        ...
 
-    source: str
-    scale: DensityScale | None
+    @property
+    def scale(self) -> DensityScale | None:
+        """Of its density; None: it makes none, and the proposals' own stays."""
+        ...
 
     def __call__(
         self,
-        found: Proposals,
+        proposed: Sequence[Proposed],
         block: FrameBlock,
         microscope: Microscope,
         origin: tuple[int, int],
     ) -> Answer:
-        """Return what the frames say; each frame's answer depends on nothing but that frame."""
+        """Return what the frames of a block say, of which the proposals come part by part.
+
+        The answer for a frame depends on nothing but that frame.
+        """
         ...

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_smlm_diffusion.emitters import Emitters, concatenate
+from napari_smlm_diffusion.inference.fitted import fit_at
 from napari_smlm_diffusion.inference.from_samples import localizations_from_peaks
-from napari_smlm_diffusion.inference.proposed import fit_at
 from napari_smlm_diffusion.inference.sd_scale import sd_factor, sd_features
 from napari_smlm_diffusion.inference.table import at_fine_pixels, make_table
 from napari_smlm_diffusion.networks.settings import SdScale

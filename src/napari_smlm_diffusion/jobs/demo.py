@@ -57,7 +57,8 @@ def demo(
         tables = []
         store = RunStore.create(folder, identity(plan, folder / "movie.tif"))
         for progress in localize_to_folder(plan, folder, store):
-            tables.append(progress.info["found"].table)
+            if "found" in progress.info:
+                tables.append(progress.info["found"].table)
             yield progress
         yield Progress(0, 0, "evaluating")
         found = pd.concat(tables, ignore_index=True)

@@ -106,6 +106,11 @@ class Localizer(ABC):
         """Of the density; None: positions only."""
         return None
 
+    @property
+    def has_variance(self) -> bool:
+        """Whether it knows the variance of its density."""
+        return self.scale is not None and self.model is not None and self.model.variance is not None
+
     @abstractmethod
     def propose(self, block: FrameBlock, microscope: Microscope) -> Proposals:
         """Propose molecules for the frames of a block.

@@ -238,9 +238,7 @@ class RunStore:
 
     def _write_table(self, frames: Frames) -> dict[str, Any]:
         within = [f for f in sorted(self._pending) if frames[0] <= f[0] and f[1] <= frames[1]]
-        # Empty tables have no types of their own to speak of, and dilute those of others.
-        tables = [t for f in within if len(t := self._pending[f])] or [localizations.empty()]
-        table = pd.concat(tables, ignore_index=True)
+        table = localizations.together(self._pending[f] for f in within)
         file = self.path / f"localizations-{frames[0]:09d}-{frames[1]:09d}.parquet"
         parquet.write(file, Dataset(table=table, pixel_size_nm=self.run["pixel_size_nm"]))
         flush(file)

@@ -16,7 +16,7 @@ from napari_smlm_diffusion.evaluation.frame_numbers import (
     reduce_frame,
 )
 from napari_smlm_diffusion.evaluation.point_ranks import Peaks
-from napari_smlm_diffusion.inference.proposed import fit_at
+from napari_smlm_diffusion.inference.fitted import fit_at
 from napari_smlm_diffusion.inference.sampled import fitted_localizations, sample_frame
 from napari_smlm_diffusion.models.model import Model
 from napari_smlm_diffusion.networks.settings import PhiSettings, SamplingSettings, SdScale

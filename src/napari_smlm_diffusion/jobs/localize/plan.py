@@ -15,15 +15,20 @@ from napari_smlm_diffusion.frames import FrameStack, parse_frame_range, parse_ro
 from napari_smlm_diffusion.jobs.localize.cameras import known_optics
 from napari_smlm_diffusion.jobs.localize.chunks import chunks
 from napari_smlm_diffusion.jobs.localize.models import AUTO, best, possible
+from napari_smlm_diffusion.jobs.localize.refine import (
+    check_refining,
+    localizer_for,
+    make_estimator,
+)
 from napari_smlm_diffusion.jobs.localize.sampling import (
     check_sampling,
     choose_posterior,
     sampled_frames,
 )
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
-from napari_smlm_diffusion.jobs.localize.work import Work, make_estimator
+from napari_smlm_diffusion.jobs.localize.work import Work
 from napari_smlm_diffusion.models.card import ModelCard
-from napari_smlm_diffusion.models.model import Model, load_model
+from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.moviecheck.check import (
     MovieCheck,
     check_movie,
@@ -34,6 +39,7 @@ from napari_smlm_diffusion.moviecheck.out_of_range import compare_with_prior, wi
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
+from napari_smlm_diffusion.proposals.localizer import Localizer
 from napari_smlm_diffusion.settings import Roi
 from napari_smlm_diffusion.simulation.prior import SPOT_SIGMAS
 
@@ -82,6 +88,7 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
     Raises `InputError` for whatever the user has to change; with ``settings.strict`` for each
     warning too.
     """
+    check_refining(settings)
     check_sampling(settings)
     frames = parse_frame_range(settings.frames or ":", len(stack))
     sampled = sampled_frames(settings, frames, len(stack))
@@ -113,10 +120,8 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
 
     path = best(cards, check) if cards else None
     model = None if path is None else load_model(path, device)
-    estimator = make_estimator(settings, model)
-    scale = estimator.localizer.scale
-    has_variance = scale is not None and model is not None and model.variance is not None
-    notes += _what_proposes(settings, model, scale is not None, has_variance)
+    localizer = localizer_for(settings, model)
+    notes += _what_proposes(settings, localizer)
     microscope = Microscope(
         camera=camera,
         pixel_size_nm=pixel_nm,
@@ -134,11 +139,11 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
         frames=frames,
         roi=roi,
         microscope=microscope,
-        estimator=estimator,
+        estimator=make_estimator(settings, localizer),
         posterior=posterior,
         sampled=sampled,
-        scale=scale,
-        has_variance=has_variance,
+        scale=localizer.scale,
+        has_variance=localizer.has_variance,
         model_name=None if model is None else model.card.name,
         model_file=None if path is None else str(path),
         model_hash=None if model is None else model.hash,
@@ -155,18 +160,15 @@ def _as_json(check: MovieCheck) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
 
 
-def _what_proposes(
-    settings: LocalizeSettings, model: Model | None, dense: bool, has_variance: bool
-) -> Iterator[Remark]:
-    if model is None:
-        yield Remark("spots propose, without a model: no density, no variance")
-        return
-    if settings.model == AUTO:
+def _what_proposes(settings: LocalizeSettings, localizer: Localizer) -> Iterator[Remark]:
+    model = localizer.model
+    if model is not None and settings.model == AUTO:
         yield Remark(f"model {model.card.name} chosen for this movie")
-    if not dense:
-        yield Remark(f"model {model.card.name} gives positions only: no density, no variance")
-    elif not has_variance:
-        yield Remark(f"model {model.card.name} has no variance head: variance.tif holds NaN")
+    who = "spots" if model is None else f"model {model.card.name}"
+    if localizer.scale is None:
+        yield Remark(f"{who}: positions only, no density, no variance")
+    elif not localizer.has_variance:
+        yield Remark(f"{who}: no variance head, variance.tif holds NaN")
 
 
 def _require_finite(stack: FrameStack, frames: tuple[int, int], roi: Roi) -> None:

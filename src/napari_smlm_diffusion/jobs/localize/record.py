@@ -128,6 +128,7 @@ def provenance(plan: "Plan", status: str, until: int) -> dict[str, Any]:
             "kernel_share": scale and scale.kernel_share,
         },
         "sampling": sampling(plan, until),
+        "refining": plan.estimator.refining and {"by": plan.estimator.refining.source},
         "device": plan.device,
         "movie_check": plan.movie_check,
         "notes": list(map(str, plan.notes)),

@@ -84,7 +84,7 @@ class Results:
     @property
     def localizations(self) -> pd.DataFrame:
         """Table of these frames, in order of frame."""
-        return together([*self._tables, *(part.table for part in self._parts)])
+        return localizations.together([*self._tables, *(part.table for part in self._parts)])
 
     @property
     def count(self) -> int:
@@ -156,7 +156,7 @@ def joined(found: Sequence["Localized"]) -> "Localized":
     draws = [one.draws for one in found if one.draws is not None]
     return replace(
         found[0],
-        table=together([one.table for one in found]),
+        table=localizations.together([one.table for one in found]),
         samples=np.concatenate(samples) if samples else None,
         draws=pd.concat(draws, ignore_index=True) if draws else None,
         **images,
@@ -167,12 +167,3 @@ def in_units(found: "Localized") -> "Localized":
     """Return it with images in the units of `results.sums`, which add up exactly in any order."""
     exact: dict[str, Any] = {name: sums.rounded(im) for name, im in images_of(found).items()}
     return replace(found, **exact)
-
-
-def together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return one table in order of frame.
-
-    Tables without a localization have no types to speak of, and dilute those of others.
-    """
-    full = [table for table in tables if len(table)]
-    return localizations.sort(pd.concat(full, ignore_index=True)) if full else localizations.empty()

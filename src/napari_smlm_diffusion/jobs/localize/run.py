@@ -73,7 +73,7 @@ def _localize_chunk(work: Work, block: FrameBlock) -> Generator[dict[str, Any], 
     parts: list[Localized] = []
     done = 0
     while done < len(block):
-        stop = min(done + estimator.batch_size(block.effective.shape[1:]), len(block))
+        stop = min(done + estimator.part_size(block.effective.shape[1:]), len(block))
         batch = block.part(done, stop, estimator.localizer.context)
         with _threads(work.settings.threads):
             parts.append(estimator.localize(batch, work.microscope, origin))

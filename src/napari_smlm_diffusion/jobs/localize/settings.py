@@ -74,6 +74,11 @@ class LocalizeSettings(Settings):
         "auto|NAME|FILE",
         title="Model",
     )
+    refine: Literal["none", "map"] = option(
+        "none",
+        "what the likelihood makes of the proposals: nothing, or the most probable molecules",
+        title="Refine",
+    )
     proposal: Literal["auto", "phi", "spots"] = option(
         "auto",
         "what proposes molecules: phi of the model, spots without a model, auto as the model does",

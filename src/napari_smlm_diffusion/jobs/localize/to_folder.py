@@ -53,7 +53,10 @@ def localize_to_folder(
     try:
         for progress in localizing(plan, store.finished):
             if "part" in progress.info:
-                continue  # a chunk is added whole, or a run that goes on would not be the same
+                # A place to stop at. A chunk is added whole, or a run that goes on would not be the
+                # same.
+                yield Progress(progress.done, progress.total, progress.message)
+                continue
             run.add(progress)
             info = {**progress.info, "count": store.count}
             yield Progress(progress.done, progress.total, progress.message, info)

@@ -12,16 +12,13 @@ from napari_smlm_diffusion.compute.device import choose_device
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.inference.estimator import Estimator
+from napari_smlm_diffusion.jobs.localize.refine import localizer_for, make_estimator
 from napari_smlm_diffusion.jobs.localize.sampling import choose_posterior
-from napari_smlm_diffusion.jobs.localize.settings import SPOTS, LocalizeSettings
-from napari_smlm_diffusion.models.model import Model, load_model
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
-from napari_smlm_diffusion.proposals.localizer import (
-    FrameBlock,
-    localizer_of,
-    localizer_without_model,
-)
+from napari_smlm_diffusion.proposals.localizer import FrameBlock
 from napari_smlm_diffusion.settings import Roi
 
 
@@ -72,14 +69,8 @@ def unpack(parcel: Parcel, stack: FrameStack) -> Work:
         parcel.settings, model, parcel.microscope, (parcel.roi.y0, parcel.roi.x0)
     )
     given = {field.name: getattr(parcel, field.name) for field in fields(Parcel)}
-    estimator = make_estimator(parcel.settings, model)
+    estimator = make_estimator(parcel.settings, localizer_for(parcel.settings, model))
     return Work(**given, stack=stack, estimator=estimator, posterior=posterior)
-
-
-def make_estimator(settings: LocalizeSettings, model: Model | None) -> Estimator:
-    """Return what does the work of a run: with a model, or with none where spots propose."""
-    localizer = localizer_without_model(SPOTS) if model is None else localizer_of(model)
-    return Estimator(localizer, settings.batch)
 
 
 def with_context(work: Work, frames: tuple[int, int]) -> tuple[int, int]:

@@ -7,8 +7,8 @@ import numpy as np
 from napari.layers import Image, Points
 
 from napari_smlm_diffusion.jobs.localize.record import provenance
-from napari_smlm_diffusion.jobs.localize.results import together
 from napari_smlm_diffusion.jobs.uncertainty.live_samples import FEWEST_SAMPLES, LiveSamples
+from napari_smlm_diffusion.localizations import together
 from napari_smlm_diffusion.results.dataset import Dataset
 from napari_smlm_diffusion.results.layers import KEY
 from napari_smlm_diffusion.results.point_layers import points_layer

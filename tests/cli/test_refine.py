@@ -1,0 +1,137 @@
+"""``localize --refine``: the likelihood has the last word, and the same one however it is asked."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_smlm_diffusion.cli import main
+from napari_smlm_diffusion.evaluation.matching import match_frames
+from napari_smlm_diffusion.inference import estimator
+from napari_smlm_diffusion.jobs.localize import chunks
+from napari_smlm_diffusion.results import run_store
+from napari_smlm_diffusion.results.formats import registry
+from napari_smlm_diffusion.results.images import read_image
+
+MAP = ("--refine", "map", "--psf-sigma", "130")
+RESULTS = ("localizations.csv", "density.tif", "variance.tif", "residual.tif")
+
+
+@pytest.fixture
+def localize(tmp_path, movie_file):
+    """Run `localize` into a folder, which is returned."""
+
+    def run(out, *arguments, code=0, movie=movie_file):
+        argv = ["localize", movie, "--out", tmp_path / out, *arguments]
+        assert main([str(a) for a in argv]) == code
+        return tmp_path / out
+
+    return run
+
+
+def contents(folder, names=RESULTS):
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def record(folder):
+    return json.loads((folder / "run.json").read_text(encoding="utf-8"))
+
+
+def press_ctrl_c(patch, at):
+    """Ask for an end while the part with this frame is worked on."""
+    answer = estimator.Estimator.localize
+
+    def watched(self, block, *arguments):
+        if block.first <= at < block.first + len(block):
+            signal.raise_signal(signal.SIGINT)
+        return answer(self, block, *arguments)
+
+    patch.setattr(estimator.Estimator, "localize", watched)
+
+
+def errors(folder, truth_file):
+    """Errors of x and y over what is claimed, the share found of the inner molecules, and true."""
+    found, truth = (
+        registry.read(path).table for path in (folder / "localizations.csv", truth_file)
+    )
+    inside = (truth["x_nm"].between(0, 3500) & truth["y_nm"].between(0, 2700)).to_numpy()
+    places = [table[["x_nm", "y_nm"]].to_numpy() for table in (found, truth)]
+    pairs = match_frames(found["frame"], places[0], truth["frame"], places[1], 100.0)
+    step = places[0][pairs.found] - places[1][pairs.truth]
+    claims = found[["uncertainty_x_nm", "uncertainty_y_nm"]].to_numpy()[pairs.found]
+    return step / claims, inside[pairs.truth].sum() / inside.sum(), len(pairs.found) / len(found)
+
+
+def test_spots_and_the_likelihood_need_no_model(localize, movie_file, capsys):
+    folder = localize("out", *MAP, "--proposal", "spots")
+    assert "spots: positions only, no density" in capsys.readouterr().err
+    assert {path.name for path in folder.iterdir()} == {
+        "localizations.csv",
+        "residual.tif",
+        "run.json",
+        "store",
+    }
+    run = record(folder)
+    assert run["model"] is None
+    assert run["proposal"] == "spots"
+    assert run["refining"]["by"] == "map"
+    image, known = read_image(folder / "residual.tif")
+    assert image.shape == (28, 36)
+    assert image.mean() == pytest.approx(1, abs=0.1)
+    assert known["scale_nm"] == 100
+    pull, recall, precision = errors(folder, movie_file.with_name("truth.csv"))
+    assert recall > 0.9
+    assert precision > 0.95
+    assert pull.std() == pytest.approx(1, abs=0.2)
+    assert set(registry.read(folder / "store").table["uncertainty_source"]) == {"map"}
+
+
+def test_the_likelihood_mends_what_the_model_says(localize, movie_file, tiny_model):
+    """This model finds each spot in several pieces."""
+    before = localize("proposed", "--psf-sigma", "130", "--model", tiny_model)
+    after = localize("refined", *MAP, "--model", tiny_model)
+    truth = movie_file.with_name("truth.csv")
+    assert errors(before, truth)[2] < 0.8
+    pull, recall, precision = errors(after, truth)
+    assert recall > 0.9
+    assert precision > 0.9
+    assert pull.std() == pytest.approx(1, abs=0.2)
+    assert contents(before, ["density.tif"]) != contents(after, ["localizations.csv"])
+
+
+def test_the_same_bytes_in_any_batch_and_chunk_and_when_it_goes_on(
+    localize, tiny_model, monkeypatch
+):
+    given = (*MAP, "--model", tiny_model)
+    whole = contents(localize("whole", *given))
+    monkeypatch.setattr(chunks, "CHUNK_PIXELS", 7 * 28 * 36)
+    monkeypatch.setattr(estimator, "_REFINED", 3)
+    assert contents(localize("batches", *given, "--batch", "2", "--threads", "2")) == whole
+
+    monkeypatch.setattr(run_store, "SECONDS_BETWEEN_COMMITS", 0)
+    monkeypatch.setattr(run_store, "_PAUSE_FOR_A_COMMIT", 0)
+    with monkeypatch.context() as patch:
+        press_ctrl_c(patch, at=15)
+        folder = localize("stopped", *given, code=130)
+    assert record(folder)["frames_done"] == 14
+    assert main(["localize", "--resume", str(folder)]) == 0
+    assert contents(folder) == whole
+    assert record(folder)["status"] == "complete"
+
+
+def test_a_part_without_molecules_has_the_columns_of_the_others(localize, monkeypatch, tmp_path):
+    dark = tmp_path / "dark.tif"
+    movie = np.random.default_rng(1).poisson(20, (10, 28, 36)).astype(np.uint16) + 100
+    y, x = np.mgrid[:28, :36]
+    movie[8] += np.rint(400 * np.exp(-((y - 14) ** 2 + (x - 16) ** 2) / 3.4)).astype(np.uint16)
+    tifffile.imwrite(dark, movie)
+    monkeypatch.setattr(chunks, "CHUNK_PIXELS", 4 * 28 * 36)
+    monkeypatch.setattr(run_store, "SECONDS_BETWEEN_COMMITS", 0)
+    monkeypatch.setattr(run_store, "_PAUSE_FOR_A_COMMIT", 0)
+    camera = ("--pixel-size", "100", "--offset", "100", "--gain", "1", "--read-noise", "1")
+    folder = localize("out", *MAP, "--proposal", "spots", *camera, movie=dark)
+    parts = sorted((folder / "store").glob("localizations-*.parquet"))
+    assert len(parts) == 3
+    assert "covariance_xy_nm2" in registry.read(folder / "store").table
