@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from scipy.ndimage import spline_filter, spline_filter1d
 
 from napari_smlm_diffusion.errors import InputError
+from napari_smlm_diffusion.jit import compiled, inlined
 from napari_smlm_diffusion.optics.psf.base import PSF, Separable
 
 Array = NDArray[np.float64]
@@ -81,7 +81,7 @@ def spot_table(psf: PSF) -> SpotTable:
     return SpotTable(radius, _NODES_OF_IMAGE, np.empty((2, 0)), coefficients, psf.sigma_px)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def window(place: float, radius: int, size: int) -> tuple[int, int]:
     """Return the range of pixels that the window covers along an axis; it may be empty."""
     middle = int(np.floor(place + 0.5))
@@ -89,7 +89,7 @@ def window(place: float, radius: int, size: int) -> tuple[int, int]:
     return start, max(min(middle + radius + 1, size), start)
 
 
-@njit(cache=True, error_model="numpy", _nrt=False, forceinline=True)
+@compiled
 def spot(
     table: SpotTable, place: tuple[float, float], shape: tuple[int, int], light: Array
 ) -> tuple[int, int, int, int]:
@@ -129,7 +129,7 @@ def spot(
     return y0, y1, x0, x1
 
 
-@njit(cache=True, error_model="numpy", _nrt=False, forceinline=True)
+@compiled
 def spot_and_slopes(
     table: SpotTable, place: tuple[float, float], shape: tuple[int, int], seen: Array
 ) -> tuple[int, int, int, int]:
@@ -159,7 +159,7 @@ def spot_and_slopes(
     return y0, y1, x0, x1
 
 
-@njit(cache=True, error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def _spline(place: float, table: SpotTable, start: int) -> tuple[int, Four, Four]:
     """Return the first node at pixel `start`, the weights, and their derivative by the place."""
     at = table.nodes * (start - place + table.radius + 1)
@@ -181,7 +181,7 @@ def _spline(place: float, table: SpotTable, start: int) -> tuple[int, Four, Four
     return node - 1, weights, slopes
 
 
-@njit(cache=True, error_model="numpy", _nrt=False, forceinline=True)
+@inlined
 def _dot(values: Array, first: int, weights: Four) -> float:
     return (
         values[first] * weights[0]
@@ -191,7 +191,7 @@ def _dot(values: Array, first: int, weights: Four) -> float:
     )
 
 
-@njit(cache=True, error_model="numpy", _nrt=False, forceinline=True)
+@compiled
 def _image(
     table: SpotTable,
     ny: int,

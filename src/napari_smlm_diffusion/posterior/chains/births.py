@@ -8,6 +8,7 @@ and light are drawn; death of one of the tile's is its inverse. Both are tried e
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smlm_diffusion.jit import compiled, inlined, summing
 from napari_smlm_diffusion.optics.psf.compiled import spot
 from napari_smlm_diffusion.posterior.chains.scene import TILE_PX, Scene
 from napari_smlm_diffusion.posterior.chains.state import (
@@ -16,14 +17,12 @@ from napari_smlm_diffusion.posterior.chains.state import (
     apply,
     box_of,
     clear,
-    compiled,
     gain,
     inside,
     log_light,
     log_place,
     put,
     remove,
-    summing,
 )
 
 Array = NDArray[np.float64]
@@ -38,11 +37,10 @@ _BLIND = 0.1
 @compiled
 def birth_or_death(scene: Scene, state: State) -> bool:
     """Add a molecule to a tile, or take one away; return whether that was done."""
-    t = np.searchsorted(scene.tile_sums, np.random.random(), side="right")
-    t = min(t, scene.tile_sums.size - 1)
+    t = min(_first_above(scene.tile_sums, np.random.random()), scene.tile_sums.size - 1)
     cells = state.cells
     if np.random.random() < 0.5:
-        if state.filled[t] >= state.members.shape[1] - 1 or state.count[0] >= state.y.size - 1:
+        if state.filled[t] >= state.members.shape[1] - 1 or state.number[0] >= state.y.size - 1:
             return False
         _residual(scene, state, t, cells)
         cell = _drawn(cells, 0, cells.size)
@@ -91,7 +89,20 @@ def birth_or_death(scene: Scene, state: State) -> bool:
     return False
 
 
-@compiled
+@inlined
+def _first_above(sums: Array, value: float) -> int:
+    """Return the first index whose sum is larger, by bisection."""
+    low, high = 0, sums.size
+    while low < high:
+        middle = (low + high) // 2
+        if sums[middle] <= value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@inlined
 def _drawn(weights: Array, first: int, stop: int) -> int:
     """Draw an index by weights that sum to 1."""
     left = np.random.random()
@@ -104,7 +115,7 @@ def _drawn(weights: Array, first: int, stop: int) -> int:
 
 @summing
 def _residual(scene: Scene, state: State, t: int, cells: Array) -> None:
-    """Fill the probability of each cell of a tile: how likely light is left there for a molecule."""
+    """Fill the probability of each cell of a tile: how much light is left there."""
     size = scene.guide.size
     y0 = t // scene.tiles[1] * TILE_PX - scene.border + scene.pad - size // 2
     x0 = t % scene.tiles[1] * TILE_PX - scene.border + scene.pad - size // 2
@@ -176,7 +187,7 @@ def _light(scene: Scene, state: State, y: float, x: float) -> tuple[int, int, fl
     return first, stop, total
 
 
-@compiled
+@inlined
 def _draw_light(scene: Scene, state: State, light: tuple[int, int, float]) -> int:
     """Draw a cell of ln n by the weights of `_light`, now and then by the prior alone."""
     first, stop, total = light
@@ -187,11 +198,11 @@ def _draw_light(scene: Scene, state: State, light: tuple[int, int, float]) -> in
             if left < 0.0:
                 return k
         return stop - 1
-    k = np.searchsorted(scene.photons.sums, np.random.random(), side="right")
+    k = _first_above(scene.photons.sums, np.random.random())
     return min(k, scene.photons.sums.size - 1)
 
 
-@compiled
+@inlined
 def _log_light(scene: Scene, state: State, light: tuple[int, int, float], k: int) -> float:
     """Log of the density of ln n with which `_draw_light` draws from a cell."""
     first, stop, total = light
@@ -203,7 +214,7 @@ def _log_light(scene: Scene, state: State, light: tuple[int, int, float], k: int
     return np.log(share / scene.photons.step)
 
 
-@compiled
+@inlined
 def _cell(scene: Scene, photons: float) -> int:
     at = (np.log(max(photons, 1e-3)) - scene.photons.lowest) / scene.photons.step + 0.5
     return min(max(int(at), 0), scene.photons.values.size - 1)

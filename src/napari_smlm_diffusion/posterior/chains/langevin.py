@@ -13,6 +13,7 @@ depends on theta, so that both directions are computed.
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smlm_diffusion.jit import compiled, inlined, summing
 from napari_smlm_diffusion.optics.psf.compiled import spot_and_slopes
 from napari_smlm_diffusion.posterior.chains.scene import Scene
 from napari_smlm_diffusion.posterior.chains.state import (
@@ -21,7 +22,6 @@ from napari_smlm_diffusion.posterior.chains.state import (
     apply,
     box_of,
     clear,
-    compiled,
     fits,
     gain,
     has_seat,
@@ -32,7 +32,6 @@ from napari_smlm_diffusion.posterior.chains.state import (
     move,
     near,
     put,
-    summing,
 )
 
 Array = NDArray[np.float64]
@@ -150,7 +149,7 @@ def _local(scene: Scene, state: State, at: Array, k: int, score: Array, info: Ar
         _shared(state, one, other, np.exp(at[2] + at[5]), info)
 
 
-@compiled
+@inlined
 def _own(state: State, box: Box, q: int, photons: float, score: Array, info: Array) -> None:
     """Fill score and information of one molecule from the pixels of its window."""
     wide = box[3] - box[2]
@@ -212,7 +211,7 @@ def _shared(state: State, one: Box, other: Box, photons: float, info: Array) -> 
                     info[3 + c, r] += first * second
 
 
-@compiled
+@inlined
 def _cholesky(info: Array) -> float:
     """Factor the lower triangle in place; return the sum of the logs of the diagonal."""
     log_det = 0.0
@@ -229,7 +228,7 @@ def _cholesky(info: Array) -> float:
     return log_det
 
 
-@compiled
+@inlined
 def _backward(chol: Array, v: Array) -> None:
     """Solve L^T x = v in place."""
     for i in range(v.size - 1, -1, -1):
@@ -238,7 +237,7 @@ def _backward(chol: Array, v: Array) -> None:
         v[i] /= chol[i, i]
 
 
-@compiled
+@inlined
 def _drift(chol: Array, score: Array, a: float, drift: Array) -> None:
     """Fill a A^-1 s, shortened where a molecule would go too far."""
     for i in range(score.size):

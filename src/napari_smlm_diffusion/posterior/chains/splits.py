@@ -12,6 +12,7 @@ f of photons, h of the share w = p / n, g of the displacement, symmetric; n is t
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smlm_diffusion.jit import compiled, inlined
 from napari_smlm_diffusion.optics.psf.compiled import spot
 from napari_smlm_diffusion.posterior.chains.langevin import log_pairs
 from napari_smlm_diffusion.posterior.chains.scene import Scene
@@ -21,7 +22,6 @@ from napari_smlm_diffusion.posterior.chains.state import (
     apply,
     box_of,
     clear,
-    compiled,
     fits,
     gain,
     has_seat,
@@ -45,7 +45,7 @@ _CLOSEST, _FURTHEST, _AROUND = 0.4, 2.2, 0.3
 _BLIND = 0.2
 
 
-@compiled
+@inlined
 def split_or_merge(scene: Scene, state: State) -> bool:
     """Split a molecule or merge two; return whether that was done."""
     if np.random.random() < 0.5:
@@ -55,7 +55,7 @@ def split_or_merge(scene: Scene, state: State) -> bool:
 
 @compiled
 def _split(scene: Scene, state: State) -> bool:
-    n = state.count[0]
+    n = state.number[0]
     if n == 0 or n >= state.y.size - 1:
         return False
     i = int(np.random.random() * n)
@@ -89,7 +89,9 @@ def _split(scene: Scene, state: State) -> bool:
         return False
     if not (has_seat(scene, state, at[0], at[1]) and has_seat(scene, state, at[3], at[4])):
         return False
-    box = joined(box_of(scene, y, x), joined(box_of(scene, at[0], at[1]), box_of(scene, at[3], at[4])))
+    box = joined(
+        box_of(scene, y, x), joined(box_of(scene, at[0], at[1]), box_of(scene, at[3], at[4]))
+    )
     if not fits(state, box):
         return False
     clear(state, box)
@@ -106,7 +108,7 @@ def _split(scene: Scene, state: State) -> bool:
 
 @compiled
 def _merge(scene: Scene, state: State) -> bool:
-    n = state.count[0]
+    n = state.number[0]
     if n < 2:
         return False
     i = int(np.random.random() * n)
@@ -124,7 +126,9 @@ def _merge(scene: Scene, state: State) -> bool:
     shares = state.shares
     if not (inside(scene, y, x) and _shares(scene, u, shares)):
         return False
-    box = joined(box_of(scene, y, x), joined(box_of(scene, at[0], at[1]), box_of(scene, at[3], at[4])))
+    box = joined(
+        box_of(scene, y, x), joined(box_of(scene, at[0], at[1]), box_of(scene, at[3], at[4]))
+    )
     if not fits(state, box):
         return False
     clear(state, box)
@@ -214,7 +218,7 @@ def _shares(scene: Scene, u: float, shares: Array) -> bool:
     return True
 
 
-@compiled
+@inlined
 def _log_share(scene: Scene, shares: Array, u: float) -> float:
     """Log of the density of ln p under `_shares`."""
     k = int((u - scene.photons.lowest) / scene.photons.step + 0.5)
@@ -223,7 +227,7 @@ def _log_share(scene: Scene, shares: Array, u: float) -> float:
     return np.log(shares[k] / scene.photons.step)
 
 
-@compiled
+@inlined
 def _drawn(weights: Array) -> int:
     left = np.random.random()
     last = 0
@@ -243,8 +247,8 @@ def _axis(
     """Return the direction (y, x) and the distance at which the residual would have it in two.
 
     Two of half the light at +-d/2 instead of one in the middle change the expectation by
-    n/8 d^T (second derivatives of the PSF) d; with those of a Gaussian, the matrix of scores has that
-    direction as its first eigenvector, and its eigenvalue over the information the length.
+    n/8 d^T (second derivatives of the PSF) d; with those of a Gaussian, the matrix of scores has
+    that direction as its first eigenvector, and its eigenvalue over the information the length.
     """
     at = y + scene.pad, x + scene.pad
     y0, y1, x0, x1 = spot(scene.table, at, scene.counts.shape, state.light)

@@ -6,9 +6,9 @@ Compiled; the loops over pixels are written so that the compiler can do several 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from napari_smlm_diffusion.jit import compiled, inlined, summing
 from napari_smlm_diffusion.optics.psf.compiled import spot
 from napari_smlm_diffusion.posterior.chains.scene import TILE_PX, Scene
 
@@ -19,13 +19,9 @@ Box = tuple[int, int, int, int]
 # More molecules in a tile than this are never proposed: 0.75 a pixel.
 _SEATS = 48
 # The least that a pixel is expected to hold; below it no logarithm is worth having.
-_LEAST = 1e-9
+LEAST = 1e-9
 # Ratios of expectations up to 2 have their logarithm from a short series, eight pixels at a time.
 _NEAR_ONE = 1.0 / 3.0
-
-compiled = njit(cache=True, error_model="numpy", nogil=True, _nrt=False, forceinline=True)
-# Sums may be taken in any order, and there is no NaN; infinities are still infinities.
-summing = njit(cache=True, error_model="numpy", nogil=True, fastmath={"reassoc", "contract", "nsz", "nnan"}, _nrt=False, forceinline=True)
 
 
 class State(NamedTuple):
@@ -39,7 +35,7 @@ class State(NamedTuple):
         Shown pixels over the expectation, and counts over it less shown: what a pixel tells of its
         mean, and the score of that.
     level : (1,) array
-    count : (1,) array
+    number : (1,) array
         N, the molecules there are: the first of each of the columns that follow.
     y, x, u : (most,) arrays
         Camera pixels, ln of effective photons.
@@ -71,7 +67,7 @@ class State(NamedTuple):
     weight: Array
     ratio: Array
     level: Array
-    count: Index
+    number: Index
     y: Array
     x: Array
     u: Array
@@ -104,7 +100,7 @@ def new_state(scene: Scene, most: int, level: float) -> State:
         weight=scene.shown / expected,
         ratio=scene.counts / expected - scene.shown,
         level=np.array([level]),
-        count=np.zeros(1, np.int64),
+        number=np.zeros(1, np.int64),
         y=np.zeros(most),
         x=np.zeros(most),
         u=np.zeros(most),
@@ -126,13 +122,13 @@ def new_state(scene: Scene, most: int, level: float) -> State:
     )
 
 
-@compiled
+@inlined
 def inside(scene: Scene, y: float, x: float) -> bool:
     """Whether molecules may be there."""
     return scene.low < y < scene.high_y and scene.low < x < scene.high_x
 
 
-@compiled
+@inlined
 def log_place(scene: Scene, y: float, x: float) -> float:
     """Log of the prior's molecules per square pixel at a place inside."""
     a = min(int((y - scene.low) / scene.cell_px), scene.log_density.shape[0] - 1)
@@ -140,7 +136,7 @@ def log_place(scene: Scene, y: float, x: float) -> float:
     return scene.log_density[a, b]
 
 
-@compiled
+@inlined
 def log_light(scene: Scene, u: float) -> float:
     """Log of the prior's density of ln n; -inf beyond its grid."""
     at = (u - scene.photons.lowest) / scene.photons.step
@@ -151,7 +147,7 @@ def log_light(scene: Scene, u: float) -> float:
     return values[k] + (at - k) * (values[k + 1] - values[k])
 
 
-@compiled
+@inlined
 def tile_of(scene: Scene, y: float, x: float) -> int:
     """Return the tile of a place."""
     a = min(max(int((y + 0.5 + scene.border) / TILE_PX), 0), scene.tiles[0] - 1)
@@ -159,7 +155,7 @@ def tile_of(scene: Scene, y: float, x: float) -> int:
     return a * scene.tiles[1] + b
 
 
-@compiled
+@inlined
 def box_of(scene: Scene, y: float, x: float) -> Box:
     """Return the window of a place in the arrays, (y0, y1, x0, x1)."""
     radius = scene.table.radius
@@ -168,19 +164,19 @@ def box_of(scene: Scene, y: float, x: float) -> Box:
     return y0, y0 + 2 * radius + 1, x0, x0 + 2 * radius + 1
 
 
-@compiled
+@inlined
 def joined(a: Box, b: Box) -> Box:
     """Return the box of two."""
     return min(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), max(a[3], b[3])
 
 
-@compiled
+@inlined
 def fits(state: State, box: Box) -> bool:
     """Whether a box can be tried at once."""
     return (box[1] - box[0]) * (box[3] - box[2]) <= state.delta.size
 
 
-@compiled
+@inlined
 def clear(state: State, box: Box) -> None:
     """Begin a change."""
     state.delta[: (box[1] - box[0]) * (box[3] - box[2])] = 0.0
@@ -215,7 +211,7 @@ def gain(scene: Scene, state: State, box: Box) -> float:
         return total
     total = 0.0
     for k in range(size):
-        ratio = max(expected[k] + state.delta[k], _LEAST) / expected[k]
+        ratio = max(expected[k] + state.delta[k], LEAST) / expected[k]
         total += counts[k] * np.log(ratio) - shown[k] * state.delta[k]
     return total
 
@@ -246,14 +242,14 @@ def apply(scene: Scene, state: State, box: Box, sign: float) -> None:
         first = (a - box[0]) * wide
         for b in range(wide):
             k = box[2] + b
-            new = max(state.expected[a, k] + sign * state.delta[first + b], _LEAST)
+            new = max(state.expected[a, k] + sign * state.delta[first + b], LEAST)
             state.expected[a, k] = new
             one = 1.0 / new
             state.weight[a, k] = scene.shown[a, k] * one
             state.ratio[a, k] = scene.counts[a, k] * one - scene.shown[a, k]
 
 
-@compiled
+@inlined
 def seat(scene: Scene, state: State, i: int) -> None:
     """Enter a molecule in the list of its tile; `has_seat` was asked before."""
     t = tile_of(scene, state.y[i], state.x[i])
@@ -263,7 +259,7 @@ def seat(scene: Scene, state: State, i: int) -> None:
     state.filled[t] += 1
 
 
-@compiled
+@inlined
 def unseat(state: State, i: int) -> None:
     """Take a molecule from the list of its tile."""
     t, s = state.tile[i], state.seat[i]
@@ -273,13 +269,13 @@ def unseat(state: State, i: int) -> None:
     state.seat[last] = s
 
 
-@compiled
+@inlined
 def has_seat(scene: Scene, state: State, y: float, x: float) -> bool:
     """Whether the tile of a place takes one more."""
     return state.filled[tile_of(scene, y, x)] < state.members.shape[1] - 1
 
 
-@compiled
+@inlined
 def move(scene: Scene, state: State, i: int, y: float, x: float, u: float) -> None:
     """Set a molecule's place and light; the expectation is changed apart."""
     state.y[i], state.x[i], state.u[i] = y, x, u
@@ -288,21 +284,21 @@ def move(scene: Scene, state: State, i: int, y: float, x: float, u: float) -> No
         seat(scene, state, i)
 
 
-@compiled
+@inlined
 def append(scene: Scene, state: State, y: float, x: float, u: float) -> None:
     """Add a molecule; the expectation is changed apart."""
-    i = state.count[0]
+    i = state.number[0]
     state.y[i], state.x[i], state.u[i] = y, x, u
-    state.count[0] = i + 1
+    state.number[0] = i + 1
     seat(scene, state, i)
 
 
-@compiled
+@inlined
 def remove(state: State, i: int) -> None:
     """Take a molecule away; the last one takes its place."""
     unseat(state, i)
-    last = state.count[0] - 1
-    state.count[0] = last
+    last = state.number[0] - 1
+    state.number[0] = last
     if i != last:
         state.y[i], state.x[i], state.u[i] = state.y[last], state.x[last], state.u[last]
         t, s = state.tile[last], state.seat[last]
@@ -312,7 +308,7 @@ def remove(state: State, i: int) -> None:
 
 @compiled
 def near(scene: Scene, state: State, y: float, x: float, i: int, j: int, pick: int) -> int:
-    """Count the molecules but i and j within the reach of a place, or return the one numbered `pick`.
+    """Count molecules but i and j in reach of a place, or return the one numbered `pick`.
 
     Tiles are wider than the reach, or as many of them are searched as it takes.
     """

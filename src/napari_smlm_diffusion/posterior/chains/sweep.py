@@ -5,17 +5,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_smlm_diffusion.jit import compiled, inlined, summing
 from napari_smlm_diffusion.posterior.chains.births import birth_or_death
 from napari_smlm_diffusion.posterior.chains.langevin import langevin, log_pairs
 from napari_smlm_diffusion.posterior.chains.scene import Scene
 from napari_smlm_diffusion.posterior.chains.splits import split_or_merge
 from napari_smlm_diffusion.posterior.chains.state import (
+    LEAST,
     State,
     append,
     apply,
     box_of,
     clear,
-    compiled,
     fits,
     gain,
     has_seat,
@@ -26,8 +27,8 @@ from napari_smlm_diffusion.posterior.chains.state import (
     move,
     near,
     put,
-    summing,
 )
+from napari_smlm_diffusion.posterior.draws import CELL_PX
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -38,6 +39,9 @@ _ROUNDS = 4
 _REFRESH = 64
 # Widths of the step of a pair, in pixels and in the logit of its share, log-uniform in between.
 _SMALL, _LARGE = 0.05, 1.0
+
+# Steps to the level of the first molecules, and the largest factor of one.
+_FITS, _FIRST = 6, 2.0
 
 MOVES = ("langevin", "short langevin", "two", "pair", "birth", "split", "level")
 
@@ -54,8 +58,8 @@ class Kept(NamedTuple):
     level : (D,) array
     expected : (Y, X) array
         Sum over the draws of what was expected.
-    number, light : (2, tiles) arrays
-        Sum over the sweeps of the tile's molecules and ln(1 + photons), and of their squares.
+    number, light : (3, cells) arrays
+        Sum over the sweeps of a cell's molecules and ln(1 + photons), of their squares, and space.
     accepted : (moves, 2) array
         Moves that were tried, and taken.
     """
@@ -73,9 +77,9 @@ class Kept(NamedTuple):
 
 @compiled
 def start(scene: Scene, state: State, y: Array, x: Array, u: Array) -> None:
-    """Put molecules into a new state; those that are not allowed are left out."""
+    """Put molecules into a new state, and the level that fits; who is not allowed is left out."""
     for k in range(y.size):
-        room = state.count[0] < state.y.size - 1
+        room = state.number[0] < state.y.size - 1
         if not (room and inside(scene, y[k], x[k]) and has_seat(scene, state, y[k], x[k])):
             continue
         low, step = scene.photons.lowest, scene.photons.step
@@ -85,6 +89,13 @@ def start(scene: Scene, state: State, y: Array, x: Array, u: Array) -> None:
         put(scene, state, box, y[k], x[k], np.exp(light))
         apply(scene, state, box, 1.0)
         append(scene, state, y[k], x[k], light)
+    if scene.level[0] == 0:
+        for _ in range(_FITS):
+            score, info = _of_level(scene, state, 0.0)
+            if info > 0.0:
+                old = state.level[0]
+                new = min(max(old + score / info, old / _FIRST), old * _FIRST)
+                _set_level(scene, state, new)
 
 
 @compiled
@@ -112,15 +123,15 @@ def run(
     done, filled, rounds = 0, 0, 0
     for sweep in range(burn_in + draws * thin):
         if sweep <= burn_in:
-            rounds = max(state.count[0], _ROUNDS)
-        _sweep(scene, state, rounds, kept.accepted)
+            rounds = max(state.number[0], _ROUNDS)
+        _sweep(scene, state, rounds, sweep < burn_in, kept.accepted)
         if sweep % _REFRESH == _REFRESH - 1:
             refresh(scene, state)
         if sweep < burn_in:
             continue
         _tally(scene, state, kept)
         if (sweep - burn_in) % thin == thin - 1:
-            n = state.count[0]
+            n = state.number[0]
             if filled + n > kept.y.size:
                 return done
             for i in range(n):
@@ -136,12 +147,12 @@ def run(
 
 
 @compiled
-def _sweep(scene: Scene, state: State, rounds: int, accepted: Index) -> None:
+def _sweep(scene: Scene, state: State, rounds: int, burning: bool, accepted: Index) -> None:
     one, two = state.one, state.two
     for _ in range(rounds):
         for m in range(2):
-            if state.count[0] > 0:
-                one[0] = int(np.random.random() * state.count[0])
+            if state.number[0] > 0:
+                one[0] = int(np.random.random() * state.number[0])
                 _count(accepted, m, langevin(scene, state, one, 1.0 if m == 0 else 0.3))
         for m in range(2, 4):
             if _choose_two(scene, state, two):
@@ -153,21 +164,21 @@ def _sweep(scene: Scene, state: State, rounds: int, accepted: Index) -> None:
         _count(accepted, 4, birth_or_death(scene, state))
         _count(accepted, 5, split_or_merge(scene, state))
     if scene.level[0] == 0:
-        _count(accepted, 6, _step_level(scene, state))
+        _count(accepted, 6, _step_level(scene, state, burning))
 
 
-@compiled
+@inlined
 def _count(accepted: Index, m: int, took: bool) -> None:
     accepted[m, 0] += 1
     accepted[m, 1] += took
 
 
-@compiled
+@inlined
 def _choose_two(scene: Scene, state: State, two: Index) -> bool:
     """Choose one molecule of all, and one of those in its reach; False if it has none."""
-    if state.count[0] < 2:
+    if state.number[0] < 2:
         return False
-    i = int(np.random.random() * state.count[0])
+    i = int(np.random.random() * state.number[0])
     m = near(scene, state, state.y[i], state.x[i], i, i, -1)
     if m == 0:
         return False
@@ -225,30 +236,50 @@ def _step_pair(scene: Scene, state: State, two: Index) -> bool:
 
 
 @compiled
-def _step_level(scene: Scene, state: State) -> bool:
-    """Draw the level of the background from its Gaussian; its prior is 1 / level."""
+def _step_level(scene: Scene, state: State, always: bool) -> bool:
+    """Draw the level of the background from its Gaussian; its prior is 1 / level.
+
+    A drift longer than two SDs could never be taken back, and so would never be taken; in the
+    burn-in it is, whatever the way back.
+    """
     old = state.level[0]
     score, info = _of_level(scene, state, 0.0)
     if not info > 0.0:
         return False
-    middle, sd = old + score / info, 1.0 / np.sqrt(info)
+    sd = 1.0 / np.sqrt(info)
+    middle = old + _drift_of_level(score, sd, always)
     new = middle + sd * np.random.standard_normal()
-    # Steps that far are never taken, and are beyond the series of the gain.
-    if not 0.5 * old < new < 2.0 * old:
+    # Steps that far are beyond the series of the gain.
+    if not old / _FIRST < new < old * _FIRST:
         return False
-    change = _gain_of_level(scene, state, new - old) - np.log(new / old)
-    score_there, info_there = _of_level(scene, state, new - old)
-    back = new + score_there / info_there
-    log_q = 0.5 * np.log(info) - 0.5 * (new - middle) ** 2 * info
-    log_q_back = 0.5 * np.log(info_there) - 0.5 * (old - back) ** 2 * info_there
-    if np.log(np.random.random()) < change + log_q_back - log_q:
-        for a in range(state.expected.shape[0]):
-            for b in range(state.expected.shape[1]):
-                state.expected[a, b] += (new - old) * scene.field[a, b]
-        state.level[0] = new
-        _weigh(scene, state)
-        return True
-    return False
+    if not always:
+        change = _gain_of_level(scene, state, new - old) - np.log(new / old)
+        score, info = _of_level(scene, state, new - old)
+        sd_there = 1.0 / np.sqrt(info)
+        back = new + _drift_of_level(score, sd_there, False)
+        change += np.log(sd / sd_there) - 0.5 * ((old - back) / sd_there) ** 2
+        change += 0.5 * ((new - middle) / sd) ** 2
+        if np.log(np.random.random()) >= change:
+            return False
+    _set_level(scene, state, new)
+    return True
+
+
+@inlined
+def _drift_of_level(score: float, sd: float, always: bool) -> float:
+    drift = score * sd * sd
+    return drift if always else min(max(drift, -2.0 * sd), 2.0 * sd)
+
+
+@compiled
+def _set_level(scene: Scene, state: State, level: float) -> None:
+    change = level - state.level[0]
+    for a in range(state.expected.shape[0]):
+        for b in range(state.expected.shape[1]):
+            new = state.expected[a, b] + change * scene.field[a, b]
+            state.expected[a, b] = max(new, LEAST)
+    state.level[0] = level
+    _weigh(scene, state)
 
 
 @summing
@@ -285,7 +316,7 @@ def refresh(scene: Scene, state: State) -> None:
         for b in range(state.expected.shape[1]):
             state.expected[a, b] = scene.dark[a, b] + state.level[0] * scene.field[a, b]
     _weigh(scene, state)
-    for i in range(state.count[0]):
+    for i in range(state.number[0]):
         box = box_of(scene, state.y[i], state.x[i])
         clear(state, box)
         put(scene, state, box, state.y[i], state.x[i], np.exp(state.u[i]))
@@ -304,13 +335,19 @@ def _weigh(scene: Scene, state: State) -> None:
 
 @compiled
 def _tally(scene: Scene, state: State, kept: Kept) -> None:
-    for t in range(state.filled.size):
-        light = 0.0
-        for s in range(state.filled[t]):
-            light += np.exp(state.u[state.members[t, s]])
-        light = np.log1p(light)
-        number = float(state.filled[t])
-        kept.number[0, t] += number
-        kept.number[1, t] += number * number
-        kept.light[0, t] += light
-        kept.light[1, t] += light * light
+    """Add a sweep to what is known of the cells; who is outside the frame is in the nearest."""
+    ny = (scene.counts.shape[0] - 2 * scene.pad + CELL_PX - 1) // CELL_PX
+    nx = (scene.counts.shape[1] - 2 * scene.pad + CELL_PX - 1) // CELL_PX
+    kept.number[2] = 0.0
+    kept.light[2] = 0.0
+    for i in range(state.number[0]):
+        a = min(max(int((state.y[i] + 0.5) / CELL_PX), 0), ny - 1)
+        b = min(max(int((state.x[i] + 0.5) / CELL_PX), 0), nx - 1)
+        kept.number[2, a * nx + b] += 1.0
+        kept.light[2, a * nx + b] += np.exp(state.u[i])
+    for cell in range(ny * nx):
+        number, light = kept.number[2, cell], np.log1p(kept.light[2, cell])
+        kept.number[0, cell] += number
+        kept.number[1, cell] += number * number
+        kept.light[0, cell] += light
+        kept.light[1, cell] += light * light
