@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from scipy.stats import kstest
@@ -73,7 +75,7 @@ def ranks(world, frames, truth, **options):
     number = drawn.emitters.frame * 39 + drawn.draw
     edges = np.searchsorted(number, np.arange(39 * len(frames) + 1))
     columns = np.column_stack([drawn.emitters.position, drawn.emitters.photons])
-    sets = [columns[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    sets = [columns[a:b] for a, b in itertools.pairwise(edges)]
     values = [[quantity(one) for one in sets] for quantity in QUANTITIES.values()]
     values = np.reshape(values, (len(QUANTITIES), len(frames), 39))
     known = [[quantity(one) for one in truth] for quantity in QUANTITIES.values()]
