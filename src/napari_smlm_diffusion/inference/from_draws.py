@@ -208,7 +208,9 @@ def _where_chains_agree(
     )
     new[pairs.found] = gone[pairs.truth]
     parts = [part for part in (table[~gone], proposed[new]) if len(part)]
-    return pd.concat(parts, ignore_index=True) if parts else table[:0]
+    # A frame whose chains agree nowhere has the columns of the others.
+    mixed = pd.concat(parts, ignore_index=True) if parts else table[:0]
+    return mixed.reindex(columns=table.columns)
 
 
 def _kept(

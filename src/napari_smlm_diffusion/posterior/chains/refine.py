@@ -101,8 +101,8 @@ class Chains:
         require(draws >= self.chains, "draws", f"{self.chains} or more, one a chain", draws)
         table = spot_table(prior.psf.build(microscope.pixel_size_nm))
         photons = photons_of(prior.photons)
-        noise = np.asarray(microscope.camera.effective_read_noise, dtype=np.float64)
-        variance = np.broadcast_to((noise * prior.read_noise_scale) ** 2, effective.shape[1:])
+        noise = np.asarray(prior.read_variance(microscope.camera), dtype=np.float64)
+        variance = np.broadcast_to(noise, effective.shape[1:])
 
         def of_frame(t: int, each: Callable[..., Any] = map) -> _Frame:
             frame = first_frame + t
