@@ -24,8 +24,9 @@ Array = NDArray[np.float64]
 # three widths two spots have a tenth of their information in common.
 _REACH_SIGMAS, _NEIGHBOURS = 3.0, 8
 # Molecules are sought in the residual so often; where it is this many SDs high, evidence decides.
-_ROUNDS, _LEAST = 8, 3.0
-# 1 / photons^2 of a background that is given.
+# The background is fitted anew when there are so many times more.
+_ROUNDS, _LEAST, _MORE = 8, 3.0, 1.05
+# Information on the level of a background that is given.
 _CERTAIN = 1e12
 # Without a prior: what a molecule may have, effective photons, and how far outside it may lie.
 _PHOTONS, _MARGIN_PX = (20.0, 1e5), 1.0
@@ -130,7 +131,8 @@ def refine_map(
         if fixed:
             background = Background(np.asarray(field), np.ones((1, 1)))
         else:
-            background = find_background(frame, field, read_variance, known)
+            # It is fitted again when the molecules are known.
+            background = find_background(frame, field, read_variance, known, rounds=2)
         fitted = _FrameFit(scene, background, fixed)
         fitted.begin(start.position)
         evidence = fitted.seek(looks)
@@ -165,35 +167,53 @@ class _FrameFit:
         """Take molecules at (M, 2) places, each with the photons that are left for it."""
         self.molecules = np.pad(np.asarray(place, np.float64)[:, :2], ((0, 0), (1, 0)))
         newton.light_up(self.scene, self.molecules)
+        self._settle_all()
+        self._refit()
 
     def seek(self, looks: Template) -> Array:
-        """Settle molecules and background, and their number; return the log evidence for each."""
+        """Settle molecules, background and their number; return the log evidence for each."""
         scene = self.scene
+        changed, evidence = np.ones(len(self.molecules), np.bool_), np.zeros(len(self.molecules))
         for turn in range(_ROUNDS):
-            near = self._settled()
-            self._refit()
-            newton.settle_all(scene, self.molecules, near)
-            alive, evidence = newton.prune(scene, self.molecules, near)
-            self.molecules = self.molecules[alive]
-            peaks = find_peaks(
-                scene.frame, scene.expected, scene.read_variance, scene.known, looks, _LEAST
-            )
-            if turn == _ROUNDS - 1 or not len(peaks):
+            near = self._near(self.molecules, self.molecules)
+            newton.settle_all(scene, self.molecules, near, changed)
+            alive = newton.prune(scene, self.molecules, near, changed, evidence)
+            kept, changed, evidence = self.molecules[alive], changed[alive], evidence[alive]
+            self.molecules = kept
+            born = self._candidates(looks)
+            if turn == _ROUNDS - 1 or not len(born):
                 break
-            born = np.column_stack([np.log(peaks[:, 2]), peaks[:, :2]])
-            both = np.concatenate([self.molecules, born])
-            alive_then = newton.bear(scene, both, len(self.molecules), self._near(born, both))
-            self.molecules, before = both[alive_then], len(self.molecules)
-            if len(self.molecules) == before:
+            both = np.concatenate([kept, born])
+            changed = np.pad(changed, (0, len(born)))
+            alive = newton.bear(scene, both, self._near(born, both), changed)
+            if alive.sum() == len(kept):
                 break
-        return evidence[alive]
+            self.molecules, changed = both[alive], changed[alive]
+            evidence = np.pad(evidence, (0, len(both) - len(kept)))[alive]
+            if alive.sum() > _MORE * len(kept):
+                self._refit()
+        return evidence
+
+    def _candidates(self, looks: Template) -> Array:
+        """Return (M, 3) molecules at the peaks of the residual."""
+        scene = self.scene
+        peaks = find_peaks(
+            scene.frame, scene.expected, scene.read_variance, scene.known, looks, _LEAST
+        )
+        born = np.column_stack([np.log(peaks[:, 2]), peaks[:, :2]])
+        both = np.concatenate([self.molecules, born])
+        alone = self._near(born, both)[:, 0] == len(both)
+        return born[~alone | (_most_evidence(scene, peaks[:, 3]) > 0)]
 
     def measured(self, frame: int, evidence: Array) -> MapFit:
         """Settle all once more, and return it with its uncertainty."""
-        near = self._settled()
-        molecules, place = self.molecules, self.molecules[:, 1:]
+        near = self._settle_all()
+        molecules, place, field = self.molecules, self.molecules[:, 1:], self.background.field
         y, x = np.clip(np.rint(place), 0, np.array(self.scene.frame.shape) - 1).astype(np.intp).T
-        covariance = newton.covariances(self.scene, molecules, near, self._refit()[y, x])
+        level = self._refit()
+        tile = y * level.shape[0] // len(field), x * level.shape[1] // field.shape[1]
+        level = level[tile] / field[y, x] ** 2
+        covariance = newton.covariances(self.scene, molecules, near, level)
         sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
         photons = np.exp(molecules[:, 0])
         emitters = Emitters(
@@ -207,9 +227,10 @@ class _FrameFit:
         under = self.background.surface[y, x]
         return MapFit(emitters, covariance[:, 1, 2], photons * sd[:, 0], under, sd[:, 3])
 
-    def _settled(self) -> NDArray[np.intp]:
+    def _settle_all(self) -> NDArray[np.intp]:
         near = self._near(self.molecules, self.molecules)
-        newton.settle_all(self.scene, self.molecules, near)
+        everyone = np.ones(len(self.molecules), np.bool_)
+        newton.settle_all(self.scene, self.molecules, near, everyone)
         return near
 
     def _near(self, some: Array, among: Array) -> NDArray[np.intp]:
@@ -222,16 +243,24 @@ class _FrameFit:
         return np.asarray(near, np.intp)
 
     def _refit(self) -> Array:
-        """Refit the background; return what is known of it at each pixel, 1 / photons^2."""
+        """Refit the background; return the information on the level of each tile."""
         scene = self.scene
         if self.fixed:
-            return np.full(scene.frame.shape, _CERTAIN)
+            return np.full((1, 1), _CERTAIN)
         weight = scene.known / (scene.expected + scene.read_variance)
-        before = self.background.surface
-        self.background, information = self.background.refit(scene.frame - scene.expected, weight)
-        scene.expected[:] += self.background.surface - before
-        rows, columns = (
-            np.arange(n) * k // n for n, k in zip(scene.frame.shape, information.shape, strict=True)
-        )
-        at: Array = information[rows[:, None], columns] / self.background.field**2
-        return at
+        residual = scene.frame - scene.expected
+        scene.expected[:] -= self.background.surface
+        information = self.background.refit(residual, weight)
+        scene.expected[:] += self.background.surface
+        return information
+
+
+def _most_evidence(scene: Scene, height: Array) -> Array:
+    """Return the log evidence that peaks of so many SDs may have, if they stand alone.
+
+    Half of the height squared, and a fifth more for the move to the right place; priors at their
+    highest; and the volume, by the information on a Gaussian spot (Ober et al. 2004, eq. 17).
+    """
+    volume = 1.5 * np.log(2 * np.pi) + np.log(2 * scene.table.sigma_px**2 / height**3)
+    most: Array = 0.6 * height**2 + scene.density.max() + scene.photons.max() + volume
+    return most

@@ -23,7 +23,7 @@ Box = tuple[int, int, int, int]
 _LOOSE = (3.0, 2.0, 2.0)
 # A step moves by at most so much, ln(photons) and px; a block is settled when a step promises no
 # more than this log likelihood.
-_FARTHEST, _SETTLED, _NEAR, _STEPS = (1.0, 0.5, 0.5), 1e-3, 0.5, 20
+_FARTHEST, _SETTLED, _NEAR, _STEPS = (1.0, 0.5, 0.5), 1e-3, 2.0, 20
 # Photons that a molecule begins with at least.
 _FEW = 10.0
 # What is so sure, in units of log likelihood, is not tried without.
@@ -202,11 +202,11 @@ def _log_posterior(scene: Scene, molecules: Array, members: Index, box: Box) -> 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def settle(scene: Scene, molecules: Array, members: Index, box: Box) -> None:
-    """Move a block to its maximum a posteriori, at most 2 px within the box."""
+def settle(scene: Scene, molecules: Array, members: Index, box: Box) -> bool:
+    """Move a block to its maximum a posteriori, by 2 px at most; return whether it moved."""
     start, best, damping = molecules[members], np.nan, 1e-3
     lowest, margin = -0.5 - scene.margin, scene.margin - 0.5
-    for _ in range(_STEPS):
+    for turn in range(_STEPS):
         score, information, _ = _system(scene, molecules, members)
         before = molecules[members]
         while True:
@@ -216,7 +216,7 @@ def settle(scene: Scene, molecules: Array, members: Index, box: Box) -> None:
             step = np.linalg.solve(damped, score)
             promised = 0.5 * np.dot(step, score)
             if promised < _SETTLED:
-                return
+                return turn > 0
             # So near the maximum it is a parabola: no need to look.
             seen = promised > _NEAR
             if seen and np.isnan(best):
@@ -240,6 +240,7 @@ def settle(scene: Scene, molecules: Array, members: Index, box: Box) -> None:
             molecules[members] = before
             shine(scene, molecules, members, 1.0)
             damping *= 10
+    return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -268,40 +269,56 @@ def _with_neighbours(i: int, near: Index, alive: Mask) -> Index:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def settle_all(scene: Scene, molecules: Array, near: Index) -> None:
-    """Settle each molecule once, in a block with those of its neighbours that are left.
+def settle_all(scene: Scene, molecules: Array, near: Index, changed: Mask) -> None:
+    """Settle what has changed, each in a block with those of its neighbours that are left.
 
-    `near` (M, K) are the neighbours of each, M where there are no more.
+    Parameters
+    ----------
+    scene : Scene
+    molecules : (M, 3) array
+    near : (M, K) array
+        The neighbours of each, M where there are no more.
+    changed : (M,) array of bool
+        Since `prune`; neighbours of what moves join.
     """
-    left = np.ones(len(molecules), np.bool_)
+    left, before = np.ones(len(molecules), np.bool_), changed.copy()
     for i in range(len(molecules)):
-        if left[i]:
+        if left[i] and before[i]:
             members = _with_neighbours(i, near[i], left)
             left[members] = False
-            settle(scene, molecules, members, _box(scene, molecules, members))
+            if settle(scene, molecules, members, _box(scene, molecules, members)):
+                _mark(near, members, changed)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def prune(scene: Scene, molecules: Array, near: Index) -> tuple[Mask, Array]:
+def _mark(near: Index, members: Index, changed: Mask) -> None:
+    for i in members:
+        changed[i] = True
+        for j in near[i]:
+            if j < len(changed):
+                changed[j] = True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def prune(scene: Scene, molecules: Array, near: Index, changed: Mask, evidence: Array) -> Mask:
     """Take away molecules without which the evidence is higher, the neighbours settled anew.
 
-    Returns
-    -------
-    alive : (M,) array of bool
-    evidence : (M,) array
-        Log evidence for each against none in its place; at most `_SURE`.
+    Of those that have changed; `evidence` (M,) of each against none in its place, at most `_SURE`,
+    is brought up to date. Returns a mask of those that are left.
     """
-    count = len(molecules)
-    alive, evidence = np.ones(count, np.bool_), np.full(count, _SURE)
+    alive = np.ones(len(molecules), np.bool_)
     for i in np.argsort(molecules[:, 0], kind="mergesort"):
+        if not changed[i]:
+            continue
+        changed[i] = False
         members = _with_neighbours(i, near[i], alive)
         rest, box = members[1:], _box(scene, molecules, members)
         _, information, _ = _system(scene, molecules, members)
-        # Wald's bound with the neighbours free, far from zero: ln(photons) 0.5 SD^-2.
         for a in range(len(information)):
             information[a, a] += 1 / _LOOSE[a % 3] ** 2
-        variance = np.linalg.inv(information)[0, 0]
-        if 0.5 / variance > 4 * _SURE:
+        # By Wald's test with the neighbours free it is far from none.
+        evidence[i] = _SURE
+        if 0.5 / np.linalg.inv(information)[0, 0] > 4 * _SURE:
             continue
         whole = _log_evidence(scene, molecules, members, box)
         before = molecules[members]
@@ -315,7 +332,9 @@ def prune(scene: Scene, molecules: Array, near: Index) -> tuple[Mask, Array]:
             shine(scene, molecules, rest, -1.0)
             molecules[members] = before
             shine(scene, molecules, members, 1.0)
-    return alive, evidence
+        else:
+            _mark(near, members, changed)
+    return alive
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -333,12 +352,14 @@ def _absorb(scene: Scene, molecules: Array, members: Index) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def bear(scene: Scene, molecules: Array, first: int, near: Index) -> Mask:
-    """Try molecules from `first` on, which do not shine yet; return a mask of all that do then."""
-    count = len(molecules)
-    alive = np.ones(count, np.bool_)
-    alive[first:] = False
-    for i in range(first, count):
+def bear(scene: Scene, molecules: Array, near: Index, changed: Mask) -> Mask:
+    """Try the last of the molecules, which do not shine yet; return a mask of all that do then.
+
+    `near` are the neighbours of those that are tried, as in `settle_all`.
+    """
+    first = len(molecules) - len(near)
+    alive = np.arange(len(molecules)) < first
+    for i in range(first, len(molecules)):
         members = _with_neighbours(i, near[i - first], alive)
         rest, box = members[1:], _box(scene, molecules, members)
         without = _log_evidence(scene, molecules, rest, box)
@@ -346,7 +367,9 @@ def bear(scene: Scene, molecules: Array, first: int, near: Index) -> Mask:
         shine(scene, molecules, members[:1], 1.0)
         settle(scene, molecules, members, box)
         alive[i] = _log_evidence(scene, molecules, members, box) > without
-        if not alive[i]:
+        if alive[i]:
+            changed[members] = True
+        else:
             shine(scene, molecules, members, -1.0)
             molecules[members] = before
             shine(scene, molecules, rest, 1.0)

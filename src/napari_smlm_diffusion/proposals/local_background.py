@@ -1,7 +1,5 @@
 """The background under the spots of a frame, before any spot is known and after."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
@@ -9,37 +7,37 @@ from scipy.ndimage import median_filter
 from napari_smlm_diffusion.proposals.matched_filter import DARK, Array, Mask
 
 TILE_PX = 32
-# So many sums of 2 x 2 pixels along each axis of a tile tell its level as well as is needed.
-_SUMS = 16
-# The first two find the level, the last what lies askew within a tile.
-_ROUNDS = 3
 
 
-@dataclass(frozen=True, eq=False)
 class Background:
     """A field times levels that are bilinear between the middles of tiles.
 
-    Attributes
+    Parameters
     ----------
     field : (Y, X) array
         Its shape, ones if that is not known.
     levels : (ky, kx) array
         One if the field is known.
+
+    Attributes
+    ----------
+    surface : (Y, X) array
+        Effective photons per pixel.
     """
 
-    field: Array
-    levels: Array
+    def __init__(self, field: Array, levels: Array) -> None:
+        self.field = field
+        self.levels = levels
+        self.surface = self._surface()
 
-    @property
-    def surface(self) -> Array:
-        """(Y, X) effective photons per pixel."""
+    def _surface(self) -> Array:
         along_y, along_x = (
             _hats(n, k) for n, k in zip(self.field.shape, self.levels.shape, strict=True)
         )
         return np.maximum(self.field * (along_y @ self.levels @ along_x.T), DARK)
 
-    def refit(self, residual: Array, weight: Array) -> tuple["Background", Array]:
-        """Move the levels to where nothing is left; also return the information on each.
+    def refit(self, residual: Array, weight: Array) -> Array:
+        """Move the levels to where nothing is left; return the information on each.
 
         `residual` (Y, X) is what a frame has beyond the expected, `weight` its 1 / variance.
         """
@@ -48,16 +46,17 @@ class Background:
         ]
 
         def total(image: Array) -> Array:
-            return np.add.reduceat(np.add.reduceat(image, edges[0], 0), edges[1], 1)
+            return np.add.reduceat(np.add.reduceat(image, edges[1], 1), edges[0], 0)
 
         slope = weight * self.field
         information = total(slope * self.field)
-        step = total(slope * residual) / np.maximum(information, 1e-12)
-        return Background(self.field, self.levels + step), information
+        self.levels = self.levels + total(slope * residual) / np.maximum(information, 1e-12)
+        self.surface = self._surface()
+        return information
 
 
 def find_background(
-    frame: Array, field: Array | None, read_variance: Array, known: Mask
+    frame: Array, field: Array | None, read_variance: Array, known: Mask, rounds: int = 3
 ) -> Background:
     """Estimate the background of a frame whose spots are not known.
 
@@ -70,6 +69,8 @@ def find_background(
     read_variance : (Y, X) array
     known : (Y, X) array of bool
         Pixels that count.
+    rounds : int
+        Two find the level, the third what lies askew within a tile.
 
     Notes
     -----
@@ -77,18 +78,15 @@ def find_background(
     pixels: of a Gaussian it has the mean -sqrt(2 / pi), in SDs. A tile full of spots is outvoted by
     its neighbours.
     """
-    tiles = [max(1, round(n / TILE_PX)) for n in frame.shape] if field is None else [1, 1]
-    # Of a field as many as its tiles would have.
-    sums = [_SUMS if field is None else _SUMS * max(1, n // TILE_PX) for n in frame.shape]
+    tiles = [max(1, round(n / TILE_PX)) if field is None else 1 for n in frame.shape]
     found = Background(np.ones_like(frame) if field is None else field, np.zeros(tiles))
-    rows, columns = (
-        np.linspace(0, n - 2, k * each).astype(np.intp)
-        for n, k, each in zip(frame.shape, tiles, sums, strict=True)
-    )
+    side = [n // k // 2 for n, k in zip(frame.shape, tiles, strict=True)]
 
     def summed(image: Array) -> Array:
-        parts = [image[rows[:, None] + a, columns + b] for a in (0, 1) for b in (0, 1)]
-        tiled = sum(parts[1:], parts[0]).reshape(tiles[0], sums[0], tiles[1], sums[1])
+        whole = image[: 2 * tiles[0] * side[0], : 2 * tiles[1] * side[1]]
+        rows = whole[::2] + whole[1::2]
+        both = rows[:, ::2] + rows[:, 1::2]
+        tiled = both.reshape(tiles[0], side[0], tiles[1], side[1])
         return tiled.swapaxes(1, 2).reshape(*tiles, -1)
 
     seen = summed(frame)
@@ -98,11 +96,11 @@ def find_background(
         summed(found.field),
     )
     count = whole.sum(-1)
-    for _ in range(_ROUNDS):
+    half, ranks = np.arange(whole.shape[-1]) < (count // 2)[..., None], np.unique(count // 2)
+    for _ in range(rounds):
         under = summed(found.surface)
         sd = np.sqrt(under + read)
-        z = np.sort(np.where(whole, (seen - under) / sd, np.inf))
-        half = np.arange(z.shape[-1]) < (count // 2)[..., None]
+        z = np.partition(np.where(whole, (seen - under) / sd, np.inf), ranks)
         dark = np.sum(np.where(half, z, 0.0), -1) / np.maximum(count // 2, 1)
         slope = np.sum(np.where(whole, shape / sd, 0.0), -1) / np.maximum(count, 1)
         step = np.where(count > 1, dark + np.sqrt(2 / np.pi), 0.0) / np.maximum(slope, 1e-12)

@@ -11,12 +11,12 @@ noise that differs from pixel to pixel). Pixels that tell nothing have 1 / v = 0
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numba import njit
 from numpy.typing import NDArray
 from scipy.special import lambertw
 
 from napari_smlm_diffusion.optics.psf.base import PSF
-from napari_smlm_diffusion.optics.psf.compiled import spot, spot_table
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -48,10 +48,9 @@ class Template(NamedTuple):
 
 
 def template_of(psf: PSF) -> Template:
-    """Return the template of a PSF; raises as `optics.psf.compiled.spot_table`."""
-    table = spot_table(psf)
-    image = np.empty((2 * table.radius + 1,) * 2)
-    spot(table, (float(table.radius),) * 2, image.shape, image)
+    """Return the template of a PSF in two dimensions."""
+    middle = torch.zeros(1, 2, dtype=torch.float64)
+    image = psf.image(middle)[0].numpy()
     power = np.sum(image**2)
     slopes = [np.sum(np.asarray(np.gradient(image, axis=axis)) ** 2) / power for axis in (0, 1)]
     skew = np.sum(image**3) / power**1.5
@@ -91,13 +90,15 @@ def correlate(image: Array, profiles: Array, out: Array) -> None:
         for r in range(rank):
             line[:] = 0.0
             for j in range(max(0, radius - y), min(taps, height + radius - y)):
-                share, source = profiles[0, r, j], image[y + j - radius]
-                for x in range(width):
-                    line[x + radius] += share * source[x]
+                _add(line[radius : radius + width], profiles[0, r, j], image[y + j - radius])
             for j in range(taps):
-                share = profiles[1, r, j]
-                for x in range(width):
-                    out[y, x] += share * line[x + j]
+                _add(out[y], profiles[1, r, j], line[j : j + width])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add(to: Array, share: float, line: Array) -> None:
+    for x in range(len(to)):
+        to[x] += share * line[x]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -123,19 +124,20 @@ def find_peaks(
         through the logarithm, exact for a Gaussian spot.
     """
     height, width = frame.shape
-    residual, weight = np.zeros((height, width)), np.zeros((height, width))
+    residual, weight = np.empty((height, width)), np.empty((height, width))
     for y in range(height):
         for x in range(width):
-            if known[y, x]:
-                weight[y, x] = 1.0 / (max(expected[y, x], DARK) + read_variance[y, x])
-                residual[y, x] = weight[y, x] * (frame[y, x] - expected[y, x])
+            noise = max(expected[y, x], DARK) + read_variance[y, x]
+            weight[y, x] = known[y, x] / noise
+            residual[y, x] = weight[y, x] * (frame[y, x] - expected[y, x])
     signal, power = np.empty((height, width)), np.empty((height, width))
     correlate(residual, looks.light, signal)
     correlate(weight, looks.squared, power)
     ratio = np.full((height + 2, width + 2), -1.0)
     for y in range(height):
         for x in range(width):
-            if power[y, x] > 0:
+            # No root where there is only noise.
+            if signal[y, x] > 0 and signal[y, x] ** 2 > 0.1 * least**2 * power[y, x]:
                 ratio[y + 1, x + 1] = signal[y, x] / np.sqrt(power[y, x])
     found = np.empty((height * width // 2 + 1, 4))
     count = 0

@@ -31,7 +31,7 @@ class SpotsLocalizer(Localizer):
     Raises
     ------
     InputError
-        If the rate is not above 0, or the PSF has a depth.
+        If the rate is not above 0.
 
     Notes
     -----
