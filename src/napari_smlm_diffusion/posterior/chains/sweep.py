@@ -43,7 +43,10 @@ _SMALL, _LARGE = 0.05, 1.0
 # Steps to the level of the first molecules, and the largest factor of one.
 _FITS, _FIRST = 6, 2.0
 
-MOVES = ("langevin", "short langevin", "two", "pair", "birth", "split", "level")
+# Share of the rounds with a birth or a death.
+_BIRTHS = 0.5
+
+MOVES = ("langevin", "langevin of two", "pair", "birth or death", "split or merge", "level")
 
 
 class Kept(NamedTuple):
@@ -150,21 +153,23 @@ def run(
 def _sweep(scene: Scene, state: State, rounds: int, burning: bool, accepted: Index) -> None:
     one, two = state.one, state.two
     for _ in range(rounds):
-        for m in range(2):
-            if state.number[0] > 0:
-                one[0] = int(np.random.random() * state.number[0])
-                _count(accepted, m, langevin(scene, state, one, 1.0 if m == 0 else 0.3))
-        for m in range(2, 4):
-            if _choose_two(scene, state, two):
-                if m == 2:
-                    took = langevin(scene, state, two, 1.0 if np.random.random() < 0.5 else 0.2)
-                else:
-                    took = _step_pair(scene, state, two)
-                _count(accepted, m, took)
-        _count(accepted, 4, birth_or_death(scene, state))
-        _count(accepted, 5, split_or_merge(scene, state))
+        if state.number[0] > 0:
+            one[0] = int(np.random.random() * state.number[0])
+            # Now and then a short step: where the information changes fast, a long one is refused.
+            _count(
+                accepted, 0, langevin(scene, state, one, 1.0 if np.random.random() < 0.8 else 0.3)
+            )
+        if _choose_two(scene, state, two):
+            _count(
+                accepted, 1, langevin(scene, state, two, 1.0 if np.random.random() < 0.5 else 0.2)
+            )
+        if _choose_two(scene, state, two):
+            _count(accepted, 2, _step_pair(scene, state, two))
+        if np.random.random() < _BIRTHS:
+            _count(accepted, 3, birth_or_death(scene, state))
+        _count(accepted, 4, split_or_merge(scene, state))
     if scene.level[0] == 0:
-        _count(accepted, 6, _step_level(scene, state, burning))
+        _count(accepted, 5, _step_level(scene, state, burning))
 
 
 @inlined
