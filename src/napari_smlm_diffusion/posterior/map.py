@@ -132,7 +132,7 @@ def refine_map(
             background = Background(np.asarray(field), np.ones((1, 1)))
         else:
             # It is fitted again when the molecules are known.
-            background = find_background(frame, field, read_variance, known, rounds=2)
+            background = find_background(frame, field, read_variance, known, rounds=1)
         fitted = _FrameFit(scene, background, fixed)
         fitted.begin(start.position)
         evidence = fitted.seek(looks)

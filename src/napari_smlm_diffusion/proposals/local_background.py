@@ -70,7 +70,7 @@ def find_background(
     known : (Y, X) array of bool
         Pixels that count.
     rounds : int
-        Two find the level, the third what lies askew within a tile.
+        One finds the level to a tenth, two find it, the third what lies askew within a tile.
 
     Notes
     -----
