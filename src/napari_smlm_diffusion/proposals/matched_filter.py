@@ -19,6 +19,7 @@ from scipy.special import lambertw
 from napari_smlm_diffusion.optics.psf.base import PSF
 
 Array = NDArray[np.float64]
+Single = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 DARK = 0.05
@@ -41,8 +42,8 @@ class Template(NamedTuple):
         sum h^3 / (sum h^2)^(3/2).
     """
 
-    light: Array
-    squared: Array
+    light: Single
+    squared: Single
     slope: float
     skew: float
 
@@ -57,7 +58,7 @@ def template_of(psf: PSF) -> Template:
     return Template(_products(image), _products(image**2), float(np.prod(slopes) ** 0.5), skew)
 
 
-def _products(image: Array) -> Array:
+def _products(image: Array) -> Single:
     along_y, size, along_x = np.linalg.svd(image)
     rank = 1 + int(np.sum(np.cumsum(size[::-1] ** 2)[::-1][1:] > _LEFT_OUT * np.sum(size**2)))
     scaled = np.sqrt(size[:rank, None])
@@ -79,7 +80,7 @@ def threshold(false_alarms: float, pixels: int, slope: float) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def correlate(image: Array, profiles: Array, out: Array) -> None:
+def correlate(image: Single, profiles: Single, out: Single) -> None:
     """Correlate with a sum of products of profiles; beyond the border there is nothing."""
     height, width = image.shape
     _, rank, taps = profiles.shape
@@ -96,7 +97,7 @@ def correlate(image: Array, profiles: Array, out: Array) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _add(to: Array, share: float, line: Array) -> None:
+def _add(to: Single, share: float, line: Single) -> None:
     for x in range(len(to)):
         to[x] += share * line[x]
 
