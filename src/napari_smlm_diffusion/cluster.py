@@ -137,7 +137,8 @@ def localize_on(client: Client, movie: Path) -> Localizing:
 def task_frames(work: Work) -> int:
     """Return how many frames one task has at most."""
     pixels = (work.roi.y1 - work.roi.y0) * (work.roi.x1 - work.roi.x0)
-    return 1 if work.settings.samples else max(1, TASK_PIXELS // pixels)
+    slow = work.settings.samples or work.settings.refine == "posterior"
+    return 1 if slow else max(1, TASK_PIXELS // pixels)
 
 
 class Localizes(WorkerPlugin):

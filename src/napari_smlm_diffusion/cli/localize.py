@@ -1,12 +1,11 @@
 """``smlm-diffusion localize``: a movie in, a folder of results out."""
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_smlm_diffusion.cli.parser import add_overwrite, add_settings, option, settings_from
 from napari_smlm_diffusion.cli.progress import drive
@@ -14,6 +13,7 @@ from napari_smlm_diffusion.errors import InputError, OutputError, require, worde
 from napari_smlm_diffusion.jobs.localize.settings import FREE, LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_folder
+from napari_smlm_diffusion.settings import read_json
 
 if TYPE_CHECKING:
     from napari_smlm_diffusion.jobs.localize.plan import Plan
@@ -60,12 +60,13 @@ def run(options: argparse.Namespace) -> int:
 
     # After the checks that need no torch: a mistyped option is answered at once.
     from napari_smlm_diffusion.frames import open_movie
-    from napari_smlm_diffusion.jobs.localize.plan import prepare
+    from napari_smlm_diffusion.jobs.localize.plan import prepare, preparing
     from napari_smlm_diffusion.jobs.localize.record import identity
     from napari_smlm_diffusion.results.run_store import RunStore
 
     with open_movie(options.movie, settings.raw_layout) as stack:
-        plan = prepare(stack, settings)
+        learns = settings.refine == "posterior"
+        plan = drive(preparing(stack, settings), "rounds") if learns else prepare(stack, settings)
         with _localizing(options, options.movie) as localizing:
             folder = run_folder.create(out, options.overwrite)
             store = RunStore.create(folder, identity(plan, options.movie))
@@ -76,6 +77,7 @@ def _resume(options: argparse.Namespace) -> int:
     from napari_smlm_diffusion.frames import open_movie
     from napari_smlm_diffusion.jobs.localize.plan import prepare
     from napari_smlm_diffusion.jobs.localize.record import require_same
+    from napari_smlm_diffusion.posterior.prior import MoviePrior
     from napari_smlm_diffusion.results.run_store import RunStore, read_journal
 
     folder = options.resume
@@ -94,12 +96,14 @@ def _resume(options: argparse.Namespace) -> int:
             f"the movie {movie} is not there any more; say where it is: "
             f"smlm-diffusion localize MOVIE --resume {folder}"
         )
-    if _is_complete(folder):
+    if _record(folder).get("status") == "complete":
         print(f"the run in {folder} is complete: there is nothing left to do")
         return 0
     settings = settings_from(LocalizeSettings, options, before["settings"])
     with open_movie(movie, settings.raw_layout) as stack:
-        plan = prepare(stack, settings)
+        learned = before.get("prior")
+        prior = None if learned is None else MoviePrior.from_json(learned)
+        plan = prepare(stack, settings, prior)
         require_same(plan, movie, before, folder)
         with _localizing(options, movie) as localizing:
             return _work(plan, folder, RunStore.resume(folder), localizing)
@@ -135,17 +139,19 @@ def _work(plan: "Plan", folder: Path, store: "RunStore", localizing: "Localizing
         raise OutputError(f"{error}; {go_on}") from error
     if not store.count:
         print("warning: no molecule was found; see --offset, --gain and --em-gain", file=sys.stderr)
+    if share := _record(folder).get("as_proposed"):
+        print(f"{share:.1%} of them are as proposed: the chains disagree there", file=sys.stderr)
     frames = plan.frames[1] - plan.frames[0]
     print(f"{store.count} molecules in {frames} frames, written to {folder}")
     return 0
 
 
-def _is_complete(folder: Path) -> bool:
+def _record(folder: Path) -> dict[str, Any]:
+    """Return what a run has written down of itself; nothing if that cannot be read."""
     try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return bool(record["status"] == "complete")
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return read_json(folder / "run.json")
+    except InputError:
+        return {}
 
 
 @contextmanager

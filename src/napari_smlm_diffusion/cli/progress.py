@@ -56,9 +56,9 @@ def drive(
                     bar.set_postfix_str(numbers(progress), refresh=False)
                     bar.update(progress.done - bar.n)
                     # After the last frame the end is nearer than a clean stop.
-                    if asked_to_stop() and progress.done != progress.total:
-                        far = f"{progress.done} of {progress.total} {unit}"
-                        raise KeyboardInterrupt(f"stopped after {far}")
+                    if asked_to_stop() and not 0 < progress.total == progress.done:
+                        far = f" after {progress.done} of {progress.total} {unit}"
+                        raise KeyboardInterrupt("stopped" + (far if progress.total else ""))
             except StopIteration as end:
                 return end.value
             finally:

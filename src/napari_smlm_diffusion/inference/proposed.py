@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from napari_smlm_diffusion.emitters import concatenate
 from napari_smlm_diffusion.inference.fitted import fit_at
 from napari_smlm_diffusion.inference.head import estimate
+from napari_smlm_diffusion.inference.sampled import fitted_localizations
 from napari_smlm_diffusion.inference.table import make_table
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.proposals.localizer import FrameBlock, Localizer, Proposals
@@ -42,6 +44,8 @@ class Proposed:
         origin : (y0, x0)
             Camera pixel of the full image at which the frames begin.
         """
+        if self.found.sample is not None:
+            return self._table_of_samples(microscope, origin)
         fit = fit_at(self.block.frames, microscope, self.found.emitters)
         emitters = estimate(self.localizer, self.found, fit, microscope.psf_sigma_px)
         keep = emitters.inside(self.block.effective.shape[1:])
@@ -55,3 +59,18 @@ class Proposed:
             origin=origin,
             source="head" if self.localizer.head is not None else "crlb",
         )
+
+    def _table_of_samples(self, microscope: Microscope, origin: tuple[int, int]) -> pd.DataFrame:
+        samples, tables = self.found.samples, []
+        for t, sets in enumerate(self.found.sets(len(self.block))):
+            named = [replace(one, frame=np.full(len(one), k)) for k, one in enumerate(sets)]
+            effective = self.block.frames[t]
+            fit, _ = fitted_localizations(concatenate(named), samples, effective, microscope)
+            fit = fit.select(fit.emitters.probability >= self.min_probability)
+            unknown = np.full(len(fit.emitters), np.nan)
+            first = self.block.first + t
+            source = f"samples:{samples}"
+            tables.append(
+                make_table(fit, unknown, microscope, first, origin=origin, source=source)
+            )
+        return pd.concat(tables, ignore_index=True)

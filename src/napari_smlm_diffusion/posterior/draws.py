@@ -1,6 +1,6 @@
 """Draws from the posterior of frames, and whether the chains that made them agree."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,19 @@ class Draws:
     expected: NDArray[np.float32]
     chains: int
     cells_r_hat: NDArray[np.float64]
+
+    def of_frame(self, t: int) -> "Draws":
+        """Return those of frame t of the T, as of one frame."""
+        here = slice(*np.searchsorted(self.emitters.frame, (t, t + 1)))
+        emitters = self.emitters.select(here)
+        return replace(
+            self,
+            emitters=replace(emitters, frame=np.zeros_like(emitters.frame)),
+            draw=self.draw[here],
+            background=self.background[t : t + 1],
+            expected=self.expected[t : t + 1],
+            cells_r_hat=self.cells_r_hat[t : t + 1],
+        )
 
     @property
     def r_hat(self) -> NDArray[np.float64]:

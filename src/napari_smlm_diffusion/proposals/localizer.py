@@ -1,7 +1,7 @@
 """What a localizer is: frames in, proposals of molecules out, with or without a density."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -65,12 +65,32 @@ class Proposals:
         (T, sY, sX) on the localizer's `scale`, if it has one.
     density_sd : Tensor or None
         (M,) root of the variance at each.
+    samples : int
+        Sets of molecules that are proposed for each frame, one beside the other.
+    sample : Tensor or None
+        (M,) set that each belongs to, if there are several.
     """
 
     emitters: Emitters[Tensor]
     density: Tensor | None = None
     variance: Tensor | None = None
     density_sd: Tensor | None = None
+    samples: int = 1
+    sample: Tensor | None = None
+
+    def sets(self, frames: int) -> list[list[Emitters[np.ndarray]]]:
+        """Return what is proposed for each of T frames, set by set, with a probability each."""
+        found = self.emitters
+        if found.probability is None:
+            mass = found.multiplicity
+            sure = torch.ones(len(found)) if mass is None else mass.clamp(0.0, 1.0)
+            found = replace(found, probability=sure)
+        every = found.each(Tensor.numpy)
+        sample = np.zeros(len(every)) if self.sample is None else self.sample.numpy()
+        return [
+            [every.select((every.frame == t) & (sample == k)) for k in range(self.samples)]
+            for t in range(frames)
+        ]
 
 
 class Localizer(ABC):

@@ -10,8 +10,14 @@ from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 @pytest.mark.parametrize(
     ("given", "field"),
     [
+        ({"keep_draws": True}, "keep_draws"),
+        ({"keep_draws": True, "refine": "map"}, "keep_draws"),
+        ({"proposal": "psi"}, "proposal"),
+        ({"proposal": "psi", "refine": "map"}, "proposal"),
         ({"proposal": "spots", "samples": 4}, "samples"),
-        ({"refine": "map", "samples": 4}, "samples"),
+        ({"refine": "posterior", "samples": 4}, "samples"),
+        ({"refine": "posterior", "proposal": "psi", "keep_samples": True}, "keep_samples"),
+        ({"refine": "posterior", "proposal": "psi", "sample_frames": "0:2"}, "sample_frames"),
     ],
 )
 def test_what_does_not_go_together_is_refused_by_name(given, field):
@@ -21,7 +27,14 @@ def test_what_does_not_go_together_is_refused_by_name(given, field):
 
 
 @pytest.mark.parametrize(
-    "given", [{"samples": 4}, {"proposal": "spots"}, {"refine": "map", "proposal": "spots"}]
+    "given",
+    [
+        {"samples": 4},
+        {"proposal": "spots"},
+        {"refine": "map", "proposal": "spots"},
+        {"refine": "posterior", "keep_draws": True, "draws": 16},
+        {"refine": "posterior", "proposal": "psi", "samples": 4, "steps": 3},
+    ],
 )
 def test_what_goes_together_passes(given):
     check_refining(LocalizeSettings(**given))

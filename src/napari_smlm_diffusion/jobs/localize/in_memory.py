@@ -38,10 +38,10 @@ def localize_in_memory(
         meanwhile: what is done of a run that does not come to its end is in there.
     """
     yield Progress(0, 0, LOADING)
-    from napari_smlm_diffusion.jobs.localize.plan import prepare
+    from napari_smlm_diffusion.jobs.localize.plan import preparing
     from napari_smlm_diffusion.jobs.localize.run import localize
 
-    results = Results(prepare(stack, settings) if plan is None else plan)
+    results = Results((yield from preparing(stack, settings)) if plan is None else plan)
     total = results.plan.frames[1] - results.plan.frames[0]
     yield Progress(0, total, "localizing", {"results": results})
     for progress in localize(results.plan):

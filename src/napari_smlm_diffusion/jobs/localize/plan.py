@@ -1,7 +1,7 @@
 """All that is checked and decided before a run begins: after `prepare` nothing is missing."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,13 @@ from napari_smlm_diffusion.compute.device import choose_device
 from napari_smlm_diffusion.density import DensityScale
 from napari_smlm_diffusion.errors import InputError, Remark
 from napari_smlm_diffusion.frames import FrameStack, parse_frame_range, parse_roi
+from napari_smlm_diffusion.jobs.adapter import as_job
 from napari_smlm_diffusion.jobs.localize.cameras import known_optics
 from napari_smlm_diffusion.jobs.localize.chunks import chunks
 from napari_smlm_diffusion.jobs.localize.models import AUTO, best, possible
 from napari_smlm_diffusion.jobs.localize.refine import (
     check_refining,
+    learn_prior,
     localizer_for,
     make_estimator,
 )
@@ -39,6 +41,8 @@ from napari_smlm_diffusion.moviecheck.out_of_range import compare_with_prior, wi
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
+from napari_smlm_diffusion.posterior.prior import MoviePrior
+from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.proposals.localizer import Localizer
 from napari_smlm_diffusion.settings import Roi
 from napari_smlm_diffusion.simulation.prior import SPOT_SIGMAS
@@ -82,8 +86,36 @@ class Plan(Work):
         return self.scale
 
 
-def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
+def prepare(
+    stack: FrameStack, settings: LocalizeSettings, prior: MoviePrior | None = None
+) -> Plan:
+    """Do as `preparing` without saying how far it is."""
+    job = preparing(stack, settings, prior)
+    while True:
+        try:
+            next(job)
+        except StopIteration as end:
+            plan: Plan = end.value
+            return plan
+
+
+@as_job
+def preparing(
+    stack: FrameStack, settings: LocalizeSettings, prior: MoviePrior | None = None
+) -> Generator[Progress, None, Plan]:
     """Check the settings against the movie, estimate what is missing, load the model.
+
+    Parameters
+    ----------
+    stack : FrameStack
+    settings : LocalizeSettings
+    prior : MoviePrior, optional
+        What was learned from this movie before: a run that goes on must not learn it afresh.
+
+    Yields
+    ------
+    Progress
+        While a run that is to be refined learns from its movie.
 
     Raises `InputError` for whatever the user has to change; with ``settings.strict`` for each
     warning too.
@@ -120,7 +152,7 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
 
     path = best(cards, check) if cards else None
     model = None if path is None else load_model(path, device)
-    localizer = localizer_for(settings, model)
+    localizer = localizer_for(settings, model, (roi.y0, roi.x0))
     notes += _what_proposes(settings, localizer)
     microscope = Microscope(
         camera=camera,
@@ -133,20 +165,27 @@ def prepare(stack: FrameStack, settings: LocalizeSettings) -> Plan:
     if settings.strict and warnings:
         strict = Remark(f"a warning of {stack.source} is taken for an error", ("strict",))
         raise InputError(*warnings, strict)
+    if settings.refine == "posterior":
+        if prior is None:
+            prior = yield from learn_prior(stack, settings, microscope, frames, roi)
+        microscope = microscope.model_copy(update={"psf": prior.psf})
+        notes.append(Remark(words(prior, microscope)))
+    estimator = make_estimator(settings, localizer, prior)
     return Plan(
         stack=stack,
         settings=settings,
         frames=frames,
         roi=roi,
         microscope=microscope,
-        estimator=make_estimator(settings, localizer),
+        estimator=estimator,
         posterior=posterior,
         sampled=sampled,
-        scale=localizer.scale,
-        has_variance=localizer.has_variance,
+        scale=estimator.scale,
+        has_variance=estimator.has_variance,
         model_name=None if model is None else model.card.name,
         model_file=None if path is None else str(path),
         model_hash=None if model is None else model.hash,
+        prior=prior,
         device=device,
         movie_check=_as_json(check),
         notes=tuple(notes),
@@ -164,6 +203,8 @@ def _what_proposes(settings: LocalizeSettings, localizer: Localizer) -> Iterator
     model = localizer.model
     if model is not None and settings.model == AUTO:
         yield Remark(f"model {model.card.name} chosen for this movie")
+    if settings.refine == "posterior":
+        return  # density and variance are those of the draws
     who = "spots" if model is None else f"model {model.card.name}"
     if localizer.scale is None:
         yield Remark(f"{who}: positions only, no density, no variance")

@@ -49,6 +49,7 @@ def identity(plan: "Plan", movie: Path) -> dict[str, Any]:
         # Where the images are, see `zarr_images`.
         "scale_nm": size / upsampling,
         "translate_nm": [(start + shift) * size for start in (roi.y0, roi.x0)],
+        "prior": plan.prior and plan.prior.to_json(),
         "depends_on": {
             "package": __version__,
             "fingerprint": plan.stack.fingerprint(),
@@ -128,7 +129,7 @@ def provenance(plan: "Plan", status: str, until: int) -> dict[str, Any]:
             "kernel_share": scale and scale.kernel_share,
         },
         "sampling": sampling(plan, until),
-        "refining": plan.estimator.refining and {"by": plan.estimator.refining.source},
+        "refining": refining(plan),
         "device": plan.device,
         "movie_check": plan.movie_check,
         "notes": list(map(str, plan.notes)),
@@ -147,6 +148,34 @@ def sampling(plan: "Plan", until: int) -> dict[str, Any] | None:
         "seed": plan.settings.seed,
         **plan.posterior.describe(),
     }
+
+
+def refining(plan: "Plan") -> dict[str, Any] | None:
+    """Return how the likelihood refined what was proposed, and what the movie taught."""
+    if plan.estimator.refining is None:
+        return None
+    known: dict[str, Any] = {"by": plan.estimator.refining.source}
+    if (prior := plan.prior) is not None:
+        known["learned"] = {
+            "photons_mean": prior.photons.mean,
+            "photons_cv": prior.photons.cv,
+            "density_per_px2": prior.mean_density,
+            "background_mean": float(prior.background.mean()),
+            "psf": prior.psf.model_dump(mode="json"),
+            "read_noise_scale": prior.read_noise_scale,
+            "errors": prior.errors,
+            "notes": list(prior.notes),
+        }
+    return known
+
+
+def as_proposed(plan: "Plan", found: "Results | RunStore") -> float | None:
+    """Return the share of the localizations that were not refined; None where none was to be."""
+    if plan.estimator.refining is None:
+        return None
+    refined = plan.estimator.refining.source
+    kept = sum(int((table["uncertainty_source"] != refined).sum()) for table in found.tables())
+    return kept / max(1, found.count)
 
 
 def record(
@@ -170,6 +199,9 @@ def record(
         "error": sentence,
         "frames_done": sum(b - a for a, b in found.finished),
         "rows": found.count,
+        "as_proposed": as_proposed(plan, found),
+        # All that was learned, for whoever would draw from the same posterior; arrays are packed.
+        "prior": plan.prior and plan.prior.to_json(),
         "timing": dict(timing or {}),
     }
 

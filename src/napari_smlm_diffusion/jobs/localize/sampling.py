@@ -23,7 +23,7 @@ def check_sampling(settings: LocalizeSettings) -> None:
     Raises `InputError` for one sample, fewer than two steps, an unknown sampler, or options that
     say how to sample where nothing is sampled.
     """
-    if not settings.samples:
+    if settings.proposal != "psi" and not settings.samples:
         how = ("sampler", "steps", "sample_frames", "keep_samples")
         if idle := [name for name in how if getattr(settings, name) not in (None, False)]:
             raise InputError(
@@ -31,7 +31,8 @@ def check_sampling(settings: LocalizeSettings) -> None:
                 field=("samples", *idle),
             )
         return
-    check_samples(settings.samples)
+    if settings.samples:
+        check_samples(settings.samples)
     if settings.steps is not None:
         check_steps(settings.steps)
     if settings.sampler is not None:
@@ -45,7 +46,7 @@ def sampled_frames(
 
     Raises `InputError` if it has nothing in common with the range that is localized.
     """
-    if not settings.samples:
+    if not settings.samples or settings.refine != "none":
         return frames[0], frames[0]
     if settings.sample_frames is None:
         return frames
@@ -71,7 +72,7 @@ def choose_posterior(
 
     Raises `InputError` if the model has no diffusion model, or its schedule has not so many steps.
     """
-    if not settings.samples or model is None:
+    if not settings.samples or model is None or settings.refine != "none":
         return None, []
     calibrated = psi_of(model).settings.sampling
     sampling = asked_sampling(model, sampler=settings.sampler, steps=settings.steps)

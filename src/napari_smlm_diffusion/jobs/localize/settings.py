@@ -74,14 +74,20 @@ class LocalizeSettings(Settings):
         "auto|NAME|FILE",
         title="Model",
     )
-    refine: Literal["none", "map"] = option(
+    refine: Literal["none", "map", "posterior"] = option(
         "none",
-        "what the likelihood makes of the proposals: nothing, or the most probable molecules",
+        "what the likelihood makes of the proposals: nothing, the most probable molecules, or "
+        "draws from the posterior",
         title="Refine",
     )
-    proposal: Literal["auto", "phi", "spots"] = option(
+    draws: int = option(64, "draws of a frame from its posterior", "K", title="Draws", ge=8)
+    keep_draws: bool = option(
+        False, "write the molecules of every draw to draws.parquet", title="Keep draws"
+    )
+    proposal: Literal["auto", "phi", "psi", "spots"] = option(
         "auto",
-        "what proposes molecules: phi of the model, spots without a model, auto as the model does",
+        "what proposes molecules: phi of the model, samples of its psi, spots without a model, "
+        "auto as the model does",
         title="Proposal",
     )
     frames: str | None = option(

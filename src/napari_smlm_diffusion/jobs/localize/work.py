@@ -17,6 +17,7 @@ from napari_smlm_diffusion.jobs.localize.sampling import choose_posterior
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.optics.microscope import Microscope
+from napari_smlm_diffusion.posterior.prior import MoviePrior
 from napari_smlm_diffusion.proposals.diffusion_samples import Posterior
 from napari_smlm_diffusion.proposals.localizer import FrameBlock
 from napari_smlm_diffusion.settings import Roi
@@ -35,6 +36,7 @@ class Parcel:
     # model_file, model_hash: identity of the model; None where no model proposes
     model_file: str | None
     model_hash: str | None
+    prior: MoviePrior | None  # what was learned from the movie, if anything was to be
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def unpack(parcel: Parcel, stack: FrameStack) -> Work:
         parcel.settings, model, parcel.microscope, (parcel.roi.y0, parcel.roi.x0)
     )
     given = {field.name: getattr(parcel, field.name) for field in fields(Parcel)}
-    estimator = make_estimator(parcel.settings, localizer_for(parcel.settings, model))
+    localizer = localizer_for(parcel.settings, model, (parcel.roi.y0, parcel.roi.x0))
+    estimator = make_estimator(parcel.settings, localizer, parcel.prior)
     return Work(**given, stack=stack, estimator=estimator, posterior=posterior)
 
 
