@@ -4,19 +4,25 @@ import json
 import signal
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 
 from napari_smlm_diffusion.cli import main
 from napari_smlm_diffusion.evaluation.matching import match_frames
 from napari_smlm_diffusion.inference import estimator
-from napari_smlm_diffusion.jobs.localize import chunks
+from napari_smlm_diffusion.jobs.localize import chunks, plan
+from napari_smlm_diffusion.posterior.prior import MoviePrior, PhotonPrior
+from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_store
 from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.images import read_image
 
 MAP = ("--refine", "map", "--psf-sigma", "130")
+DRAWN = ("--refine", "posterior", "--draws", "8", "--keep-draws", "--psf-sigma", "130")
 RESULTS = ("localizations.csv", "density.tif", "variance.tif", "residual.tif")
+
+DRAWN_RESULTS = (*RESULTS, "draws.parquet")
 
 
 @pytest.fixture
@@ -29,6 +35,29 @@ def localize(tmp_path, movie_file):
         return tmp_path / out
 
     return run
+
+
+@pytest.fixture
+def learned(monkeypatch):
+    """What is to be learned is known, which is not what is tested here; give how often it was."""
+    times = []
+
+    def learn(stack, settings, microscope, frames, roi):
+        times.append(frames)
+        yield Progress(0, 1, "Learning")
+        return MoviePrior(
+            photons=PhotonPrior.lognormal(2500.0, 0.3),
+            density=np.full((1, 36, 44), 4 / (28 * 36)),
+            blocks=((0, 24),),
+            margin_px=4.0,
+            cell_px=1.0,
+            background=np.full((28, 36), 9.0),
+            background_free=True,
+            psf=microscope.psf,
+        )
+
+    monkeypatch.setattr(plan, "learn_prior", learn)
+    return times
 
 
 def contents(folder, names=RESULTS):
@@ -119,6 +148,77 @@ def test_the_same_bytes_in_any_batch_and_chunk_and_when_it_goes_on(
     assert main(["localize", "--resume", str(folder)]) == 0
     assert contents(folder) == whole
     assert record(folder)["status"] == "complete"
+
+
+@pytest.mark.usefixtures("learned")
+def test_draws_say_all_there_is_to_say(localize, movie_file, capsys):
+    folder = localize("out", *DRAWN, "--proposal", "spots", "--frames", "0:6")
+    said = capsys.readouterr()
+    assert "learned from your movie" in said.err
+    assert {path.name for path in folder.iterdir()} == {
+        *DRAWN_RESULTS,
+        "run.json",
+        "store",
+    }
+    run = record(folder)
+    assert run["refining"]["by"] == "posterior:8"
+    assert run["refining"]["learned"]["photons_mean"] == pytest.approx(2500, rel=0.01)
+    assert MoviePrior.from_json(run["prior"]).psf.sigma_nm == 130
+    assert 0 <= run["as_proposed"] <= 0.2
+    table = registry.read(folder / "store").table
+    sources = set(table["uncertainty_source"])
+    assert "posterior:8" in sources
+    assert table["fit_p"].between(0, 1).mean() > 0.8
+    # The density is the mean of the draws': as many molecules.
+    draws = pd.read_parquet(folder / "draws.parquet")
+    assert set(draws["frame"]) == set(range(6))
+    assert set(draws["draw"]) == set(range(8))
+    image, known = read_image(folder / "density.tif")
+    inside = draws["x_nm"].between(-50, 3550) & draws["y_nm"].between(-50, 2750)
+    assert image.sum() * known["kernel_share"] == pytest.approx(inside.sum() / 8, rel=0.02)
+    truth = registry.read(movie_file.with_name("truth.csv")).table
+    truth = truth[truth["frame"] < 6]
+    near = draws[draws["draw"] == 0]
+    places = [t[["x_nm", "y_nm"]].to_numpy() for t in (near, truth)]
+    pairs = match_frames(near["frame"], places[0], truth["frame"], places[1], 100.0)
+    assert len(pairs.found) > 0.8 * len(near)
+    assert not list((folder / "store").glob("draws*"))
+
+
+def test_draws_are_the_same_bytes_and_nothing_is_learned_twice(
+    localize, learned, tiny_model, monkeypatch
+):
+    given = (*DRAWN, "--model", tiny_model)
+    whole = contents(localize("whole", *given), DRAWN_RESULTS)
+    assert len(learned) == 1
+    monkeypatch.setattr(chunks, "REFINED_PIXELS", 9 * 28 * 36)
+    monkeypatch.setattr(estimator, "_REFINED", 2)
+    again = localize("again", *given, "--batch", "3", "--threads", "1")
+    assert contents(again, DRAWN_RESULTS) == whole
+
+    monkeypatch.setattr(run_store, "SECONDS_BETWEEN_COMMITS", 0)
+    monkeypatch.setattr(run_store, "_PAUSE_FOR_A_COMMIT", 0)
+    with monkeypatch.context() as patch:
+        press_ctrl_c(patch, at=11)
+        folder = localize("stopped", *given, code=130)
+    assert record(folder)["frames_done"] == 9
+    assert len(learned) == 3
+    assert main(["localize", "--resume", str(folder)]) == 0
+    assert len(learned) == 3
+    assert contents(folder, DRAWN_RESULTS) == whole
+
+
+@pytest.mark.usefixtures("learned")
+def test_samples_of_psi_may_be_the_proposals(localize, tiny_psi_model, movie_file):
+    psi = ("--proposal", "psi", "--model", tiny_psi_model, "--samples", 2, "--steps", 2)
+    folder = localize("out", *DRAWN, *psi, "--frames", "0:2", "--threads", "1")
+    assert record(folder)["proposal"] == "psi"
+    table = registry.read(folder / "store").table
+    truth = registry.read(movie_file.with_name("truth.csv")).table
+    truth = truth[truth["frame"] < 2]
+    places = [t[["x_nm", "y_nm"]].to_numpy() for t in (table, truth)]
+    pairs = match_frames(table["frame"], places[0], truth["frame"], places[1], 100.0)
+    assert len(pairs.found) > 0.8 * len(table) > 0
 
 
 def test_a_part_without_molecules_has_the_columns_of_the_others(localize, monkeypatch, tmp_path):

@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from napari_smlm_diffusion.results import draws_file
 
@@ -16,7 +17,9 @@ def draws(first, n, rng):
     return pd.DataFrame(columns)
 
 
-def test_parts_are_one_file_to_the_last_bit(tmp_path, rng):
+@pytest.mark.parametrize("group", [7, 1000])
+def test_parts_are_one_file_to_the_last_bit(group, tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(draws_file, "_GROUP", group)
     parts = [draws(0, 50, rng), draws(4, 0, rng), draws(8, 30, rng)]
     for i, part in enumerate(parts):
         draws_file.write_part(tmp_path / f"{i}.parquet", part)
@@ -24,4 +27,7 @@ def test_parts_are_one_file_to_the_last_bit(tmp_path, rng):
     draws_file.write(tmp_path / "draws.parquet", read, {"pixel_size_nm": 100.0})
     whole = pd.read_parquet(tmp_path / "draws.parquet")
     pd.testing.assert_frame_equal(whole, pd.concat(parts, ignore_index=True))
+    one = pd.concat(parts, ignore_index=True)
+    draws_file.write(tmp_path / "one.parquet", [one], {"pixel_size_nm": 100.0})
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "draws.parquet").read_bytes()
     assert dict(whole.dtypes.astype(str)) == draws_file.COLUMNS

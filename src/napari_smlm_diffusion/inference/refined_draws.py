@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from napari_smlm_diffusion import localizations
 from napari_smlm_diffusion.density import DensityScale
 from napari_smlm_diffusion.inference.from_draws import answer_from_draws
 from napari_smlm_diffusion.inference.proposed import Proposed
-from napari_smlm_diffusion.inference.refining import Answer, together
+from napari_smlm_diffusion.inference.refining import Answer
 from napari_smlm_diffusion.inference.starts import starts_of
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.posterior.draws import LARGEST_R_HAT
@@ -19,6 +20,7 @@ from napari_smlm_diffusion.posterior.prior import MoviePrior
 from napari_smlm_diffusion.posterior.refiner import Refiner
 from napari_smlm_diffusion.proposals.localizer import FrameBlock
 
+_IMAGES = ("density", "variance", "residual")
 # Of a run without a density of its own.
 DEFAULT_SCALE = DensityScale(upsampling=4, kernel_sigma=1.25)
 
@@ -97,7 +99,13 @@ class RefinedByDraws:
 
         # Frame by frame, so that no digit depends on which frames come together.
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            return together(list(pool.map(answer, range(len(block)))))
+            answers = list(pool.map(answer, range(len(block))))
+        draws = [one.draws for one in answers if one.draws is not None]
+        return Answer(
+            localizations.together([one.table for one in answers]),
+            {name: np.concatenate([one.images[name] for one in answers]) for name in _IMAGES},
+            pd.concat(draws, ignore_index=True) if draws else None,
+        )
 
 
 def _frames(one: Proposed, block: FrameBlock) -> slice:

@@ -15,6 +15,8 @@ import pandas as pd
 from napari_smlm_diffusion.results.formats.parquet import METADATA
 from napari_smlm_diffusion.writing import atomic
 
+_GROUP = 2**18  # lines that a reader takes at once
+
 COLUMNS = {
     "frame": "int64",
     "draw": "int32",
@@ -47,8 +49,15 @@ def write(path: Path, parts: Iterable[pd.DataFrame], known: Mapping[str, Any]) -
     fields = [(name, pyarrow.type_for_alias(kind)) for name, kind in COLUMNS.items()]
     schema = pyarrow.schema(fields, metadata={METADATA: json.dumps(known)})
     with atomic(path) as partial, ParquetWriter(partial, schema, compression="zstd") as writer:
+        rest = schema.empty_table()
         for part in parts:
-            writer.write_table(pyarrow.Table.from_pandas(part, schema, preserve_index=False))
+            more = pyarrow.Table.from_pandas(part, schema, preserve_index=False)
+            rest = pyarrow.concat_tables([rest, more])
+            # In groups of one size, so that the bytes do not tell the parts.
+            while len(rest) >= _GROUP:
+                writer.write_table(rest.slice(0, _GROUP).combine_chunks())
+                rest = rest.slice(_GROUP)
+        writer.write_table(rest.combine_chunks())
 
 
 def write_part(path: Path, draws: pd.DataFrame) -> None:

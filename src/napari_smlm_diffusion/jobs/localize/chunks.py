@@ -6,21 +6,20 @@ from collections.abc import Iterable, Iterator, Sequence
 # for cancelling, rare enough that reading and writing cost nothing. It is fixed (not a multiple of
 # the batch) so that sums over frames are added in the same order whatever the batch.
 CHUNK_PIXELS = 2**19
-# Draws from the posterior take some hundred times as long.
-REFINED_PIXELS = 2**16
+# Draws from the posterior take some hundred times as long; several frames are at work together.
+REFINED_PIXELS, _REFINED_FRAMES = 2**16, 8
 
 Frames = tuple[int, int]
 
 
-def chunks(
-    frames: Frames, shape: tuple[int, int], pixels: int | None = None, fewest: int = 1
-) -> Iterator[Frames]:
+def chunks(frames: Frames, shape: tuple[int, int], drawn: bool = False) -> Iterator[Frames]:
     """Cut a range (start, stop) of frames of (Y, X) `shape` into ranges that follow each other.
 
-    Each has about `pixels` camera pixels (by default `CHUNK_PIXELS`), and `fewest` frames or more.
+    `drawn` frames, whose posterior is drawn from, come in shorter ones.
     """
     start, stop = frames
-    step = max(fewest, (pixels or CHUNK_PIXELS) // (shape[0] * shape[1]))
+    pixels, fewest = (REFINED_PIXELS, _REFINED_FRAMES) if drawn else (CHUNK_PIXELS, 1)
+    step = max(fewest, pixels // (shape[0] * shape[1]))
     for first in range(start, stop, step):
         yield first, min(first + step, stop)
 

@@ -199,6 +199,10 @@ def _as_json(check: MovieCheck) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
 
 
+def words(prior: MoviePrior, microscope: Microscope) -> str:
+    return 'learned from your movie: TEMPORARY'
+
+
 def _what_proposes(settings: LocalizeSettings, localizer: Localizer) -> Iterator[Remark]:
     model = localizer.model
     if model is not None and settings.model == AUTO:

@@ -13,7 +13,7 @@ from napari_smlm_diffusion.frames.ahead import read_ahead
 from napari_smlm_diffusion.inference.estimator import Localized
 from napari_smlm_diffusion.inference.sampled import FrameSamples, sample_frame, table_from_samples
 from napari_smlm_diffusion.jobs.adapter import as_job
-from napari_smlm_diffusion.jobs.localize.chunks import REFINED_PIXELS, Frames, chunks, without
+from napari_smlm_diffusion.jobs.localize.chunks import Frames, chunks, without
 from napari_smlm_diffusion.jobs.localize.results import in_units, joined
 from napari_smlm_diffusion.jobs.localize.work import Work, block_of, with_context
 from napari_smlm_diffusion.progress import Progress
@@ -87,7 +87,7 @@ def work_chunks(work: Work) -> Iterator[Frames]:
     """Cut a run into chunks; a frame that is sampled is one of its own."""
     shape = (work.roi.y1 - work.roi.y0, work.roi.x1 - work.roi.x0)
     if work.settings.refine == "posterior":
-        yield from chunks(work.frames, shape, REFINED_PIXELS, fewest=8)
+        yield from chunks(work.frames, shape, drawn=True)
         return
     yield from chunks((work.frames[0], work.sampled[0]), shape)
     yield from ((frame, frame + 1) for frame in range(*work.sampled))
