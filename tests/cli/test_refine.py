@@ -1,6 +1,7 @@
 """``localize --refine``: the likelihood has the last word, and the same one however it is asked."""
 
 import json
+import re
 import signal
 
 import numpy as np
@@ -10,10 +11,11 @@ import tifffile
 
 from napari_smlm_diffusion.cli import main
 from napari_smlm_diffusion.evaluation.matching import match_frames
+from napari_smlm_diffusion.frames import open_stack
 from napari_smlm_diffusion.inference import estimator
 from napari_smlm_diffusion.jobs.localize import chunks, plan
+from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.posterior.prior import MoviePrior, PhotonPrior
-from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_store
 from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.images import read_image
@@ -42,9 +44,8 @@ def learned(monkeypatch):
     """What is to be learned is known, which is not what is tested here; give how often it was."""
     times = []
 
-    def learn(stack, settings, microscope, frames, roi):
+    def learn(check, microscope, frames, shape):
         times.append(frames)
-        yield Progress(0, 1, "Learning")
         return MoviePrior(
             photons=PhotonPrior.lognormal(2500.0, 0.3),
             density=np.full((1, 36, 44), 4 / (28 * 36)),
@@ -56,7 +57,7 @@ def learned(monkeypatch):
             psf=microscope.psf,
         )
 
-    monkeypatch.setattr(plan, "learn_prior", learn)
+    monkeypatch.setattr(plan, "prior_of", learn)
     return times
 
 
@@ -206,6 +207,25 @@ def test_draws_are_the_same_bytes_and_nothing_is_learned_twice(
     assert main(["localize", "--resume", str(folder)]) == 0
     assert len(learned) == 3
     assert contents(folder, DRAWN_RESULTS) == whole
+
+
+def test_what_is_learned_is_said_and_kept(movie_file):
+    settings = LocalizeSettings(refine="posterior", proposal="spots", psf_sigma_nm=130)
+    with open_stack(movie_file) as stack:
+        made = plan.prepare(stack, settings)
+    notes = list(map(str, made.notes))
+    assert any(re.match(r"learned from your movie: .* photons .* sigma 130 nm$", n) for n in notes)
+    # 3,000 photons, of which a camera of a quantum efficiency of 0.9 detects 2,700.
+    assert made.prior.photons.mean == pytest.approx(2700, rel=0.1)
+    assert made.prior.mean_density == pytest.approx(2.7 / (28 * 36), rel=0.2)
+
+
+def test_too_few_molecules_to_learn_from_are_said(localize, capsys):
+    folder = localize("out", *DRAWN, "--proposal", "spots", "--frames", "0:2")
+    assert "too few molecules to learn from" in capsys.readouterr().err
+    run = record(folder)
+    assert any("too few molecules" in note for note in run["refining"]["learned"]["notes"])
+    assert run["rows"] > 0
 
 
 @pytest.mark.usefixtures("learned")

@@ -70,7 +70,5 @@ class Proposed:
             unknown = np.full(len(fit.emitters), np.nan)
             first = self.block.first + t
             source = f"samples:{samples}"
-            tables.append(
-                make_table(fit, unknown, microscope, first, origin=origin, source=source)
-            )
+            tables.append(make_table(fit, unknown, microscope, first, origin=origin, source=source))
         return pd.concat(tables, ignore_index=True)

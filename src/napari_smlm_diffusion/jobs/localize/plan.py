@@ -18,9 +18,10 @@ from napari_smlm_diffusion.jobs.localize.chunks import chunks
 from napari_smlm_diffusion.jobs.localize.models import AUTO, best, possible
 from napari_smlm_diffusion.jobs.localize.refine import (
     check_refining,
-    learn_prior,
     localizer_for,
     make_estimator,
+    prior_of,
+    words,
 )
 from napari_smlm_diffusion.jobs.localize.sampling import (
     check_sampling,
@@ -86,9 +87,7 @@ class Plan(Work):
         return self.scale
 
 
-def prepare(
-    stack: FrameStack, settings: LocalizeSettings, prior: MoviePrior | None = None
-) -> Plan:
+def prepare(stack: FrameStack, settings: LocalizeSettings, prior: MoviePrior | None = None) -> Plan:
     """Do as `preparing` without saying how far it is."""
     job = preparing(stack, settings, prior)
     while True:
@@ -167,7 +166,8 @@ def preparing(
         raise InputError(*warnings, strict)
     if settings.refine == "posterior":
         if prior is None:
-            prior = yield from learn_prior(stack, settings, microscope, frames, roi)
+            yield Progress(0, 0, "learning from the movie")
+            prior = prior_of(check, microscope, frames, (roi.y1 - roi.y0, roi.x1 - roi.x0))
         microscope = microscope.model_copy(update={"psf": prior.psf})
         notes.append(Remark(words(prior, microscope)))
     estimator = make_estimator(settings, localizer, prior)
@@ -197,10 +197,6 @@ def _as_json(check: MovieCheck) -> dict[str, Any]:
     """Return the check for run.json, which knows no NaN."""
     values = {**vars(check), "notes": dict(check.notes)}
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
-
-
-def words(prior: MoviePrior, microscope: Microscope) -> str:
-    return 'learned from your movie: TEMPORARY'
 
 
 def _what_proposes(settings: LocalizeSettings, localizer: Localizer) -> Iterator[Remark]:
