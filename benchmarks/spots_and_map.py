@@ -92,16 +92,20 @@ def bounds_nm(movie: Movie) -> np.ndarray:
     photons = truth["photons"].to_numpy() / camera.photons_per_effective
     background = settings.background.level / camera.photons_per_effective
     psf, read = settings.build_psf(), camera.effective_read_noise
-    bound = np.empty(len(truth))
-    # By quarters of large frames: neighbours further away do not matter.
+    bound = np.full(len(truth), np.nan)
+    # Large frames in parts: neighbours further away do not matter.
     for _, some in truth.groupby("frame"):
         rows = truth.index.get_indexer(some.index)
         place = some[["y_nm", "x_nm"]].to_numpy() / pixel
         for corner in np.ndindex(*(-(-n // 64) for n in shape)):
-            start = np.array(corner) * 64 - 8
-            near = ((place >= start) & (place < start + 80)).all(1)
-            known = crlb(place[near] - start, photons[rows[near]], psf, (80, 80), background, read)
-            mine = ((place[near] >= start + 8) & (place[near] < start + 72)).all(1)
+            inner = np.array(corner) * 64 - 0.5
+            start = np.maximum(np.array(corner) * 64 - 8, 0)
+            part = np.minimum(np.array(corner) * 64 + 72, shape) - start
+            near = ((place >= inner - 8) & (place < inner + 72)).all(1)
+            known = crlb(
+                place[near] - start, photons[rows[near]], psf, tuple(part), background, read
+            )
+            mine = ((place[near] >= inner) & (place[near] < inner + 64)).all(1)
             axes = np.sqrt((known.position**2).mean(1))
             bound[rows[near][mine]] = axes[mine] * pixel
     return np.minimum(bound, TOLERANCE_NM)

@@ -104,7 +104,8 @@ def refine_map(
     Notes
     -----
     A molecule is kept, and one is born at a peak of the residual, where that raises the evidence:
-    the posterior times Laplace's approximation of its volume (MacKay 2003, chapter 28).
+    the posterior times Laplace's approximation of its volume (MacKay 2003, chapter 28). Where spots
+    overlap there may be other maxima, of which the uncertainty knows nothing: it is then too small.
     """
     shape = effective.shape[1:]
     psf = (microscope if prior is None else prior).psf.build(microscope.pixel_size_nm)
