@@ -12,7 +12,7 @@ from napari_smlm_diffusion.jobs.localize.in_memory import localize_in_memory
 from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.models.library import resolve
-from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.progress import Progress, result_of
 
 if TYPE_CHECKING:
     from napari_smlm_diffusion.models.model import Model
@@ -37,8 +37,8 @@ def localize(
     **settings
         Fields of `jobs.localize.settings.LocalizeSettings`, among them ``pixel_size_nm``,
         ``offset``, ``gain``, ``em_gain``, ``qe``, ``read_noise``, ``psf_sigma_nm``, ``model``,
-        ``frames`` ("0:100"), ``refine`` ("map", "posterior"), ``proposal`` ("spots"), ``samples``.
-        What is not given the movie's metadata or the movie itself must say.
+        ``frames`` ("0:100"), ``samples``. What is not given the movie's metadata or the movie
+        itself must say.
 
     Returns
     -------
@@ -58,15 +58,7 @@ def localize(
     """
     chosen = LocalizeSettings(**settings)
     with _opened(movie, chosen) as stack:
-        job = localize_in_memory(stack, chosen)
-        while True:
-            try:
-                step = next(job)
-            except StopIteration as end:
-                results: Results = end.value
-                break
-            if progress is not None:
-                progress(step)
+        results = result_of(localize_in_memory(stack, chosen), progress)
         stack.fingerprint()  # remembered: the movie's identity is wanted by `Results.save`
     for warning in results.plan.warnings:
         warnings.warn(str(warning), stacklevel=2)

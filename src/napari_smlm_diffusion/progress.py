@@ -1,8 +1,10 @@
 """What a job yields while it runs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -42,3 +44,17 @@ class Progress:
     def fraction(self) -> float | None:
         """Part done, 0 to 1; None while the total is not known."""
         return self.done / self.total if self.total else None
+
+
+def result_of(
+    job: Generator[Progress, None, R], told: Callable[[Progress], object] | None = None
+) -> R:
+    """Do a job to its end and return what it does; `told`, if any, is called with each step."""
+    while True:
+        try:
+            step = next(job)
+        except StopIteration as end:
+            result: R = end.value
+            return result
+        if told is not None:
+            told(step)

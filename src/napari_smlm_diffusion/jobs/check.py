@@ -3,10 +3,12 @@
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from napari_smlm_diffusion.errors import InputError
@@ -21,11 +23,13 @@ from napari_smlm_diffusion.evaluation.judgement import (
 from napari_smlm_diffusion.evaluation.report import Estimate, plain
 from napari_smlm_diffusion.evaluation.result import Result
 from napari_smlm_diffusion.jobs.adapter import as_job
+from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.postprocessing.scatter import normalized_squares, scatter
-from napari_smlm_diffusion.progress import Progress
-from napari_smlm_diffusion.results.check_plot import Looked
+from napari_smlm_diffusion.progress import Progress, result_of
+from napari_smlm_diffusion.results.check_plot import Looked, write_check_plot
 from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.images import read_image
+from napari_smlm_diffusion.results.run_folder import CHECK
 
 _SCATTER = Rule(
     "ratio", "the scatter of a molecule between frames over its error bars", 1.0, PULL_SD_BAND,
@@ -108,6 +112,51 @@ def check(run: Path) -> Generator[Progress, None, RunCheck]:
     table = registry.read(run).table
     if not len(table):
         raise InputError(f"{run} has no localizations")
+    residual = None
+    if (run / "residual.tif").is_file():
+        image, about = read_image(run / "residual.tif")
+        start, stop = about["extra"]["frames"]
+        residual = _Residual(
+            image.astype(float) * (stop - start),
+            stop - start,
+            about["pixel_size_nm"],
+            about["origin_px"],
+        )
+    return (yield from _check(table, residual))
+
+
+def check_results(results: Results) -> tuple[RunCheck, bytes]:
+    """Check a run in memory as its folder; return what was found, and the picture of it, a PNG.
+
+    Raises
+    ------
+    InputError
+        If it has no localizations.
+    """
+    table, plan = results.localizations, results.plan
+    if not len(table):
+        raise InputError("the run has no localizations")
+    residual = None
+    if (total := results.sums.get("residual")) is not None:
+        origin = (plan.roi.y0, plan.roi.x0)
+        residual = _Residual(total, results.frames, plan.microscope.pixel_size_nm, origin)
+    found = result_of(_check(table, residual))
+    with TemporaryDirectory() as folder:
+        picture = Path(folder) / CHECK
+        write_check_plot(picture, found.to_dict(), found.looked)
+        return found, picture.read_bytes()
+
+
+class _Residual(NamedTuple):
+    """(Y, X) sum over frames, how many these are, and where its pixels are."""
+
+    total: NDArray[np.float64]
+    frames: int
+    pixel_size_nm: float
+    origin_px: tuple[int, int]
+
+
+def _check(table: pd.DataFrame, residual: _Residual | None) -> Generator[Progress, None, RunCheck]:
     results: list[Result] = []
     missing, looked = [], Looked()
     yield Progress(0, 3, "fits")
@@ -118,12 +167,12 @@ def check(run: Path) -> Generator[Progress, None, RunCheck]:
     else:
         missing.append(f"the table has no column fit_p ({_REFINED})")
     yield Progress(1, 3, "residuals")
-    if (run / "residual.tif").is_file():
-        white = _residuals(run, table)
+    if residual is not None:
+        white = _residuals(residual, table)
         results += [white.place, white.brightness]
         looked = looked._replace(ratio=white.ratio, odd=white.odd)
     else:
-        missing.append(f"there is no residual.tif ({_REFINED})")
+        missing.append(f"there is no residual ({_REFINED})")
     yield Progress(2, 3, "scatter between frames")
     results.append(_scatter(table))
     looked = looked._replace(squares=normalized_squares(table)[0])
@@ -135,10 +184,9 @@ def check(run: Path) -> Generator[Progress, None, RunCheck]:
     return RunCheck(tuple(r for r in judged if r.checks), tuple(missing), looked)
 
 
-def _residuals(run: Path, table: pd.DataFrame) -> Whiteness:
-    """Judge ``residual.tif``, with the light and the number of localizations of each pixel."""
-    image, about = read_image(run / "residual.tif")
-    size, (y0, x0) = about["pixel_size_nm"], about["origin_px"]
+def _residuals(residual: _Residual, table: pd.DataFrame) -> Whiteness:
+    """Judge a residual, with the light and the number of localizations of each pixel."""
+    image, frames, size, (y0, x0) = residual
     sigma = float(np.nan_to_num(table["sigma_nm"].median() / size, nan=1.0))
     y, x = table["y_nm"] / size - y0, table["x_nm"] / size - x0
     edges = [np.arange(n + 1) - 0.5 for n in image.shape]
@@ -146,8 +194,7 @@ def _residuals(run: Path, table: pd.DataFrame) -> Whiteness:
         gaussian_filter(np.histogram2d(y, x, bins=edges, weights=weights)[0], _REACH * sigma)
         for weights in (table["multiplicity"], table["photons"].fillna(0.0))
     )
-    start, stop = about["extra"]["frames"]
-    return whiteness(image.astype(float) * (stop - start), stop - start, visits, light)
+    return whiteness(image, frames, visits, light)
 
 
 def _scatter(table: pd.DataFrame) -> Result:

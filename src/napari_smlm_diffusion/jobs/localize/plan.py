@@ -43,7 +43,7 @@ from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
 from napari_smlm_diffusion.posterior.prior import MoviePrior
-from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.progress import Progress, result_of
 from napari_smlm_diffusion.proposals.localizer import Localizer
 from napari_smlm_diffusion.settings import Roi
 from napari_smlm_diffusion.simulation.prior import SPOT_SIGMAS
@@ -74,6 +74,11 @@ class Plan(Work):
         return f"model {self.model_name}" if self.model_name else "spots"
 
     @property
+    def learned(self) -> str:
+        """What was learned from the movie, in words; nothing where nothing was to be."""
+        return "" if self.prior is None else words(self.prior, self.microscope)
+
+    @property
     def image_scale(self) -> DensityScale:
         """The scale of its images.
 
@@ -89,13 +94,7 @@ class Plan(Work):
 
 def prepare(stack: FrameStack, settings: LocalizeSettings, prior: MoviePrior | None = None) -> Plan:
     """Do as `preparing` without saying how far it is."""
-    job = preparing(stack, settings, prior)
-    while True:
-        try:
-            next(job)
-        except StopIteration as end:
-            plan: Plan = end.value
-            return plan
+    return result_of(preparing(stack, settings, prior))
 
 
 @as_job
