@@ -15,7 +15,7 @@ from napari_smlm_diffusion.inference.proposed import Proposed
 from napari_smlm_diffusion.inference.refining import Answer
 from napari_smlm_diffusion.inference.starts import starts_of
 from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.posterior.draws import LARGEST_R_HAT
+from napari_smlm_diffusion.posterior.draws import LARGEST_R_HAT, Draws
 from napari_smlm_diffusion.posterior.prior import MoviePrior
 from napari_smlm_diffusion.posterior.refiner import Refiner
 from napari_smlm_diffusion.proposals.localizer import FrameBlock
@@ -76,6 +76,17 @@ class RefinedByDraws:
             draws=self.draws,
             seed=self.seed,
         )
+        return self.answer(drawn, proposed, block, microscope, origin)
+
+    def answer(
+        self,
+        drawn: Draws,
+        proposed: Sequence[Proposed],
+        block: FrameBlock,
+        microscope: Microscope,
+        origin: tuple[int, int],
+    ) -> Answer:
+        """Return what draws of a block's frames say; as a call does."""
         sees, scale = _as_learned(microscope, self.prior), self.scale
         agree = drawn.r_hat <= LARGEST_R_HAT
         unsure = [one for one in proposed if not agree[_frames(one, block)].all()]

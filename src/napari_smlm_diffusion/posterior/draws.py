@@ -11,6 +11,8 @@ CELL_PX = 8
 """Edge of the cells of a frame in which the chains are compared, camera pixels."""
 LARGEST_R_HAT = 1.2
 """Chains that differ more than this do not agree."""
+# R-hat of chains that each stay with a number of their own.
+_NO_AGREEMENT = 99.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,3 +66,13 @@ class Draws:
     def r_hat(self) -> NDArray[np.float64]:
         """The largest of each frame, (T,)."""
         return self.cells_r_hat.max(axis=(1, 2))
+
+
+def r_hat(mean: NDArray[np.float64], variance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return R-hat (Gelman & Rubin 1992) from mean and variance in each of C chains, (C, ...)."""
+    within, between = variance.mean(0), mean.var(0, ddof=1)
+    # Rounding of sums of equal numbers is no disagreement.
+    known = within > 1e-9
+    ratio = np.where(between > 1e-9, _NO_AGREEMENT, 1.0)
+    ratio[known] = np.sqrt(1.0 + between[known] / within[known])
+    return ratio

@@ -5,9 +5,10 @@ The posterior of a frame is its likelihood times this. All photons are effective
 """
 
 import base64
+import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -206,7 +207,7 @@ class MoviePrior:
         have no read noise, all of it.
     errors : dict
         SD of what was learned, by name: ``photons_mean``, ``photons_cv``, ``density``,
-        ``background``, ``psf_sigma_nm``, ``read_variance``; what was given
+        ``background``, ``psf_sigma_nm``, ``read_noise_scale``, ``extra_variance``; what was given
         has none.
     notes : tuple of str
         Sentences on how it was learned.
@@ -247,6 +248,22 @@ class MoviePrior:
         """Return the (h, w) density of an absolute frame."""
         away = [max(start - frame, frame - stop + 1, 0) for start, stop in self.blocks]
         return self.density[int(np.argmin(away))]
+
+    def crop(self, y0: int, y1: int, x0: int, x1: int) -> Self:
+        """Return the prior of a region of the frames, as `Camera.crop`.
+
+        Its cells begin anew: each has the density of the one in which its middle lies.
+        """
+        cells = []
+        for start, stop, known in zip((y0, x0), (y1, x1), self.density.shape[1:], strict=True):
+            count = math.ceil((stop - start + 2 * self.margin_px) / self.cell_px)
+            middle = start + (np.arange(count) + 0.5) * self.cell_px
+            cells.append(np.minimum((middle / self.cell_px).astype(np.intp), known - 1))
+        return replace(
+            self,
+            density=self.density[:, cells[0][:, None], cells[1]],
+            background=self.background[y0:y1, x0:x1],
+        )
 
     def read_variance(self, camera: Camera) -> FloatOrMap:
         """Return the variance of a dark pixel, effective photons squared, float or (Y, X)."""

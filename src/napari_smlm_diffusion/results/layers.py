@@ -23,7 +23,14 @@ Kind = Literal["frames", "image", "localizations"]
 
 # Under this key a layer's metadata hold what this plugin knows of it.
 KEY = "napari-smlm-diffusion"
-_COLORMAPS = {"density": "inferno", "density SD": "viridis", "relative SD": "viridis"}
+# Of a layer, and what `kind` it is.
+RESIDUAL = "residual"
+_COLORMAPS = {
+    "density": "inferno",
+    "density SD": "viridis",
+    "relative SD": "viridis",
+    RESIDUAL: "coolwarm",
+}
 
 
 class Placement(NamedTuple):
@@ -175,19 +182,50 @@ def image_layer(
     )
 
 
+def residual_layer(
+    image: NDArray[Any],
+    placement: Placement,
+    *,
+    origin_px: tuple[int, int] = (0, 0),
+    leading: Sequence[str] = (),
+    provenance: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> LayerTuple:
+    """Layer of a mean squared normalized residual, (..., Y, X) camera pixels, as `image_layer`.
+
+    White is 1, noise and nothing else; red is more, what the PSF and the molecules do not explain.
+    """
+    data, known, kind = image_layer(
+        image,
+        placement,
+        upsampling=1,
+        name=RESIDUAL,
+        origin_px=origin_px,
+        leading=leading,
+        provenance=provenance,
+    )
+    known["metadata"][KEY]["kind"] = RESIDUAL  # no filter masks by it
+    return data, known | {"contrast_limits": (0.0, 2.0), **options}, kind
+
+
 def density_file_layer(file: DensityImage, name: str | None = None) -> LayerTuple:
     """Layer of an image that `results.images` wrote; a variance is shown as standard deviation.
 
     A large one is a pyramid of levels, of which napari draws what fits on the screen.
     """
     about = dict(file.metadata)
+    size, origin = float(about["pixel_size_nm"]), (about["origin_px"][0], about["origin_px"][1])
+    if str(about["quantity"]).startswith("squared normalized residual"):
+        return residual_layer(
+            file.image, Placement(size), origin_px=origin, provenance=about, name=name or RESIDUAL
+        )
     variance = str(about["quantity"]).startswith("variance")
     image, options, kind = image_layer(
         np.sqrt(file.image) if variance else file.image,
-        Placement(float(about["pixel_size_nm"])),
+        Placement(size),
         upsampling=int(about["upsampling"]),
         name=name or ("density SD" if variance else "density"),
-        origin_px=(about["origin_px"][0], about["origin_px"][1]),
+        origin_px=origin,
         provenance=about,
     )
     levels = pyramid(image)

@@ -21,6 +21,7 @@ from napari_smlm_diffusion.jobs.localize.results import images_of
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import sums
+from napari_smlm_diffusion.results.layers import RESIDUAL
 from napari_smlm_diffusion.settings import Roi
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 LARGEST_MB = 512
 # Of a molecule seen in fewer samples no uncertainty is given, see `inference.from_samples`.
 FEWEST_SAMPLES = 8
-_OF_SAMPLES = ("frames", "roi", "samples", "sampler", "steps", "keep_samples", "seed")
+_OF_SAMPLES = ("frames", "roi", "samples", "draws", "sampler", "steps", "keep_samples", "seed")
 
 
 @dataclass(frozen=True)
@@ -41,19 +42,33 @@ class Update:
 
     place: int  # of the frame in the layers, from 0
     count: int  # samples so far
-    mean: NDArray[np.float32]  # (sY, sX), as the next
-    sd: NDArray[np.float32]
+    images: tuple[NDArray[np.float32], ...]  # as those of `LiveSamples`
 
 
 class LiveSamples:
-    """What a run has drawn so far. The thread puts it in, the window takes it out."""
+    """What a run has drawn so far. The thread puts it in, the window takes it out.
+
+    Attributes
+    ----------
+    what : str
+        They are, in the names of layers.
+    names : tuple of str
+        Of the images of each frame, of which the first two are mean and SD of the density.
+    summed : (density, variance)
+        Names of the sums of these.
+    """
+
+    what = "samples"
+    names: tuple[str, ...] = ("mean", "SD")
+    summed = ("density_samples", "variance_samples")
 
     def __init__(self, plan: "Plan") -> None:
         self.plan = plan  # of the frames and the region that are sampled
         frames, shape = plan.frames[1] - plan.frames[0], _fine_shape(plan)
-        # Of mean and SD, each (T', sY, sX), NaN for now: the window fills them in.
+        # Each (T', sY, sX), the residual (T', Y, X), NaN for now: the window fills them in.
         self.images: tuple[NDArray[np.float32], ...] = tuple(
-            np.full((frames, *shape), np.nan, np.float32) for _ in range(2)
+            np.full((frames, *(_shape(plan) if name == RESIDUAL else shape)), np.nan, np.float32)
+            for name in self.names
         )
         # Samples of each frame begun; the thread may be ahead of what the window has taken.
         self.counts: list[int] = []
@@ -69,14 +84,27 @@ class LiveSamples:
         self._waiting: dict[int, Update] = {}
         self._lock = threading.Lock()
 
+    @property
+    def asked(self) -> int:
+        """K of each frame."""
+        return self.plan.settings.samples
+
+    @property
+    def source(self) -> str:
+        """Of the uncertainty."""
+        return f"samples:{self.asked}"
+
     def put(self, place: int, last: "FrameSamples") -> None:
-        """Note a batch. What the window has not taken yet is replaced: no queue grows."""
+        """Note a batch."""
         count = last.moments.count
-        sd = np.sqrt(last.moments.variance).astype(np.float32)
-        update = Update(place, count, last.moments.mean.astype(np.float32), sd)
-        self.counts[place:] = [count]
         if self.samples is not None:
             self.samples[count - len(last.batch) : count, 0] = last.batch
+        self.note(place, count, last.moments.mean, np.sqrt(last.moments.variance))
+
+    def note(self, place: int, count: int, *images: NDArray[Any]) -> None:
+        """Note images. What the window has not taken yet is replaced: no queue grows."""
+        update = Update(place, count, tuple(image.astype(np.float32) for image in images))
+        self.counts[place:] = [count]
         with self._lock:
             self._waiting[place] = update
 
@@ -100,7 +128,7 @@ class LiveSamples:
         """Return how the images were made, in JSON types, for the layers' metadata."""
         return {
             **provenance(self.plan, status, self.plan.frames[0] + len(self.shown)),
-            "uncertainty_source": f"samples:{self.plan.settings.samples}",
+            "uncertainty_source": self.source,
             "samples_of_last_frame": self.shown[-1] if self.shown else 0,
         }
 
@@ -121,7 +149,7 @@ def sample(
 
     check_sampling(settings)
     base = prepared(stack, settings, base)
-    plan = _narrowed(base, settings)
+    plan = _sampled(base, settings)
     live, each = LiveSamples(plan), settings.samples
     total = (plan.frames[1] - plan.frames[0]) * each
     yield Progress(0, total, "sampling", {"base": base, "live": live})
@@ -188,9 +216,25 @@ def prepared(stack: FrameStack, settings: LocalizeSettings, base: "Plan | None")
     return prepare(stack, whole(settings)) if base is None else base
 
 
-def _narrowed(base: "Plan", settings: LocalizeSettings) -> "Plan":
-    """Return the plan of the frames and of the region that are sampled."""
+def narrowed(base: "Plan", settings: LocalizeSettings) -> "Plan":
+    """Return the plan of the frames and of the region of these settings."""
     from napari_smlm_diffusion.jobs.localize.plan import require_room
+
+    frames = parse_frame_range(settings.frames or ":", len(base.stack))
+    roi = parse_roi(settings.roi or ":,:", base.stack.shape)
+    require_room(base.stack, roi, base.microscope.psf_sigma_px)
+    camera = base.microscope.camera.crop(*roi)
+    return replace(
+        base,
+        settings=settings,
+        frames=frames,
+        roi=roi,
+        microscope=base.microscope.model_copy(update={"camera": camera}),
+    )
+
+
+def _sampled(base: "Plan", settings: LocalizeSettings) -> "Plan":
+    """Return the plan of what is sampled."""
     from napari_smlm_diffusion.jobs.localize.sampling import choose_posterior
     from napari_smlm_diffusion.proposals.diffusion_samples import Batches
 
@@ -200,31 +244,25 @@ def _narrowed(base: "Plan", settings: LocalizeSettings) -> "Plan":
             f"{base.proposer} has no diffusion model (no stage “psi”), so that it draws no "
             "samples; choose another model under Model, or use its variance head"
         )
-    frames = parse_frame_range(settings.frames or ":", len(base.stack))
-    roi = parse_roi(settings.roi or ":,:", base.stack.shape)
-    require_room(base.stack, roi, base.microscope.psf_sigma_px)
-    camera = base.microscope.camera.crop(*roi)
-    microscope = base.microscope.model_copy(update={"camera": camera})
-    origin = (roi.y0, roi.x0)
+    plan = narrowed(base, settings)
+    origin = (plan.roi.y0, plan.roi.x0)
     # A window wants something to show, and a Cancel that is heeded soon: two samples of 64 x 64
     # camera pixels take about two seconds of one core.
     batches = Batches(pixels=2**17, fewest=8)
-    posterior, doubts = choose_posterior(settings, model, microscope, origin, batches)
-    return replace(
-        base,
-        settings=settings,
-        frames=frames,
-        sampled=frames,
-        roi=roi,
-        microscope=microscope,
-        posterior=posterior,
-        warnings=(*base.warnings, *doubts),
-    )
+    posterior, doubts = choose_posterior(settings, model, plan.microscope, origin, batches)
+    warnings = (*base.warnings, *doubts)
+    return replace(plan, sampled=plan.frames, posterior=posterior, warnings=warnings)
+
+
+def _shape(plan: "Plan") -> tuple[int, int]:
+    roi = plan.roi
+    return roi.y1 - roi.y0, roi.x1 - roi.x0
 
 
 def _fine_shape(plan: "Plan") -> tuple[int, int]:
-    roi, scale = plan.roi, plan.image_scale.upsampling
-    return (roi.y1 - roi.y0) * scale, (roi.x1 - roi.x0) * scale
+    scale = plan.image_scale.upsampling
+    height, width = _shape(plan)
+    return height * scale, width * scale
 
 
 def _localizations(plan: "Plan", frame: int, last: "FrameSamples") -> pd.DataFrame:

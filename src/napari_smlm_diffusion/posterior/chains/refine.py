@@ -17,7 +17,7 @@ from napari_smlm_diffusion.optics.psf.compiled import spot_table
 from napari_smlm_diffusion.posterior.chains import sweep
 from napari_smlm_diffusion.posterior.chains.scene import Scene, photons_of, scene_of
 from napari_smlm_diffusion.posterior.chains.state import State, new_state
-from napari_smlm_diffusion.posterior.draws import CELL_PX, LARGEST_R_HAT, Draws
+from napari_smlm_diffusion.posterior.draws import CELL_PX, LARGEST_R_HAT, Draws, r_hat
 from napari_smlm_diffusion.posterior.prior import MoviePrior
 
 Array = NDArray[np.float64]
@@ -25,8 +25,6 @@ Starts = Sequence[Sequence[Emitters[np.ndarray]]]
 
 # Chains have room for so many times the molecules that they start with or that the prior expects.
 _ROOM, _AND = 3.0, 64
-# R-hat of chains that each stay with a number of their own.
-_NO_AGREEMENT = 99.0
 
 
 @dataclass(frozen=True)
@@ -137,8 +135,8 @@ class Chains:
             numbers = [int(seed.generate_state(1)[0]) for seed in seeds]
             run = partial(_run, scene, burn_in, a_chain, thin)
             list(each(run, states, kept, numbers))
-            r_hat = _r_hat(kept, a_chain * thin)
-            if r_hat.max() <= LARGEST_R_HAT:
+            worst = _r_hat(kept, a_chain * thin)
+            if worst.max() <= LARGEST_R_HAT:
                 break
             burn_in, thin = 2 * burn_in, 2 * thin
         shape = [size - 2 * scene.pad for size in scene.counts.shape]
@@ -147,7 +145,7 @@ class Chains:
         images = np.sum([one.expected[inner, inner] for one in kept], axis=0)
         images /= self.chains * a_chain
         images -= scene.dark[inner, inner]
-        return _Frame(kept, images, r_hat.reshape(cells))
+        return _Frame(kept, images, worst.reshape(cells))
 
     def _start(
         self,
@@ -200,17 +198,11 @@ def _empty(scene: Scene, draws: int, most: int) -> sweep.Kept:
 
 
 def _r_hat(kept: list[sweep.Kept], sweeps: int) -> Array:
-    """Return R-hat of each cell (Gelman & Rubin 1992), the larger of number and light."""
+    """Return R-hat of each cell, the larger of those of number and light."""
     worst = np.ones(kept[0].number.shape[1])
     for sums in (np.stack([one.number for one in kept]), np.stack([one.light for one in kept])):
         mean = sums[:, 0] / sweeps
-        within = np.maximum(sums[:, 1] / sweeps - mean**2, 0.0).mean(0)
-        between = mean.var(0, ddof=1)
-        # Rounding of sums of equal numbers is no disagreement.
-        known = within > 1e-9
-        ratio = np.where(between > 1e-9, _NO_AGREEMENT, 1.0)
-        ratio[known] = np.sqrt(1.0 + between[known] / within[known])
-        worst = np.maximum(worst, ratio)
+        worst = np.maximum(worst, r_hat(mean, np.maximum(sums[:, 1] / sweeps - mean**2, 0.0)))
     return worst
 
 
