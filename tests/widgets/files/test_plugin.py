@@ -159,6 +159,24 @@ def test_the_folder_of_a_run(plugin, movie_file, tiny_model, tmp_path):
         opened(tmp_path / "run")
 
 
+def test_a_refined_run_has_its_residual(plugin, movie_file, tmp_path):
+    from napari_smlm_diffusion.cli import main
+
+    run = tmp_path / "run"
+    command = ["localize", movie_file, "--out", run, "--psf-sigma", "130", "--roi", "4:24,8:32"]
+    assert main([*map(str, command), "--proposal", "spots", "--refine", "map"]) == 0
+    residual, points = opened(run)
+    (alone,) = opened(run / "residual.tif")
+    (run / "run.json").unlink()
+    unfinished = opened(run)[0]
+    for layer in (residual, alone, unfinished):
+        assert layer.name == "residual"
+        assert layer.data.shape == (20, 24)
+        assert list(layer.scale) == [100, 100] and list(layer.translate) == [400, 800]
+        assert np.nanmean(layer.data) == pytest.approx(1, abs=0.1)
+    assert "uncertainty_photons" in points.features
+
+
 @pytest.mark.parametrize(
     ("ending", "name"),
     [

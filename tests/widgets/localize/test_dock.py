@@ -448,3 +448,95 @@ def test_the_view_stays_when_the_pixel_size_is_given(viewer, widget_in):
     assert layer.scale[-1] == 80
     np.testing.assert_allclose(viewer.scene.camera.center[-2:], 80 * before[0])
     assert viewer.scene.camera.zoom == pytest.approx(before[1] / 80)
+
+
+@pytest.fixture
+def known_prior(monkeypatch):
+    """What is known of the movie, in place of what takes half a minute to learn."""
+    from napari_smlm_diffusion.jobs.localize import plan
+    from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
+    from napari_smlm_diffusion.posterior.prior import MoviePrior, PhotonPrior
+
+    known = MoviePrior(
+        photons=PhotonPrior.lognormal(3000, 0.3),
+        density=np.full((1, 32, 40), 0.004),
+        blocks=((0, 24),),
+        margin_px=2.0,
+        cell_px=1.0,
+        background=np.full((28, 36), 20.0),
+        background_free=True,
+        psf=GaussianPsf(sigma_nm=130.0),
+    )
+
+    whole, learned = plan.preparing, []
+
+    def preparing(stack, settings, prior=None):
+        if settings.refine == "posterior":
+            learned.append(settings)
+            yield Progress(1, 2, "Learning from the movie")
+        return (yield from whole(stack, settings, known))
+
+    monkeypatch.setattr(plan, "preparing", preparing)
+    return learned
+
+
+def test_a_refined_run_shows_what_it_learned_and_what_it_leaves(
+    viewer, widget_in, movie_file, qtbot, known_prior
+):
+    open_movie(viewer, movie_file)
+    widget = widget_in(viewer)
+    widget.model.settings.set_values({"frames": "0:6"})
+    widget.refine.settings.set_values({"refine": "posterior", "draws": 16, "proposal": "spots"})
+    said = []
+    widget.runner.progressed.connect(lambda _: said.append(widget.run_form.far.text()))
+    assert ends(qtbot, widget, widget.run_form.start.click) == "complete"
+    assert any(text.startswith("Learning from the movie: 1 of 2 rounds") for text in said)
+    names = {"density", "density SD", "residual", "localizations", "error ellipses (95 %)"}
+    assert names <= {layer.name for layer in viewer.layers}
+    density, sd, residual = (viewer.layers[n] for n in ("density", "density SD", "residual"))
+    assert density.data.shape == sd.data.shape == (28 * 4, 36 * 4)
+    assert residual.data.shape == (28, 36)
+    assert np.nanmean(residual.data) == pytest.approx(1, abs=0.15)
+    # Camera pixels, over those of the frames.
+    np.testing.assert_allclose(residual.scale, [100, 100])
+    np.testing.assert_allclose(residual.translate, [0, 0])
+    table = dataset_of(viewer.layers["localizations"].metadata).table
+    assert {"fit_p", "uncertainty_photons", "covariance_xy_nm2"} <= set(table)
+    assert "photons" in widget.refine.learned.words.text()
+    (line,) = widget.refine.learned.photons.lines
+    assert line.x[line.y.argmax()] == pytest.approx(2700, rel=0.15)
+    # A second run knows already.
+    assert ends(qtbot, widget, widget.run_form.start.click) == "complete"
+    assert len(known_prior) == 1
+    # A preview does not wait for draws.
+    widget.run_form.preview.setChecked(True)
+    viewer.dims.set_point(0, 9)
+    # The first time, it is compiled.
+    qtbot.waitUntil(lambda: "Frame 9:" in widget.run_form.said.text(), timeout=5 * PATIENCE)
+    assert len(known_prior) == 1
+    assert "trained for" not in widget.run_form.said.text()  # no model was asked
+
+
+def test_a_run_is_checked_in_words_and_a_picture(viewer, widget_in, movie_file, qtbot):
+    from qtpy.QtWidgets import QDialog
+
+    open_movie(viewer, movie_file)
+    widget = widget_in(viewer)
+    widget.refine.settings.set_values({"refine": "map", "proposal": "spots"})
+    assert not widget.run_form.check.isEnabled()
+    assert ends(qtbot, widget, widget.run_form.start.click) == "complete"
+    assert "density" not in viewer.layers  # spots have none
+    assert {"residual", "localizations"} <= {layer.name for layer in viewer.layers}
+    widget.run_form.check.click()
+    assert not widget.run_form.check.isEnabled()
+    qtbot.waitUntil(widget.run_form.check.isEnabled, timeout=PATIENCE)
+    from napari_smlm_diffusion.jobs.check import check_results
+
+    found, _ = check_results(widget._ran)
+    assert widget.run_form.far.text() == found.verdict()
+    assert "residuals by place" in {result.name for result in found.results}
+    (window,) = widget.findChildren(QDialog)
+    assert window.isVisible() and window.windowTitle() == "Check of the run"
+    window.close()
+    viewer.layers.remove("localizations")
+    assert not widget.run_form.check.isEnabled()

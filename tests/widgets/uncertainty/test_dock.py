@@ -677,6 +677,114 @@ def test_what_localize_was_told_is_known_here(viewer, qtbot, tiny_psi_model):
     assert frames in viewer.layers
 
 
+@pytest.fixture
+def known_prior(monkeypatch):
+    """What is known of `movie`, in place of what takes half a minute to learn."""
+    from napari_smlm_diffusion.jobs.localize import plan
+    from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
+    from napari_smlm_diffusion.posterior.prior import MoviePrior, PhotonPrior
+
+    known = MoviePrior(
+        photons=PhotonPrior.lognormal(4000, 0.3),
+        density=np.full((1, 24, 28), 0.002),
+        blocks=((0, 4),),
+        margin_px=2.0,
+        cell_px=1.0,
+        background=np.full((20, 24), 5.0),
+        background_free=True,
+        psf=GaussianPsf(sigma_nm=100.0),
+    )
+
+    whole, learned = plan.preparing, []
+
+    def preparing(stack, settings, prior=None):
+        if settings.refine == "posterior":
+            learned.append(settings)
+            yield Progress(1, 2, "Learning from the movie")
+        return (yield from whole(stack, settings, known))
+
+    monkeypatch.setattr(plan, "preparing", preparing)
+    return learned
+
+
+def test_draws_of_the_current_frame_refine_beside_samples(
+    viewer, widget_in, qtbot, known_prior, monkeypatch
+):
+    from napari_smlm_diffusion.jobs.uncertainty import live_draws
+
+    whole, go = live_draws.draw, threading.Semaphore(0)
+
+    def in_step(*arguments):
+        for progress in whole(*arguments):
+            yield progress
+            go.acquire(timeout=60)
+
+    monkeypatch.setattr(live_draws, "draw", in_step)
+    add_movie(viewer)
+    widget = widget_in(viewer)
+    assert ends(qtbot, widget, widget.run_form.start.click) == "complete"
+    widget.form.settings.set_values({"draws": 32, "proposal": "spots"})
+    viewer.dims.set_point(0, 2)
+    seen, said = [], []
+
+    def look(progress):
+        seen.extend(la.name for la in viewer.layers if la.name.startswith("mean of draws"))
+        said.append(widget.run_form.far.text())
+        go.release()
+
+    widget.runner.progressed.connect(look)
+    assert ends(qtbot, widget, widget.run_form.draws.click) == "complete"
+    assert list(dict.fromkeys(seen))[:4] == [
+        *(f"mean of draws (K = {k} of 32)" for k in (8, 16, 24)),
+        "mean of draws (K = 32)",
+    ]
+    assert any(text.startswith("Learning from the movie: 1 of 2 rounds") for text in said)
+    assert any(text.startswith("drawing: 16 of 32 draws") for text in said)
+    assert named(viewer, "mean of samples").name == "mean of samples (K = 4)"
+    mean, sd, residual = (named(viewer, f"{n} of draws") for n in ("mean", "SD", "residual"))
+    assert mean.data.shape == sd.data.shape == (1, 80, 96)
+    assert residual.data.shape == (1, 20, 24)
+    for layer, size in ((mean, 25), (sd, 25), (residual, PIXEL)):
+        np.testing.assert_allclose(layer.scale, [1, size, size])
+        assert np.isfinite(layer.data).all() and layer.translate[0] == 2
+    np.testing.assert_allclose(peak_nm(mean, mean.data[0]), np.array(BRIGHT) * PIXEL, atol=10)
+    assert residual.data.mean() == pytest.approx(1, abs=0.25)
+    assert mean.metadata[KEY]["provenance"]["uncertainty_source"] == "posterior:32"
+    # The draws one after the other, each with the molecule.
+    points = named(viewer, "draws")
+    assert points.ndim == 4 and sorted(set(points.data[:, 0])) == list(range(32))
+    world = np.array([points.data_to_world(place) for place in points.data])
+    assert (world[:, 1] == 2).all()
+    near = np.hypot(*(world[:, 2:] - np.array(BRIGHT) * PIXEL).T) < 30
+    np.testing.assert_array_equal(np.bincount(points.data[near, 0].astype(int)), 1)
+    assert points.features["photons"][near].mean() == pytest.approx(4000, rel=0.1)
+    table = dataset_of(viewer.layers["molecules (draws)"].metadata).table
+    assert set(table["uncertainty_source"]) == {"posterior:32"} and "fit_p" in table
+    assert "K = 32 draws of frame 2" in widget.run_form.far.text()
+    assert "photons" in widget.learned.words.text() and widget.learned.photons.lines
+
+
+def test_draws_of_a_range_add_sums_that_no_filter_takes_for_others(
+    viewer, widget_in, qtbot, known_prior
+):
+    from napari_smlm_diffusion.widgets.filter.layers import is_fine_image
+
+    add_movie(viewer)
+    widget = widget_in(viewer)
+    widget.form.settings.set_values({"draws": 8, "proposal": "spots"})
+    widget.form.frames.setCurrentIndex(1)
+    widget.form.range.setText("1:3")
+    assert ends(qtbot, widget, widget.run_form.draws.click) == "complete"
+    residual = named(viewer, "residual of draws (mean")
+    each = named(viewer, "residual of draws (frames")
+    np.testing.assert_allclose(residual.data, each.data.mean(0), rtol=1e-4)
+    offered = [layer.name for layer in viewer.layers if is_fine_image(layer)]
+    assert offered == [
+        "density of draws (sum, frames 1 to 2, K = 8)",
+        "SD of draws (sum, frames 1 to 2, K = 8)",
+    ]
+
+
 def test_every_control_has_a_tooltip(viewer, widget_in):
     from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QProgressBar
 

@@ -16,6 +16,7 @@ from napari_smlm_diffusion.results.layers import (
     Placement,
     density_file_layer,
     image_layer,
+    residual_layer,
 )
 from napari_smlm_diffusion.results.point_layers import points_layer
 from napari_smlm_diffusion.widgets.files.paths import Paths, Reader, as_list, name_of
@@ -45,14 +46,14 @@ def read_tables(path: Paths) -> list[LayerTuple]:
 
 
 def read_run(path: Paths) -> list[LayerTuple]:
-    """Return density, its standard deviation and the molecules of a run of ``localize``.
+    """Return density, its standard deviation, residual and molecules of a run of ``localize``.
 
     Raises `InputError` if a file of the run is damaged.
     """
     folder = Path(as_list(path)[0])
     layers = [
         density_file_layer(read_image(image))
-        for name in ("density", "variance")
+        for name in ("density", "variance", "residual")
         if (image := folder / f"{name}.tif").is_file()
     ]
     table = folder / "localizations.csv"
@@ -79,6 +80,7 @@ def read_unfinished_run(path: Paths) -> list[LayerTuple]:
         raise InputError(f"the run in {folder} has not finished a frame yet")
     words = f"{done} of {of['frames'][1] - of['frames'][0]} frames"
     images = run_store.read_sums(folder / run_store.FOLDER, journal["images"])
+    origin = (of["roi"][0], of["roi"][2])
     named = {"density": images.get("density"), "density SD": images.get("variance")}
     layers = [
         image_layer(
@@ -86,11 +88,14 @@ def read_unfinished_run(path: Paths) -> list[LayerTuple]:
             Placement(size),
             upsampling=round(size / run["scale_nm"]),
             name=name,
-            origin_px=(of["roi"][0], of["roi"][2]),
+            origin_px=origin,
         )
         for name, image in named.items()
         if image is not None
     ]
+    if (residual := images.get("residual")) is not None:
+        mean = (residual / done).astype(np.float32)
+        layers.append(residual_layer(mean, Placement(size), origin_px=origin))
     dataset = _dataset(folder / "store")
     return [*layers, points_layer(dataset, name=f"localizations ({words})")]
 

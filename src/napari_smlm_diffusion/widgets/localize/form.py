@@ -27,5 +27,12 @@ class LocalizeForm(RunForm):
             [("of the current frame", False), ("of all frames", True)],
         )
         self.shows.setEnabled(False)
+        self.check = fields.button(
+            "Check",
+            "Do the error bars of the last run hold? Asked of the run itself: do the pixels fit, "
+            "is what is left noise,\ndo molecules scatter between frames as their error bars say. "
+            "Says so in a sentence and a picture.",
+        )
+        self.check.setEnabled(False)
         self.layout_.insertWidget(0, self.preview)
-        self.layout_.addLayout(fields.row("Show molecules", (self.shows, 1)))
+        self.layout_.addLayout(fields.row("Show molecules", (self.shows, 1), self.check))

@@ -7,13 +7,14 @@ from napari.layers import Image, Points, Vectors
 
 from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.results.dataset import Dataset
-from napari_smlm_diffusion.results.layers import KEY, image_layer
+from napari_smlm_diffusion.results.layers import KEY, image_layer, residual_layer
 from napari_smlm_diffusion.results.point_layers import ellipses_layer, points_layer
 from napari_smlm_diffusion.results.subset import select
 from napari_smlm_diffusion.widgets.shared.viewer_layers import (
     OwnLayers,
     Where,
     about,
+    add_above_images,
     add_layer,
     limits_of,
     put_points,
@@ -72,10 +73,11 @@ class LocalizeLayers(OwnLayers):
         """Note that a run begins; what the one before has added stays."""
         self.growing, self.wants_growing = None, True
 
-    def grow(self, results: Results, where: Where) -> Image:
-        """Show the density of the frames that are done so far."""
+    def grow(self, results: Results, where: Where) -> Image | None:
+        """Show the density of the frames that are done so far, if the run makes one."""
         plan, total = results.plan, results.density
-        assert total is not None  # noqa: S101 - there are frames, or nothing is shown
+        if total is None:
+            return None
         density = total.astype(np.float32)
         some = density[:: max(1, len(density) // 1024), :: max(1, density.shape[1] // 1024)]
         limits = limits_of(some, above=0.05, least=0.05)
@@ -98,11 +100,16 @@ class LocalizeLayers(OwnLayers):
         return layer
 
     def add_results(self, results: Results, status: str, where: Where) -> Points:
-        """Add the density and the molecules of a run that ended so, and return the latter."""
+        """Add images and molecules of a run that ended so, and return the latter.
+
+        Only a refined run has an SD that is worth a look and a residual.
+        """
         dataset = results.dataset(status)
         image = self.grow(results, where)
-        image.metadata[KEY]["provenance"] = dict(dataset.provenance)
+        if image is not None:
+            image.metadata[KEY]["provenance"] = dict(dataset.provenance)
         self.begin()
+        self._add_refined(results, where, dict(dataset.provenance))
         rows = select(dataset.table, frames=_frame(self.viewer, where.time), limit=DRAWN)
         data, options, _ = points_layer(
             dataset,
@@ -118,6 +125,26 @@ class LocalizeLayers(OwnLayers):
             ellipses = add_layer(self.viewer, Vectors(lines, **known))
             options["metadata"][KEY]["ellipses"] = ellipses
         return add_layer(self.viewer, Points(data, **options))
+
+    def _add_refined(self, results: Results, where: Where, made: dict[str, Any]) -> None:
+        """Add what the likelihood says besides, below what the user looks at."""
+        plan, sums = results.plan, results.sums
+        if plan.estimator.refining is None:
+            return
+        known: dict[str, Any] = {"origin_px": (plan.roi.y0, plan.roi.x0), "provenance": made}
+        layers = []
+        if plan.has_variance and "variance" in sums:
+            sd = np.sqrt(sums["variance"]).astype(np.float32)
+            known_sd = known | {"contrast_limits": limits_of(sd, above=0.02, least=0.05)}
+            scale = plan.image_scale.upsampling
+            layers.append(
+                image_layer(sd, where.place, upsampling=scale, name="density SD", **known_sd)
+            )
+        if "residual" in sums:
+            mean = (sums["residual"] / results.frames).astype(np.float32)
+            layers.append(residual_layer(mean, where.place, **known))
+        for data, options, _ in layers:
+            add_above_images(self.viewer, Image(data, visible=False, **options))
 
 
 def follow(viewer: Any) -> None:

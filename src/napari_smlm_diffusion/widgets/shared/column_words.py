@@ -28,7 +28,23 @@ _WORDS = {
     "id": "Number of the localization",
 }
 # What people filter by comes first.
-_FIRST = ("uncertainty_xy_nm", "probability", "photons", "fit_p", "density_sd", "frame")
+_FIRST = (
+    "uncertainty_xy_nm",
+    "probability",
+    "photons",
+    "uncertainty_photons",
+    "fit_p",
+    "density_sd",
+    "frame",
+)
+# Where the table's own words do not say what to do with it.
+_MEANINGS = {
+    "fit_p": "How often frames that are just as the model says would fit worse here.\n"
+    "Near 0 the light here is not that of the molecules that were found: out of focus, moving, "
+    "a bead.\nFrom 0.01 on, one in a hundred good ones is lost.",
+    "uncertainty_photons": "Standard deviation of the error of the photons, from the draws or the "
+    "fit.\nLarge where neighbours share their light, and nobody can tell whose it is.",
+}
 
 
 def label_of(column: str) -> str:
@@ -45,7 +61,8 @@ def unit_of(column: str) -> str:
 
 def meaning_of(column: str) -> str:
     """Return what a column says, a sentence for a tooltip."""
-    return BY_NAME[column].description if column in BY_NAME else column
+    own = BY_NAME[column].description if column in BY_NAME else column
+    return _MEANINGS.get(column, own)
 
 
 def number_columns(table: pd.DataFrame) -> list[str]:

@@ -1,13 +1,11 @@
 """What the docks share that look at one movie: its form, their tabs, and the job that runs."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QWidget
 
-from napari_smlm_diffusion.errors import Remark
-from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.localize.settings import SPOTS, LocalizeSettings
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.dock import Dock
@@ -58,7 +56,7 @@ class ModelDock(MovieDock):
     def __init__(self, viewer: Any, model: ModelForm, run_form: RunForm) -> None:
         super().__init__(viewer)
         self.model, self.run_form = model, run_form
-        self._clock = Clock()
+        self._clock, self._unit = Clock(), ""
         run_form.cancel.clicked.connect(self.cancel)
         self.source.taken.connect(self._on_taken)
         self.source.recalled.connect(self._on_recalled)
@@ -67,6 +65,8 @@ class ModelDock(MovieDock):
     def settings(self, **values: Any) -> LocalizeSettings:
         """Return what the forms say of microscope and model, with `values` besides."""
         known = {**self.source.microscope.values(), **self.model.values(), **values}
+        if known.get("proposal") == SPOTS:  # whichever model is chosen, none is asked
+            del known["model"]
         return LocalizeSettings(**known, threads=threads_beside_the_window())
 
     def cancel(self, _: bool = False) -> None:
@@ -91,22 +91,25 @@ class ModelDock(MovieDock):
 
     def begin(self, job: Job) -> None:
         """Start a job, and show that."""
-        self._clock = Clock()
+        self._clock, self._unit = Clock(), ""
         self.run_form.said.setText("")
         self.run_form.busy(True)
         self.runner.start(job)
 
-    def show_progress(self, progress: Progress, unit: str = "frames") -> bool:
-        """Show how far a job is; return whether it has begun to count."""
+    def show_progress(self, progress: Progress, unit: str = "frames", say: bool = False) -> bool:
+        """Show how far a job is, and `say` what it does; return whether it has begun to count."""
         form = self.run_form
         form.bar.setRange(0, progress.total)
         form.bar.setValue(progress.done)
         if progress.total == 0:
             form.far.setText(progress.message)
             return False
+        if unit != self._unit:
+            self._clock, self._unit = Clock(), unit
         self._clock.tick(progress.done)
         if form.cancel.isEnabled():
-            form.far.setText(self._clock.words(progress.done, progress.total, unit))
+            words = self._clock.words(progress.done, progress.total, unit)
+            form.far.setText(f"{progress.message}: {words}" if say else words)
         return True
 
     def show_end(self, how: str) -> str:
@@ -122,7 +125,8 @@ class ModelDock(MovieDock):
         self.run_form.far.setText(none.get(how, ""))
         return "complete" if whole else how
 
-    def say_check(self, warnings: Iterable[Remark], *before: str) -> None:
-        """Say whether the movie suits the model."""
+    def say_check(self, plan: Any, *before: str) -> None:
+        """Say whether the movie suits the model of a plan, if it has one."""
         fits = "✓ The movie is within the range that the model was trained for."
-        self.run_form.said.setText("\n".join([*before, doubts(*warnings) or fits]))
+        said = doubts(*plan.warnings) or (fits if plan.model_name else "")
+        self.run_form.said.setText("\n".join(filter(None, [*before, said])))

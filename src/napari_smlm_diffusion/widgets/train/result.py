@@ -4,9 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QPixmap
-from qtpy.QtWidgets import QDialog, QLabel
 
 from napari_smlm_diffusion.jobs.calibrate.card_words import read_card, samples_report
 from napari_smlm_diffusion.jobs.train import run as training_work
@@ -15,6 +14,7 @@ from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.movie_form import MovieForm
 from napari_smlm_diffusion.widgets.shared.notices import reported, tell
+from napari_smlm_diffusion.widgets.shared.picture import show_picture
 from napari_smlm_diffusion.widgets.shared.threads import (
     Clock,
     JobRunner,
@@ -135,17 +135,7 @@ class TrainingResult(ResultForm):
         """Show the picture of the check as large as the screen lets it be."""
         if self._picture is None:
             return
-        window, picture, screen = QDialog(self), QLabel(), self.screen()
-        window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        window.setWindowTitle("Check of the model")
-        room = QSize(1280, 800) if screen is None else screen.availableSize()
-        whole, smooth = (
-            Qt.AspectRatioMode.KeepAspectRatio,
-            Qt.TransformationMode.SmoothTransformation,
-        )
-        picture.setPixmap(QPixmap(str(self._picture)).scaled(room * 0.9, whole, smooth))
-        fields.column(window, picture)
-        window.show()
+        show_picture(self, "Check of the model", QPixmap(str(self._picture)))
 
     # The file
 

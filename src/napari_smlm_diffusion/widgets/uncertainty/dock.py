@@ -14,13 +14,15 @@ from napari_smlm_diffusion.jobs.calibrate.card_words import (
 )
 from napari_smlm_diffusion.jobs.localize.results import Results
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+from napari_smlm_diffusion.jobs.uncertainty import live_draws, sweep
 from napari_smlm_diffusion.jobs.uncertainty import live_samples as samples
-from napari_smlm_diffusion.jobs.uncertainty import sweep
+from napari_smlm_diffusion.jobs.uncertainty.live_draws import LiveDraws
 from napari_smlm_diffusion.jobs.uncertainty.live_samples import LiveSamples
 from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results.layers import Placement
 from napari_smlm_diffusion.settings import Roi
 from napari_smlm_diffusion.widgets.shared.drawn_region import region_of
+from napari_smlm_diffusion.widgets.shared.learned import Learned
 from napari_smlm_diffusion.widgets.shared.model_form import ModelForm
 from napari_smlm_diffusion.widgets.shared.movie_dock import ModelDock
 from napari_smlm_diffusion.widgets.shared.notices import reported
@@ -44,23 +46,27 @@ class Uncertainty(ModelDock):
         self.layers = UncertaintyLayers(self.viewer)
         self._run: LiveSamples | Results | None = None
         self._where = Where(Placement(1.0))
-        self._base: Any = None  # plan of the last run, for the next
+        # Plans of the last samples and of the last draws, for the next; by `refine`.
+        self._bases: dict[str, Any] = {}
         self._movie: Image | None = None  # of the run
         # Between two layers the window answers what waits.
         self._rest = self.timer(_REST_MS, self._add_next_layer)
-        self.form = SampleForm()
+        self.form, self.learned = SampleForm(), Learned()
         self.form.settings.set_values({"samples": preferences().sampling.samples})
         self.lay_out(
             self.run_form,
             (self.form, "Samples", "What to sample, and how"),
             (self.source.microscope, "Microscope", "Pixel size, PSF and camera"),
             (self.model, "Model", "The networks, and where they run"),
+            (self.learned, "Learned", "What draws have learned from the movie"),
         )
+        self.colour(self.learned.photons)
         self.hear(self.viewer.layers.events.inserted, self._on_layers)
         self.hear(self.viewer.layers.events.removed, self._on_removed)
         self.form.changed.connect(self._show_calibration)
         self.form.draw.clicked.connect(self.draw_region)
         self.run_form.start.clicked.connect(self.sample)
+        self.run_form.draws.clicked.connect(self.draw)
         self.run_form.sweep.clicked.connect(self.sweep)
         self._on_layers()
         self.source.look()
@@ -83,7 +89,7 @@ class Uncertainty(ModelDock):
         self._on_layers()
 
     def _on_taken(self) -> None:
-        self._base = None
+        self._bases = {}
         super()._on_taken()
 
     def _on_model(self, name: str) -> None:
@@ -136,10 +142,22 @@ class Uncertainty(ModelDock):
     @reported
     def sample(self, _: bool = False) -> None:
         """Sample the frames and the region that are chosen."""
-        if self.told_to_wait():
-            return
+        if not self.told_to_wait():
+            stack, settings = self._asked(self.form.values())
+            base = self._note(stack, settings)
+            self.begin(lambda: samples.sample(stack, settings, base))
+
+    @reported
+    def draw(self, _: bool = False) -> None:
+        """Draw from the posterior of the frames and of the region that are chosen."""
+        if not self.told_to_wait():
+            stack, settings = self._asked(self.form.draw_values())
+            base = self._note(stack, settings)
+            self.begin(lambda: live_draws.draw(stack, settings, base))
+
+    def _asked(self, values: dict[str, Any]) -> tuple[FrameStack, LocalizeSettings]:
+        """Return the movie, and the settings for its frames and region."""
         stack = self.source.stack()
-        values = self.form.values()
         start, stop = self.form.frame_range(self.source.frame(), len(stack))
         roi = self._roi(stack)
         settings = self.settings(
@@ -153,8 +171,7 @@ class Uncertainty(ModelDock):
         upsampling = upsampling_of(read_card(settings.model))
         kept = settings.samples if settings.keep_samples else 0
         samples.require_memory(stop - start, roi, upsampling, kept)
-        base = self._note(stack, settings)
-        self.begin(lambda: samples.sample(stack, settings, base))
+        return stack, settings
 
     @reported
     def sweep(self, _: bool = False) -> None:
@@ -173,24 +190,28 @@ class Uncertainty(ModelDock):
         self._movie = self.source.movie
         self._where = self.source.where(settings.pixel_size_nm or stack.pixel_size_nm or 1.0)
         self._run = None
-        base = self._base
+        base = self._bases.get(settings.refine)
         same = base is not None and base.stack is stack and base.settings == samples.whole(settings)
         return base if same else None
 
     def _on_progress(self, progress: Progress) -> None:
         if self._closed:
             return
-        self._base = progress.info.get("base", self._base)
+        if (base := progress.info.get("base")) is not None:
+            self._bases[base.settings.refine] = base
         run = progress.info.get("live") or progress.info.get("results")
         if run is not None:
             self._run, plan = run, run.plan
-            if isinstance(run, LiveSamples) and plan.model_file is not None:
+            if isinstance(run, LiveDraws):
+                self.learned.show_plan(plan)
+            elif isinstance(run, LiveSamples) and plan.model_file is not None:
                 card = read_card(plan.model_file)
                 words = calibration_words(card, plan.settings.sampler, plan.settings.steps)
                 self.form.about.setText(words)
-            self.say_check(plan.warnings)
-        live = isinstance(self._run, LiveSamples)
-        self.show_progress(progress, "samples" if live else "frames")
+            self.say_check(plan)
+        begun = self._run.what if isinstance(self._run, LiveSamples) else "frames"
+        unit = "rounds" if self._run is None else begun
+        self.show_progress(progress, unit, say=unit in ("rounds", LiveDraws.what))
         if isinstance(self._run, LiveSamples):
             self.layers.update(self._run, self._where)
             if not self._rest.isActive():
@@ -226,9 +247,14 @@ class Uncertainty(ModelDock):
         if not run.shown:
             return ""
         self.layers.finish(run, status, self._where)
-        asked = run.plan.settings.samples
+        asked = run.asked
         each = f"K = {run.shown[-1]}" + ("" if run.shown[-1] == asked else f" of {asked}")
-        frames = f"{each} samples of frame {run.plan.frames[0]}."
+        frames = f"{each} {run.what} of frame {run.plan.frames[0]}."
         if total > 1:
-            frames = f"{len(run.shown):,} of {total:,} frames, {each} samples of the last."
+            frames = f"{len(run.shown):,} of {total:,} frames, {each} {run.what} of the last."
+        if isinstance(run, LiveDraws) and run.agreeing < 1:
+            frames += (
+                f" The chains do not agree in {1 - run.agreeing:.0%} of the field, where molecules "
+                "stay as proposed."
+            )
         return f"{began}{frames} {put_molecules(self.viewer, run, status, self._where)}".strip()

@@ -16,6 +16,7 @@ from napari_smlm_diffusion.widgets.shared.settings_form import SettingsForm
 
 CURRENT, RANGE, ALL = "current", "range", "all"
 _EMPTY = {"samples": "2 or more", "steps": "as calibrated", "seed": "0"}
+_DRAWN = ("draws", "proposal")
 _FEWEST = 2
 _WHOLE_FIELD = ("the whole field", None)
 
@@ -47,7 +48,8 @@ class SampleForm(QWidget):
         self.draw = fields.button(
             "Draw…", "Add a Shapes layer over the frames and draw a rectangle in it."
         )
-        self.settings = SettingsForm(LocalizeSettings, _EMPTY, _EMPTY)
+        self.settings = SettingsForm(LocalizeSettings, (*_EMPTY, *_DRAWN), _EMPTY)
+        self.settings.set_values({n: LocalizeSettings.model_fields[n].default for n in _DRAWN})
         self.sampler = fields.combo(
             "Sampler: how a sample is drawn; another is not calibrated.",
             [("as calibrated", None), *((name, name) for name in get_args(SamplerName)[::-1])],
@@ -98,7 +100,7 @@ class SampleForm(QWidget):
 
     def values(self) -> dict[str, Any]:
         """Return how to sample, as text for the settings; at least two samples are needed."""
-        found: dict[str, Any] = self.settings.values()
+        found: dict[str, Any] = {n: v for n, v in self.settings.values().items() if n in _EMPTY}
         samples = self.settings.number("samples")
         if samples is None or samples < _FEWEST:
             got = "none are given" if samples is None else f"{samples:.0f} is given"
@@ -108,6 +110,12 @@ class SampleForm(QWidget):
         if (sampler := self.sampler.currentData()) is not None:
             found["sampler"] = sampler
         return found | {"keep_samples": self.keep.isChecked()}
+
+    def draw_values(self) -> dict[str, Any]:
+        """Return how to draw from the posterior, as text for the settings."""
+        found = self.settings.values()
+        named = {name: found[name] for name in (*_DRAWN, "seed") if name in found}
+        return named | {"refine": "posterior"}
 
     def steps(self) -> int | None:
         """Return the steps, None as calibrated or where none can be read."""
@@ -132,9 +140,17 @@ class UncertaintyForm(RunForm):
             "Density and SD of all frames at once, or of the range, summed over the frames:\nfast, "
             "without samples. Relies on the SD that the network predicts for each pixel.",
         )
-        self.layout_.insertWidget(1, self.sweep)
+        self.draws = fields.button(
+            "Draw from the likelihood",
+            "Draw the molecules of the frames from the posterior: the camera's likelihood, with "
+            "what is learned from this movie first.\nMean and SD refine while the draws arrive, "
+            "beside those of samples; the residual shows what they do not explain.",
+        )
+        self.layout_.insertWidget(1, self.draws)
+        self.layout_.insertWidget(2, self.sweep)
 
     def busy(self, running: bool) -> None:
         """Show whether a run is going on."""
         super().busy(running)
         self.sweep.setEnabled(not running)
+        self.draws.setEnabled(not running)

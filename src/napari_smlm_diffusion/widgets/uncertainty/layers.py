@@ -4,19 +4,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Layer
+from napari.layers import Image, Layer, Points
 from numpy.typing import NDArray
 
 from napari_smlm_diffusion.jobs.localize.record import provenance
 from napari_smlm_diffusion.jobs.localize.results import Results
+from napari_smlm_diffusion.jobs.uncertainty.live_draws import LiveDraws
 from napari_smlm_diffusion.jobs.uncertainty.live_samples import LiveSamples
-from napari_smlm_diffusion.results.layers import KEY, image_layer
-from napari_smlm_diffusion.widgets.shared.viewer_layers import Where, add_above_images, limits_of
+from napari_smlm_diffusion.results.layers import KEY, RESIDUAL, image_layer, residual_layer
+from napari_smlm_diffusion.widgets.shared.viewer_layers import (
+    Where,
+    add_above_images,
+    add_layer,
+    limits_of,
+)
 
 # `kind` of a stack of images: a filter masks by one image, and offers no stack for that.
 STACK = "stack of images"
-# Of the samples; the layers that refine as they arrive.
-_LIVE = ("mean", "SD")
 # Of a mean or a density, and of its SD.
 _COLOURS = ("inferno", "viridis")
 
@@ -41,13 +45,13 @@ class UncertaintyLayers:
         if not updates:
             return
         for new in updates:
-            for image, values in zip(live.images, (new.mean, new.sd), strict=True):
+            for image, values in zip(live.images, new.images, strict=True):
                 image[new.place] = values
         last = updates[-1]
-        for layer, values in zip(self._live, (last.mean, last.sd), strict=False):
+        for layer, values, name in zip(self._live, last.images, live.names, strict=False):
             if layer is None:
                 continue
-            if last.place == 0:
+            if last.place == 0 and name != RESIDUAL:
                 layer.contrast_limits = _limits(values)
             layer.refresh(extent=False)
         if not self._live:
@@ -61,24 +65,25 @@ class UncertaintyLayers:
         answers nothing.
         """
         known = len(self._live)
-        if known < len(_LIVE) and live.shown:
-            name, data = _LIVE[known], live.images[known]
-            options = {"name": f"{name} of samples", "colormap": _COLOURS[known]}
+        if known < len(live.names) and live.shown:
+            name, data = live.names[known], live.images[known]
             seen = data[len(live.shown) - 1]
-            self._live.append(self._stack(live, data, seen, where, "running", ("t",), **options))
+            colormap = None if name == RESIDUAL else _COLOURS[known]
+            layer = self._stack(live, data, seen, where, "running", ("t",), colormap, name)
+            self._live.append(layer)
             self.name_live(live, "running")
-        return len(self._live) < len(_LIVE)
+        return len(self._live) < len(live.names)
 
     def name_live(self, live: LiveSamples, status: str) -> None:
         """Write on the live layers how many samples they hold."""
         known, words = live.about(status), words_of(live, status)
-        for layer, name in zip(self._live, _LIVE, strict=False):
+        for layer, name in zip(self._live, live.names, strict=False):
             if layer is not None:
-                layer.name = f"{name} of samples ({words})"
+                layer.name = f"{name} of {live.what} ({words})"
                 layer.metadata[KEY]["provenance"] = known
 
     def finish(self, live: LiveSamples, status: str, where: Where) -> None:
-        """Leave frames out that were not begun; add the sums and the samples."""
+        """Leave frames out that were not begun; add the sums, and the samples or the draws."""
         plan, begun = live.plan, len(live.shown)
         while self.add_next(live, where):
             pass
@@ -90,15 +95,24 @@ class UncertaintyLayers:
         if live.samples is not None:
             # (K, 1, sY, sX): the time axis stays the third from the end, as that of the frames.
             kept, name = live.samples[: live.shown[0]], f"samples ({words_of(live, status)})"
-            self._stack(live, kept, kept[-1], where, status, ("sample", "t"), name=name)
+            self._stack(live, kept, kept[-1], where, status, ("sample", "t"), _COLOURS[0], name)
+        if isinstance(live, LiveDraws) and len(live.shown) == 1:
+            self._add_draws(live, status, where)
         if live.frames > 1:
             words = words_of(live, status, whole_frames=True)
             until = plan.frames[0] + live.frames
             known = live.about(status) | provenance(plan, status, until)
             sums = live.sums
-            images = (sums["density_samples"], np.sqrt(sums["variance_samples"]))
-            names = (f"density of samples (sum, {words})", f"SD of samples (sum, {words})")
-            self._add_sums(images, names, plan, where, known)
+            density, variance = (sums[name] for name in live.summed)
+            names = tuple(f"{what} of {live.what} (sum, {words})" for what in ("density", "SD"))
+            self._add_sums((density, np.sqrt(variance)), names, plan, where, known)
+            if RESIDUAL in sums:
+                name = f"residual of {live.what} (mean, {words})"
+                mean, origin = (sums[RESIDUAL] / live.frames), (plan.roi.y0, plan.roi.x0)
+                data, options, _ = residual_layer(
+                    mean, where.place, origin_px=origin, provenance=known, name=name
+                )
+                add_above_images(self.viewer, Image(data, **options))
 
     def finish_sweep(self, swept: Results, status: str, where: Where) -> None:
         """Add the sums of the variance head."""
@@ -140,23 +154,46 @@ class UncertaintyLayers:
         where: Where,
         status: str,
         leading: tuple[str, ...],
-        **more: str,
+        colormap: str | None,
+        name: str,
     ) -> Image:
-        """Add images of which each lies at its frame; the contrast is that of `seen`."""
+        """Add images of which each lies at its frame; the contrast is that of `seen`.
+
+        Without a colormap they are residuals.
+        """
         plan = live.plan
-        _, options, _ = image_layer(
-            data,
-            where.place,
-            upsampling=plan.image_scale.upsampling,
-            origin_px=(plan.roi.y0, plan.roi.x0),
-            leading=leading,
-            provenance=live.about(status),
-            contrast_limits=_limits(seen),
-            **{"colormap": _COLOURS[0], **more},
-        )
+        known: dict[str, Any] = {
+            "origin_px": (plan.roi.y0, plan.roi.x0),
+            "leading": leading,
+            "provenance": live.about(status),
+            "name": name,
+        }
+        if colormap is None:
+            _, options, _ = residual_layer(data, where.place, **known)
+        else:
+            look: dict[str, Any] = {"colormap": colormap, "contrast_limits": _limits(seen)}
+            scale = plan.image_scale.upsampling
+            _, options, _ = image_layer(data, where.place, upsampling=scale, **known, **look)
         options["metadata"][KEY]["kind"] = STACK
         layer = Image(data, **where.in_time(options, plan.frames[0]))
         return add_above_images(self.viewer, layer)
+
+    def _add_draws(self, live: LiveDraws, status: str, where: Where) -> None:
+        """Add the molecules of the draws: one draw after the other, by a slider."""
+        options: dict[str, Any] = {
+            "name": f"draws ({words_of(live, status)})",
+            "units": ("pixel", "pixel", "nm", "nm"),
+            "translate": (0.0, 0.0, *where.place.origin_nm),
+            "scale": (1.0,) * 4,
+            "axis_labels": ("sample", "t", "y", "x"),
+            "features": {"photons": live.molecules[:, 3]},
+            "size": 0.5 * live.plan.microscope.pixel_size_nm,
+            "face_color": "#ff66cc",
+            "border_width": 0,
+            "metadata": {KEY: {"kind": "draws", "provenance": live.about(status)}},
+        }
+        place = np.insert(live.molecules[:, :3], 1, 0.0, axis=1)
+        add_layer(self.viewer, Points(place, **where.in_time(options, live.plan.frames[0])))
 
 
 def words_of(live: LiveSamples, status: str, whole_frames: bool = False) -> str:
@@ -165,7 +202,7 @@ def words_of(live: LiveSamples, status: str, whole_frames: bool = False) -> str:
     Where only `whole_frames` count, of those whose samples are all there.
     """
     plan = live.plan
-    asked, count = plan.settings.samples, live.shown[-1]
+    asked, count = live.asked, live.shown[-1]
     start, total = plan.frames[0], plan.frames[1] - plan.frames[0]
     begun = live.frames if whole_frames else len(live.shown)
     said = []

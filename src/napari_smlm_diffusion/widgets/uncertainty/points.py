@@ -1,4 +1,4 @@
-"""Molecules of samples: they take the place of the variance head's in the same frames."""
+"""Molecules of samples or draws: they take the place of the variance head's in the same frames."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,8 +22,6 @@ from napari_smlm_diffusion.widgets.shared.viewer_layers import (
     is_localizations,
     put_rows,
 )
-
-NAME = "molecules (samples)"
 
 
 def put_molecules(viewer: Any, live: LiveSamples, status: str, where: Where) -> str:
@@ -50,15 +48,15 @@ def put_molecules(viewer: Any, live: LiveSamples, status: str, where: Where) -> 
     said_of = "1 molecule" if len(table) == 1 else f"{len(table):,} molecules"
     layer = layer_of(viewer, new, where)
     if layer is None and not len(table):
-        said = "There are no molecules in the samples."
+        said = f"There are no molecules in the {live.what}."
     elif layer is None:
-        _add(viewer, new, where)
-        said = f"{said_of} of the samples added."
+        _add(viewer, new, where, f"molecules ({live.what})")
+        said = f"{said_of} of the {live.what} added."
     else:
         before: Dataset = layer.metadata[KEY]["dataset"]
         merged = replaced(before, new, frames, plan.roi)
         _change(viewer, layer, merged)
-        said = f"{said_of} of the samples put into “{layer.name}”."
+        said = f"{said_of} of the {live.what} put into “{layer.name}”."
         if before.filter is not None:
             said += " Its filter has to be applied to them: see Filter & export."
     return f"{said} {why}".strip()
@@ -130,12 +128,12 @@ def _change(viewer: Any, layer: Points, dataset: Dataset) -> None:
             about(other)["provenance"] = dict(dataset.provenance)
 
 
-def _add(viewer: Any, dataset: Dataset, where: Where) -> None:
+def _add(viewer: Any, dataset: Dataset, where: Where, name: str) -> None:
     data, options, _ = points_layer(
         dataset,
         origin_nm=where.place.origin_nm,
         by_frame=True,
-        name=NAME,
+        name=name,
         face_color="transparent",
         border_color="#7dff8a",
         border_width=0.12,
