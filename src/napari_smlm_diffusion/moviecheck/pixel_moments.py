@@ -66,8 +66,7 @@ def blinking_moments(frames: Array, sigma_px: float, read_variance: float) -> Bl
     smooth = gaussian_filter(
         frames - frames.mean((1, 2), keepdims=True), (0, sigma_px, sigma_px), mode="nearest"
     )
-    edge = max(0, min(int(2 * sigma_px) + 1, (min(smooth.shape[1:]) - _BLOCKS) // 2))
-    smooth = smooth[:, edge : smooth.shape[1] - edge, edge : smooth.shape[2] - edge]
+    smooth = within(smooth, sigma_px)
     if len(frames) < FEWEST_FRAMES:
         cumulants = _cumulants(_patches(smooth))
     else:
@@ -92,6 +91,13 @@ def blinking_moments(frames: Array, sigma_px: float, read_variance: float) -> Bl
     return BlinkingMoments(
         float(second.mean()), float(third.mean()), float(np.sqrt((n - 1) * without.var()) / ratio)
     )
+
+
+def within(frames: Array, sigma_px: float) -> Array:
+    """Return (..., Y, X) images without the edge, of which `blinking_moments` are not."""
+    height, width = frames.shape[-2:]
+    edge = max(0, min(int(2 * sigma_px) + 1, (min(height, width) - _BLOCKS) // 2))
+    return frames[..., edge : height - edge, edge : width - edge]
 
 
 def _patches(frames: Array) -> Array:

@@ -207,7 +207,7 @@ class MoviePrior:
         have no read noise, all of it.
     errors : dict
         SD of what was learned, by name: ``photons_mean``, ``photons_cv``, ``density``,
-        ``background``, ``psf_sigma_nm``, ``read_noise_scale``, ``extra_variance``; what was given
+        ``background``, ``psf_sigma_nm``, ``read_variance``; what was given
         has none.
     notes : tuple of str
         Sentences on how it was learned.
