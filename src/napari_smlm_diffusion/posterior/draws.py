@@ -9,7 +9,7 @@ from napari_smlm_diffusion.emitters import Emitters
 
 CELL_PX = 8
 """Edge of the cells of a frame in which the chains are compared, camera pixels."""
-LARGEST_R_HAT = 1.2
+LARGEST_R_HAT = 1.5
 """Chains that differ more than this do not agree."""
 # R-hat of chains that each stay with a number of their own.
 _NO_AGREEMENT = 99.0

@@ -47,9 +47,9 @@ class Chains:
     """
 
     chains: int = 4
-    burn_in: int = 60
-    thin: int = 8
-    rounds: int = 3
+    burn_in: int = 40
+    thin: int = 3
+    rounds: int = 2
     threads: int | None = None
 
     def __post_init__(self) -> None:
