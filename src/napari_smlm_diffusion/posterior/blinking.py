@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 _LIMIT, _LEAST = 0.4, 0.02
 # Error of the mean and of the variance of the logarithm of photons in chains: where molecules are
 # alone, and where one shares its light with one other. Chains that began wrong were off by these.
-_ALONE, _SHARED = (0.01, 0.02), (0.1, 0.15)
+_ALONE, _SHARED = (0.01, 0.005), (0.1, 0.15)
 
 
 class Blinking(NamedTuple):
@@ -92,4 +92,5 @@ class Blinking(NamedTuple):
             for part, drawn, seen in zip(share, chains, own, strict=True)
         )
         errors = [part**0.5 * error for part, error in zip(share, theirs, strict=True)]
-        return (mean, variance), (errors[0], errors[1])
+        # A spread that is too narrow does more harm than one that is too broad.
+        return (mean, max(variance, errors[1] / 2)), (errors[0], errors[1])

@@ -281,7 +281,7 @@ class _Learner:
         seen = draws.emitters.select(draws.emitters.inside(self.frames.shape[1:]))
         row, column = np.rint(seen.position).astype(int).T
         crowd = self.crowd[self.cut][self.own[seen.frame], row, column]
-        self._update_photons(seen, crowd, fit.expected[seen.frame, row, column])
+        self._update_photons(seen, crowd, fit.expected[seen.frame, row, column], done)
         again = 2 * done == _ROUNDS or done == _ROUNDS - 1
         number = np.bincount(seen.frame, minlength=len(self.own)) / (
             draws.count * self.frames[0].size
@@ -333,7 +333,7 @@ class _Learner:
         beyond = ((part.y0, height - part.y1), (part.x0, width - part.x1))
         self.background = np.maximum(self.background * np.pad(ratio, beyond, mode="edge"), LEAST)
 
-    def _update_photons(self, seen: Emitters[Array], crowd: Array, light: Array) -> None:
+    def _update_photons(self, seen: Emitters[Array], crowd: Array, light: Array, done: int) -> None:
         """Learn photons where few molecules share the light, and from those that can be seen."""
         if self.fixed.photons is not None:
             return
@@ -345,6 +345,7 @@ class _Learner:
         self.few = len(photons) < _FEWEST * _DRAWS
         if self.few:
             self.photons, self.pool = self._broad(), []
+            self.errors = {k: v for k, v in self.errors.items() if not k.startswith("photons")}
             return
         # Where molecules share their light, how it blinks says more than draws of them.
         ln = np.log(photons)
@@ -355,7 +356,8 @@ class _Learner:
             (at, max(spread, 1e-6)), shared, self.light, self.sigma_px
         )
         photons = np.exp(middle + (ln - at) * (variance / max(spread, 1e-6)) ** 0.5)
-        self.pool = [*self.pool[1 - _POOLED :], (photons, weight)]
+        pooled_before = self.pool if done > _ROUNDS - _POOLED else []
+        self.pool = [*pooled_before, (photons, weight)]
         pooled = [np.concatenate(some) for some in zip(*self.pool, strict=True)]
         self.photons = PhotonPrior.of_samples(*pooled)
         sampled = (variance * _DRAWS / len(photons)) ** 0.5

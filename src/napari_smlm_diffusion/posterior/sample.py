@@ -10,11 +10,13 @@ from napari_smlm_diffusion.moviecheck.check import sample_frames
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.settings import Roi
 
-# Pixels of all frames that are read.
-_READ = 64_000_000
+# Pixels of all frames that are read, and how many are read in any case: of small frames more.
+_READ, _CHEAP = 64_000_000, 500_000
 # Molecules in the frames of the chains, all together, and pixels: enough, and not more.
 _MOLECULES, _PIXELS = 2500, 600_000
 _FEWEST_FRAMES, _MOST_FRAMES = 8, 32
+# More frames than that where they hold fewer molecules than this.
+_ENOUGH = 300
 _SMALLEST = 32
 
 
@@ -49,6 +51,11 @@ def read_sample(
     ranges = sample_frames(frames[1] - frames[0])
     pixels = (roi.y1 - roi.y0) * (roi.x1 - roi.x0)
     fewer = -(-sum(stop - start for start, stop in ranges) * pixels // _READ)
+    more = _CHEAP // (2 * pixels)
+    if len(ranges) > 1 and more > len(ranges):
+        more = min(more, (frames[1] - frames[0]) // 2)
+        starts = np.linspace(0, frames[1] - frames[0] - 2, more).astype(int).tolist()
+        ranges = [(start, start + 2) for start in starts]
     ranges = [(frames[0] + start, frames[0] + stop) for start, stop in ranges[::fewer]]
     effective = [microscope.camera.effective(stack.read(a, b, roi)) for a, b in ranges]
     numbers = [np.arange(a, b) for a, b in ranges]
@@ -60,10 +67,10 @@ def part_for_chains(
 ) -> tuple[NDArray[np.intp], Roi]:
     """Choose frames of a sample, by index, and the middle of them, for about 2,500 molecules.
 
-    Few frames of a crowd, up to 32 of a sparse movie; the whole field as long as it is not large.
+    Few frames of a crowd, 32 or more of a sparse movie; the whole field unless it is large.
     """
-    each = density_per_px2 * shape[0] * shape[1]
-    most = int(np.clip(_MOLECULES / max(each, 1e-9), _FEWEST_FRAMES, _MOST_FRAMES))
+    each = max(density_per_px2 * shape[0] * shape[1], 1e-9)
+    most = int(np.clip(_MOLECULES / each, _FEWEST_FRAMES, max(_MOST_FRAMES, _ENOUGH / each)))
     # Of pairs of neighbours in time, which show the same molecules, one each.
     step = 2 if count >= 2 * _FEWEST_FRAMES else 1
     some = np.arange(0, count, step)

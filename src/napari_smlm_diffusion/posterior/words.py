@@ -11,14 +11,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+# Relative spread of photons that are not known.
+_ANYTHING = 1.25
+
+
 def words(prior: MoviePrior, microscope: Microscope) -> str:
     """Say what was learned, in the units of a table: photons at the sensor, square microns, nm."""
     at_sensor = microscope.camera.photons_per_effective
     pixel_um = microscope.pixel_size_nm / 1000
     photons, background = prior.photons, float(prior.background.mean())
     uneven = float(prior.background.std()) / background
+    # Of photons that may be anything mean and spread say nothing.
+    known = [f"{photons.mean * at_sensor:,.0f} photons ± {photons.cv:.0%}"]
     said = [
-        f"{photons.mean * at_sensor:,.0f} photons ± {photons.cv:.0%}",
+        *(known if photons.cv < _ANYTHING else []),
         f"{prior.mean_density / pixel_um**2:.2g} molecules per square micron",
         f"background {background * at_sensor:.3g} photons a pixel"
         + (f" ± {uneven:.0%}" if uneven > 0.02 else ""),
