@@ -107,3 +107,15 @@ def test_a_background_of_nothing_is_refused():
         movie_prior(background=np.zeros((16, 20)))
     with pytest.raises(InputError, match="blocks"):
         movie_prior(blocks=((0, 40),))
+
+
+def test_a_region_has_the_density_and_the_background_of_its_place():
+    density = np.arange(1.0, 31.0).reshape(1, 5, 6)
+    prior = movie_prior(density=density, blocks=((0, 40),))
+    part = prior.crop(5, 13, 8, 20)
+    np.testing.assert_array_equal(part.background, prior.background[5:13, 8:20])
+    # 8 + 2 * 2 pixels are three cells of 4; the first begins 5 pixels, one cell and a bit, later.
+    assert part.density.shape == (1, 3, 4)
+    np.testing.assert_array_equal(part.density[0], density[0, 1:4, 2:6])
+    whole = prior.crop(0, 16, 0, 20)
+    np.testing.assert_array_equal(whole.density, prior.density)

@@ -161,6 +161,25 @@ def test_ranges_combine(scene, at_rest):
     assert widget.ranges.low.text() == "20"
 
 
+def test_how_well_the_pixels_fit_is_a_criterion(viewer, at_rest):
+    from qtpy.QtCore import Qt
+
+    fit_p = np.linspace(0, 1, ROWS)
+    data = dataset_with(fit_p=fit_p, uncertainty_photons=np.full(ROWS, 50.0))
+    add(viewer, point_layers.points_layer(data))
+    widget = opened(viewer)
+    column = widget.ranges.column
+    names = [column.itemData(i) for i in range(column.count())]
+    assert {"fit_p", "uncertainty_photons"} <= set(names[:6])
+    tip = column.itemData(names.index("fit_p"), Qt.ItemDataRole.ToolTipRole)
+    assert "Near 0" in tip and "out of focus" in tip
+    widget.ranges.choose("fit_p")
+    widget.ranges.low.setText("0.01")
+    widget.ranges.low.editingFinished.emit()
+    at_rest(widget)
+    np.testing.assert_array_equal(widget.session.filtered.kept, fit_p >= 0.01)
+
+
 def test_ends_in_the_wrong_order_are_refused_in_words(scene, said):
     _, _, widget = scene
     widget.ranges.choose("photons")

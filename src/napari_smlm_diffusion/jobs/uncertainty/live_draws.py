@@ -36,7 +36,7 @@ class LiveDraws(LiveSamples):
     Attributes
     ----------
     molecules : (M, 4) array
-        Those of all draws of the last frame: number of the draw, y and x in nm, photons.
+        Those of all draws inside the last frame: number of the draw, y and x in nm, photons.
     agreeing : float
         Share of the last frame in which the chains agree.
     """
@@ -65,9 +65,11 @@ class LiveDraws(LiveSamples):
         from napari_smlm_diffusion.posterior.draws import LARGEST_R_HAT
 
         microscope, roi = self.plan.microscope, self.plan.roi
-        position = (drawn.emitters.position[:, :2] + (roi.y0, roi.x0)) * microscope.pixel_size_nm
-        photons = drawn.emitters.photons * microscope.camera.photons_per_effective
-        self.molecules = np.column_stack([drawn.draw, position, photons])
+        inside = drawn.emitters.inside(drawn.expected.shape[1:])
+        emitters = drawn.emitters.select(inside)
+        position = (emitters.position[:, :2] + (roi.y0, roi.x0)) * microscope.pixel_size_nm
+        photons = emitters.photons * microscope.camera.photons_per_effective
+        self.molecules = np.column_stack([drawn.draw[inside], position, photons])
         self.agreeing = float(np.mean(drawn.cells_r_hat <= LARGEST_R_HAT))
         if drawn.count >= FEWEST_SAMPLES:
             self.tables[place] = answer.table

@@ -237,6 +237,7 @@ class Localize(ModelDock):
     def _on_checked(self, found: tuple[Any, bytes]) -> None:
         run, png = found
         self.run_form.far.setText(run.verdict())
+        self.run_form.said.setText(run.text())
         self.run_form.check.setEnabled(self._ran is not None)
         if not self._closed:
             pixels = QPixmap()

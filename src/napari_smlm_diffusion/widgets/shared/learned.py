@@ -42,5 +42,5 @@ class Learned(QWidget):
         # Per photon, not per step of their logarithm.
         share = np.exp(prior.log_density[low : high + 1] - ln)
         photons = np.exp(ln) * plan.microscope.camera.photons_per_effective
-        axes = Axes("photons of a molecule in a frame", low=0.0)
+        axes = Axes("photons of a molecule in a frame", "molecules, relative", low=0.0)
         self.photons.show_lines(axes, Line("molecules", photons, share / share.max()))

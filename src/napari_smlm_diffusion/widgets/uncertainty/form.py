@@ -141,7 +141,7 @@ class UncertaintyForm(RunForm):
             "without samples. Relies on the SD that the network predicts for each pixel.",
         )
         self.draws = fields.button(
-            "Draw from the likelihood",
+            "Draw from the posterior",
             "Draw the molecules of the frames from the posterior: the camera's likelihood, with "
             "what is learned from this movie first.\nMean and SD refine while the draws arrive, "
             "beside those of samples; the residual shows what they do not explain.",

@@ -169,7 +169,8 @@ class UncertaintyLayers:
             "name": name,
         }
         if colormap is None:
-            _, options, _ = residual_layer(data, where.place, **known)
+            # Of one frame it is mostly noise, and would hide the others.
+            _, options, _ = residual_layer(data, where.place, visible=False, **known)
         else:
             look: dict[str, Any] = {"colormap": colormap, "contrast_limits": _limits(seen)}
             scale = plan.image_scale.upsampling
