@@ -37,8 +37,8 @@ def localize(
     **settings
         Fields of `jobs.localize.settings.LocalizeSettings`, among them ``pixel_size_nm``,
         ``offset``, ``gain``, ``em_gain``, ``qe``, ``read_noise``, ``psf_sigma_nm``, ``model``,
-        ``frames`` ("0:100"), ``samples``. What is not given the movie's metadata or the movie
-        itself must say.
+        ``frames`` ("0:100"), ``refine`` ("map", "posterior"), ``proposal`` ("spots"), ``samples``.
+        What is not given the movie's metadata or the movie itself must say.
 
     Returns
     -------

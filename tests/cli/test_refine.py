@@ -238,7 +238,9 @@ def test_samples_of_psi_may_be_the_proposals(localize, tiny_psi_model, movie_fil
     truth = truth[truth["frame"] < 2]
     places = [t[["x_nm", "y_nm"]].to_numpy() for t in (table, truth)]
     pairs = match_frames(table["frame"], places[0], truth["frame"], places[1], 100.0)
-    assert len(pairs.found) > 0.8 * len(table) > 0
+    # This psi proposes a molecule in several pieces, which stay where chains of 16 sweeps differ.
+    assert len(pairs.truth) >= len(truth) - 1
+    assert len(table) < 2 * len(truth)
 
 
 def test_a_part_without_molecules_has_the_columns_of_the_others(localize, monkeypatch, tmp_path):

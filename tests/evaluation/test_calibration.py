@@ -11,6 +11,8 @@ from napari_smlm_diffusion.evaluation.calibration import CalibrationData, check
 from napari_smlm_diffusion.evaluation.frame_numbers import (
     CalibrationSettings,
     Claims,
+    of_movie,
+    reduce_claims,
     reduce_frame,
 )
 from napari_smlm_diffusion.evaluation.point_ranks import Peaks
@@ -227,3 +229,39 @@ def test_the_number_of_samples_does_not_matter(samples):
     coverage = report.whole.number("density pixels", "coverage 0.9")
     assert abs(ratio.value - 1) < 3 * ratio.error
     assert abs(coverage.value - 0.9) < 3 * coverage.error
+
+
+def test_movies_are_judged_as_wholes(data):
+    frames = data["honest"].frames
+    movies = [of_movie(m, frames[4 * m : 4 * m + 4], {"density": m}) for m in range(25)]
+    settings = SETTINGS.model_copy(update={"movie": 4, "bins": 1})
+    report = check(CalibrationData(settings, tuple(movies)))
+    alone = check(data["honest"]).whole
+    for name, statistic in (("density pixels", "coverage 0.9"), ("pulls of localizations", "sd")):
+        together = report.whole.number(name, statistic)
+        assert together.value == pytest.approx(alone.number(name, statistic).value)
+        assert together.error != alone.number(name, statistic).error
+    assert report.to_dict()["frames"] == 100
+    assert "25 movies of 4 frames, 39 samples each (+- standard error over movies)" in report.text()
+
+
+def test_localizations_alone_are_judged_alone(rng):
+    data = CalibrationData(SETTINGS)
+    for frame in range(30):
+        truth = rng.uniform(2, 10, (6, 2))
+        found = Emitters(
+            np.zeros(6), truth + 0.1 * rng.normal(size=(6, 2)), sd=np.full((6, 2), 0.1),
+            probability=np.full(6, 0.99),
+        )  # fmt: skip
+        claims = Claims(found, np.full(6, np.inf))
+        bounds = np.full((6, 2), 0.08)
+        data = data.add_frame(reduce_claims(SETTINGS, frame, claims, truth, bounds, {}))
+    whole = check(data).whole
+    assert [r.name for r in whole.results] == [
+        "pulls of localizations",
+        "pulls of all localizations",
+        "SD over CRLB",
+        "probability of localizations",
+    ]
+    assert whole.number("SD over CRLB", "ratio").value == pytest.approx(1.25)
+    assert whole.number("pulls of localizations", "sd").value == pytest.approx(1, abs=0.15)

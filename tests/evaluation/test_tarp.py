@@ -22,7 +22,7 @@ def values(rng, scale=1.0, shift=0.0, *, frames=300, pixels=12, samples=39, refe
 
 
 def judged(u):
-    measured = TarpDiagnostic(u).measure(np.arange(u.size), np.random.default_rng(0), 10)
+    measured = TarpDiagnostic(u[:, None]).measure(np.arange(u.size), np.random.default_rng(0), 10)
     (check,) = judge(measured.checks)
     return check
 
@@ -69,3 +69,15 @@ def test_the_band_only_forgives(rng):
     assert distance_p_value(0.2, 100) < distance_p_value(0.2, 100, 0.05)
     assert distance_p_value(0.04, 10**6, 0.05) == 1
     assert uniform_distance([0.5]) == 0.5
+
+
+def test_frames_of_a_movie_that_share_an_error_are_not_independent(rng):
+    alone = rng.random((40, 8))
+    shared = np.clip(alone[:, :1] + 0.02 * rng.normal(size=(40, 8)), 0, 1)
+    errors = []
+    for movies in (alone, shared):
+        measured = TarpDiagnostic(movies).measure(np.arange(40), rng, 10)
+        assert (measured.values, measured.frames) == (320, 40)
+        errors.append(measured.numbers["mean"].error)
+    assert errors[0] == pytest.approx((12 * 320) ** -0.5, rel=0.3)
+    assert errors[1] == pytest.approx((12 * 40) ** -0.5, rel=0.3)

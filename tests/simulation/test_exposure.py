@@ -4,6 +4,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
 
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.optics.camera import Camera
@@ -138,3 +139,21 @@ def test_the_papers_setting_is_drawn_as_it_is():
 def test_a_reversed_range_is_refused_by_name():
     with pytest.raises(InputError, match="photons"):
         Prior(photons=(500.0, 100.0))
+
+
+@pytest.mark.parametrize("structure", get_args(StructureName))
+def test_frames_of_a_movie_share_all_but_their_molecules(structure):
+    prior = Prior(structures=(structure,), density_per_px2=(0.02, 0.02))
+    movie = draw_frames(prior, 40, 24, torch.Generator().manual_seed(2), movie=True)
+    for name in ("psf_sigma_px", "background", "gradient", "waves", "read_noise"):
+        assert (getattr(movie, name) == getattr(movie, name)[:1]).all()
+    emitters = movie.emitters
+    assert not torch.equal(movie.photons[0], movie.photons[1])
+    # Molecules of one movie lie where others of it lie, unless they lie anywhere.
+    place = emitters.position.numpy()
+    even = emitters.frame.numpy() % 2 == 0
+    gap = cKDTree(place[even]).query(place[~even])[0]
+    elsewhere = draw_frames(prior, 40, 24, torch.Generator().manual_seed(3), movie=True).emitters
+    apart = cKDTree(elsewhere.position.numpy()).query(place[~even])[0]
+    same = structure in ("uniform", "disc")
+    assert (np.median(gap) < 0.8 * np.median(apart)) != same

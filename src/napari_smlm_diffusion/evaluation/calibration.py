@@ -50,15 +50,19 @@ class CalibrationData:
     def diagnostics(self) -> list[Diagnostic | TarpDiagnostic]:
         """All questions, ready to be asked of any group of frames."""
         frames = self.frames
+        of_samples = any(f.samples for f in frames)
         spread = np.stack([f.spread for f in frames], axis=1)
         bound = np.stack([f.bound for f in frames], axis=1)
-        return [
+        samples: list[Diagnostic | TarpDiagnostic] = [
             diagnostics.spread_diagnostic(dict(zip(SPREAD_TERMS, spread, strict=True))),
             *(
                 diagnostics.rank_diagnostic(name, question, [f.ranks[name] for f in frames])
                 for name, question in QUANTITIES.items()
             ),
-            TarpDiagnostic(np.array([f.tarp for f in frames])),
+            TarpDiagnostic([f.tarp for f in frames]),
+        ]
+        return [
+            *(samples if of_samples else []),
             diagnostics.pull_diagnostic(
                 "pulls of localizations",
                 "is the error of a localization as large as its uncertainty claims?",

@@ -53,14 +53,14 @@ class Group:
         """One sentence for each diagnostic that fails."""
         return [sentence for result in self.results if (sentence := result.failure())]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, movie: int) -> dict[str, Any]:
         """Return the headline of each diagnostic, and what failed: short, for bins."""
         return {
             "name": self.name,
             "axis": self.bin.axis,
             "low": self.bin.low,
             "high": self.bin.high,
-            "frames": self.frames,
+            "frames": self.frames * movie,
             "passed": self.passed,
             "numbers": {
                 r.name: {"what": r.headline, "passed": r.passed, **pair(r.numbers[r.headline])}
@@ -79,6 +79,7 @@ class CalibrationReport:
     Attributes
     ----------
     frames : int
+        Or movies, see `CalibrationSettings.movie`.
     samples : (int, int)
         Fewest and most samples of a frame.
     settings : dict
@@ -100,6 +101,11 @@ class CalibrationReport:
     bins: tuple[Group, ...]
     cells: tuple[Group, ...] = ()
     thin_cells: int = 0
+
+    @property
+    def movie(self) -> int:
+        """Frames of a movie; 1 where each stands alone."""
+        return int(self.settings["movie"])
 
     @property
     def share_of_bins(self) -> float:
@@ -159,20 +165,20 @@ class CalibrationReport:
         full = {
             "share_of_cells": self.share_of_cells,
             "thin_cells": self.thin_cells,
-            "cells": [c.to_dict() for c in self.cells],
+            "cells": [c.to_dict(self.movie) for c in self.cells],
         }
         return plain(
             {
                 "calibrated": self.calibrated,
                 "verdict": self.verdict(),
-                "frames": self.frames,
+                "frames": self.frames * self.movie,
                 "samples": list(self.samples),
                 "settings": self.settings,
                 "share_of_bins": self.share_of_bins,
                 "failed_bins": self.failed_bins,
                 "diagnostics": [r.to_dict() for r in self.whole.results],
                 "failed": self.whole.failures(),
-                "bins": [b.to_dict() for b in self.bins],
+                "bins": [b.to_dict(self.movie) for b in self.bins],
                 **(full if self.cells or self.thin_cells else {}),
             }
         )
@@ -181,10 +187,13 @@ class CalibrationReport:
         """Return the verdict, a table of the diagnostics and one of the bins."""
         low, high = self.samples
         count = f"{low}" if low == high else f"{low} to {high}"
+        count = f"{count} samples each" if high else "localizations alone"
+        unit = "frames" if self.movie == 1 else "movies"
+        of = "" if self.movie == 1 else f" of {self.movie} frames"
         lines = [
             self.verdict(),
             "",
-            f"{self.frames} frames, {count} samples each (+- standard error over frames)",
+            f"{self.frames} {unit}{of}, {count} (+- standard error over {unit})",
             "",
             f"{'':<30}{'values':>8}  {'':<10}",
         ]
@@ -192,7 +201,7 @@ class CalibrationReport:
         if failures := self.whole.failures():
             lines += ["", *failures]
         for kind, groups in (("bin", self.bins), ("cell", self.cells)):
-            lines += _table(kind, groups)
+            lines += _table(kind, groups, unit)
         return "\n".join(lines)
 
 
@@ -204,12 +213,12 @@ def _count(groups: tuple[Group, ...]) -> str:
     return f"{sum(g.passed for g in groups)} of {len(groups)}"
 
 
-def _table(kind: str, groups: tuple[Group, ...]) -> list[str]:
+def _table(kind: str, groups: tuple[Group, ...], unit: str) -> list[str]:
     """Return a line for each group, and one for each of their failures."""
     if not groups:
         return []
     width = max(28, *(len(group.name) + 2 for group in groups))
-    lines = ["", f"{kind:<{width}}{'frames':>7}  " + "".join(f"{h:<19}" for h, *_ in _COLUMNS)]
+    lines = ["", f"{kind:<{width}}{unit:>7}  " + "".join(f"{h:<19}" for h, *_ in _COLUMNS)]
     for group in groups:
         numbers = "".join(f"{_short(group.number(d, s)):<19}" for _, d, s in _COLUMNS)
         mark = "pass" if group.passed else "FAIL"

@@ -104,27 +104,32 @@ def _independent(values: int, rules: Sequence[Rule], numbers: Mapping[str, Estim
 
 @dataclass(frozen=True)
 class TarpDiagnostic:
-    """One value per frame, uniform if the joint posterior is honest."""
+    """One value per frame, uniform if the joint posterior is honest; frames come in movies."""
 
-    values: Array
+    values: Sequence[Array]
 
     def measure(self, frames: NDArray[np.intp], rng: np.random.Generator, draws: int) -> Result:
-        """Compute the Kolmogorov-Smirnov distance; every frame is one independent value."""
-        u = self.values[frames]
-        u = u[np.isfinite(u)]
+        """Compute the Kolmogorov-Smirnov distance.
+
+        As many values count as independent as the scatter between movies has it; frames that
+        stand alone all do.
+        """
+        some = [self.values[i] for i in frames if self.values[i].size]
+        u = np.concatenate([*some, np.empty(0)])
+        independent = _spread_of_means(some) if u.size > len(some) > 1 else u.size
         numbers: dict[str, Estimate] = {}
         checks: tuple[Check, ...] = ()
         if u.size:
-            distance, root = uniform_distance(u), np.sqrt(u.size)
+            distance, root = uniform_distance(u), np.sqrt(independent)
             slots = np.histogram(u, HISTOGRAM, (0.0, 1.0))[0] / u.size
             chance = np.sqrt((1 - 1 / HISTOGRAM) / HISTOGRAM)
             numbers = {
                 "distance": Estimate(distance, float(_KS_SPREAD / root)),
                 "mean": Estimate(float(u.mean()), float(12**-0.5 / root)),
-                "p": Estimate(distance_p_value(distance, u.size), 0.0),
+                "p": Estimate(distance_p_value(distance, independent), 0.0),
                 **{f"slot {k}": Estimate(s, float(chance / root)) for k, s in enumerate(slots)},
             }
-        if u.size >= MIN_FRAMES:
+        if len(some) >= MIN_FRAMES:
             wrong = (
                 "truths are further off than samples, too narrow or biased"
                 if numbers["mean"].value > 0.5
@@ -134,17 +139,26 @@ class TarpDiagnostic:
                 "distance", "the distance of its ranks from uniform", 0.0, j.TARP_BAND,
                 high=wrong, side="above",
             )  # fmt: skip
-            p = distance_p_value(distance, u.size, j.TARP_BAND)
+            p = distance_p_value(distance, independent, j.TARP_BAND)
             checks = (Check(rule, numbers["distance"], p),)
         return Result(
             "whole frame (TARP)",
             "are all pixels of a frame together as far from the truth as they claim?",
             "distance",
             u.size,
-            u.size,
+            len(some),
             numbers,
             checks,
         )
+
+
+def _spread_of_means(movies: Sequence[Array]) -> int:
+    """How many independent uniform values have a mean that scatters as that of all these does."""
+    sums = np.array([[u.sum(), u.size] for u in movies])
+    values = float(sums[:, 1].sum())
+    residual = sums[:, 0] - sums[:, 1] * sums[:, 0].sum() / values
+    error = np.sqrt((residual**2).sum() * len(movies) / (len(movies) - 1)) / values
+    return int(min(values, max(1 / (12 * error**2), len(movies)))) if error > 0 else int(values)
 
 
 def rank_diagnostic(name: str, question: str, ranks: Sequence[Array]) -> Diagnostic:

@@ -1,6 +1,6 @@
 """What one frame leaves for the calibration: a few hundred numbers in place of all its samples."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from napari_smlm_diffusion.evaluation.point_ranks import (
     position_ranks,
 )
 from napari_smlm_diffusion.evaluation.pulls import student_scores
-from napari_smlm_diffusion.evaluation.spread import pooled_mask, sampled_spread
+from napari_smlm_diffusion.evaluation.spread import SPREAD_TERMS, pooled_mask, sampled_spread
 from napari_smlm_diffusion.evaluation.tarp import tarp_rank
 from napari_smlm_diffusion.settings import Settings
 
@@ -53,6 +53,7 @@ class CalibrationSettings(Settings):
     bins: int = Field(3, ge=1, description="bins along each of them")
     full: bool = Field(False, description="judge every cell of the grid of bins too")
     draws: int = Field(500, ge=2, description="bootstrap draws")
+    movie: int = Field(1, ge=1, description="frames of a movie, which are judged as one")
 
 
 class Claims(NamedTuple):
@@ -71,16 +72,18 @@ class Claims(NamedTuple):
 class FrameNumbers:
     """What one frame leaves: ranks by quantity, and the terms of every other diagnostic.
 
+    Or one movie: its frames share what was learned from it, and so are not independent.
+
     Attributes
     ----------
     frame, samples : int
-        Its number, and L.
+        Its number, and L; 0 where there are localizations alone.
     covariates : dict of str to float
         What is estimated from the frame, for the bins.
     ranks : dict of str to (n,) array
         Jittered ranks.
-    tarp : float
-        One jittered rank of the whole frame.
+    tarp : (n,) array
+        One jittered rank of each whole frame.
     spread : (4,) array
         `SPREAD_TERMS`.
     bound : (2,) array
@@ -98,7 +101,7 @@ class FrameNumbers:
     samples: int
     covariates: dict[str, float]
     ranks: dict[str, Array]
-    tarp: float
+    tarp: Array
     spread: Array
     bound: Array
     scores: Array
@@ -192,10 +195,54 @@ def reduce_frame(
         samples=len(samples),
         covariates={name: float(value) for name, value in (covariates or {}).items()},
         ranks={name: ranks.get(name, _NONE) for name in QUANTITIES},
-        tarp=tarp,
+        tarp=np.array([tarp]),
         spread=sampled_spread(truth, samples, pixels),
         bound=bound,
         **scores,
+    )
+
+
+def reduce_claims(
+    settings: CalibrationSettings,
+    frame: int,
+    claims: Claims,
+    emitters: Array,
+    bounds: Array,
+    covariates: Mapping[str, float],
+) -> FrameNumbers:
+    """Reduce a frame of which there are localizations, and no samples; see `reduce_frame`."""
+    found = claims.emitters
+    pairs = match(found.position, emitters, settings.tolerance_px)
+    ratio2 = (found.sd[pairs.found] / bounds[pairs.truth]) ** 2
+    ratio2 = ratio2[np.isfinite(ratio2)]
+    return FrameNumbers(
+        frame=int(frame),
+        samples=0,
+        covariates=dict(covariates),
+        ranks=dict.fromkeys(QUANTITIES, _NONE),
+        tarp=_NONE,
+        spread=np.zeros(len(SPREAD_TERMS)),
+        bound=np.array([ratio2.size, ratio2.sum()]),
+        **_scores(claims, emitters, settings.tolerance_px),
+    )
+
+
+def of_movie(
+    movie: int, frames: Sequence[FrameNumbers], covariates: Mapping[str, float]
+) -> FrameNumbers:
+    """Put frames of one movie together, binned by what was learned from all of it."""
+
+    def all_of(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(f, name) for f in frames])
+
+    return FrameNumbers(
+        frame=int(movie),
+        samples=frames[0].samples,
+        covariates={name: float(value) for name, value in covariates.items()},
+        ranks={name: np.concatenate([f.ranks[name] for f in frames]) for name in QUANTITIES},
+        spread=np.sum([f.spread for f in frames], axis=0),
+        bound=np.sum([f.bound for f in frames], axis=0),
+        **{n: all_of(n) for n in ("tarp", "scores", "narrow", "features", "probability", "hit")},
     )
 
 

@@ -72,7 +72,12 @@ def effective(scenes: Scenes, size: int, g: Generator) -> Frames:
 
 
 def draw_frames(
-    prior: Prior, batch: int, size: int, g: Generator, place: Place | None = None
+    prior: Prior,
+    batch: int,
+    size: int,
+    g: Generator,
+    place: Place | None = None,
+    movie: bool = False,
 ) -> Frames:
     """Simulate a batch of square frames from the prior, on the CPU.
 
@@ -87,6 +92,9 @@ def draw_frames(
     place : callable, optional
         Gives y and x of a frame's emitters, in pixels, for its PSF's SD; else they are drawn from
         the prior's structures.
+    movie : bool
+        They are frames of one movie: they share all settings, the structure and the background,
+        and differ in their molecules.
     """
     rng = np.random.default_rng(int(torch.randint(2**63 - 1, (1,), generator=g)))
-    return effective(draw_scenes(prior, batch, size, rng, place), size, g)
+    return effective(draw_scenes(prior, batch, size, rng, place, movie), size, g)

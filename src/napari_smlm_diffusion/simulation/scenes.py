@@ -5,8 +5,9 @@ computed from them all at once, on the device that trains (see `exposure`).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -82,14 +83,21 @@ class Scenes(Batch):
 
 
 def draw_scenes(
-    prior: Prior, batch: int, size: int, rng: np.random.Generator, place: Place | None = None
+    prior: Prior,
+    batch: int,
+    size: int,
+    rng: np.random.Generator,
+    place: Place | None = None,
+    movie: bool = False,
 ) -> Scenes:
     """Draw what is in a batch of square frames; see `exposure.draw_frames`."""
-    sigma = rng.uniform(*_beyond(prior, "psf_sigma_px"), batch)
-    mean_photons = _log_uniform(_beyond(prior, "photons"), batch, rng)
-    cv = rng.uniform(*prior.photon_cv, batch)
+    settings = 1 if movie else batch
+    sigma = rng.uniform(*_beyond(prior, "psf_sigma_px"), settings)
+    mean_photons = _log_uniform(_beyond(prior, "photons"), settings, rng)
+    cv = rng.uniform(*prior.photon_cv, settings)
     if place is None:
-        places = [_field(prior, size, SPOT_SIGMAS / 2 * s, rng) for s in sigma]
+        fields = [_fields(prior, size, SPOT_SIGMAS / 2 * s, rng) for s in sigma]
+        places = [found for field in fields for found in islice(field, batch // settings)]
     else:
         places = [np.stack([np.asarray(c) for c in place(s)], axis=1) for s in sigma.tolist()]
     counts = np.array([len(found) for found in places])
@@ -100,18 +108,20 @@ def draw_scenes(
         filled[present] = values
         return torch.from_numpy(filled)
 
-    photons = lognormal(np.repeat(mean_photons, counts), np.repeat(cv, counts), rng)
+    molecules = counts.reshape(settings, -1).sum(axis=1)
+    photons = lognormal(np.repeat(mean_photons, molecules), np.repeat(cv, molecules), rng)
     drawn = {
         "psf_sigma_px": sigma,
-        "background": _log_uniform(_beyond(prior, "background"), batch, rng),
-        "gradient": rng.uniform(*prior.background_gradient, batch),
-        "waves": rng.standard_normal((batch, 3, 3)),
-        "read_noise": _log_uniform(_beyond(prior, "read_noise"), batch, rng),
+        "background": _log_uniform(_beyond(prior, "background"), settings, rng),
+        "gradient": rng.uniform(*prior.background_gradient, settings),
+        "waves": rng.standard_normal((settings, 3, 3)),
+        "read_noise": _log_uniform(_beyond(prior, "read_noise"), settings, rng),
     }
+    repeated = {name: np.repeat(some, batch // settings, axis=0) for name, some in drawn.items()}
     return Scenes(
         position=padded(np.concatenate(places), NOWHERE),
         photons=padded(photons, 0.0),
-        **{name: torch.from_numpy(values.astype(np.float32)) for name, values in drawn.items()},
+        **{name: torch.from_numpy(some.astype(np.float32)) for name, some in repeated.items()},
     )
 
 
@@ -127,26 +137,34 @@ def _log_uniform(bounds: Range, n: int, rng: np.random.Generator) -> Array:
     return np.where(drawn <= _LOG_FLOOR, 0.0, drawn).clip(*bounds)
 
 
-def _field(prior: Prior, size: int, margin: float, rng: np.random.Generator) -> Array:
-    """Draw one frame's emitters, in pixels of a frame of `size` with a margin around it."""
+def _fields(prior: Prior, size: int, margin: float, rng: np.random.Generator) -> Iterator[Array]:
+    """Draw emitters of one frame after the other of the same structure, without end.
+
+    In pixels of a frame of `size` with a margin around it.
+    """
     name = prior.structures[rng.integers(len(prior.structures))]
     if name == "disc":
         n = int(rng.integers(*prior.disc_count, endpoint=True))
-        return Disc(radius_px=prior.disc_radius_px).positions(n, (size, size), rng)
+        while True:
+            yield Disc(radius_px=prior.disc_radius_px).positions(n, (size, size), rng)
     field = np.full(2, size + 2 * margin)
     # Uniform in the square root: sparse frames are easy and need fewer examples than dense ones.
     low, high = prior.density_per_px2
     if rng.random() < _SPARSE_SHARE:
         high = max(low, min(high, _SPARSE_DENSITY))
-    n = int(rng.poisson(rng.uniform(low**0.5, high**0.5) ** 2 * field.prod()))
+    mean = rng.uniform(low**0.5, high**0.5) ** 2 * field.prod()
+    n = int(rng.poisson(mean))
     if n < _FEWEST_IN_STRUCTURE:
         name = "uniform"  # a lone spot is one molecule, not a cluster of three
-    found = _STRUCTURES[name].lay_out(n, field, rng)(n)
-    if name != "uniform":
-        stray = rng.random(n) < _STRAY_SHARE
-        found[stray] = field * rng.random((int(stray.sum()), 2))
-        found = _thin(found, prior.local_density_per_px2, rng)
-    return found[np.all((found >= 0) & (found <= field), axis=1)] - margin - 0.5
+    draw = _STRUCTURES[name].lay_out(n, field, rng)
+    while True:
+        found = draw(n)
+        if name != "uniform":
+            stray = rng.random(n) < _STRAY_SHARE
+            found[stray] = field * rng.random((int(stray.sum()), 2))
+            found = _thin(found, prior.local_density_per_px2, rng)
+        yield found[np.all((found >= 0) & (found <= field), axis=1)] - margin - 0.5
+        n = int(rng.poisson(mean))
 
 
 def _thin(found: Array, cap: float, rng: np.random.Generator) -> Array:

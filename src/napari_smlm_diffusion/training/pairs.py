@@ -38,6 +38,7 @@ def draw_pairs(
     scale: DensityScale,
     g: Generator,
     place: Place | None = None,
+    movie: bool = False,
 ) -> Pairs:
     """Simulate a batch of square frames, as `simulation.exposure.draw_frames`, with densities."""
-    return with_density(draw_frames(prior, batch, size, g, place), scale)
+    return with_density(draw_frames(prior, batch, size, g, place, movie), scale)

@@ -59,26 +59,42 @@ def simulate_frame(
     prior: Prior, network: PhiSettings, size: int, seed: int, index: int
 ) -> SimulatedFrame:
     """Draw one (size, size) frame from the prior; it depends on nothing but the arguments."""
+    (frame,) = simulate_movie(prior, network, size, 1, seed, index)
+    return frame
+
+
+def simulate_movie(
+    prior: Prior, network: PhiSettings, size: int, frames: int, seed: int, index: int
+) -> list[SimulatedFrame]:
+    """Draw the (size, size) frames of a movie from the prior, of which each has its own molecules.
+
+    All else they share. They depend on nothing but the arguments.
+    """
     # torch's generator takes in 32 bits, so the two are mixed into one.
     key = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
     generator = torch.Generator().manual_seed(key)
-    pairs = draw_pairs(prior, 1, size, network.scale, generator)
+    pairs = draw_pairs(prior, frames, size, network.scale, generator, movie=True)
     noise = float(pairs.read_variance[0].sqrt())
+    microscope = Microscope(
+        camera=Camera(offset=0.0, gain=1.0, read_noise=noise),
+        pixel_size_nm=_PIXEL_NM,
+        psf=GaussianPsf(sigma_nm=_PIXEL_NM * float(pairs.psf_sigma_px[0])),
+    )
     drawn = pairs.emitters
     place, photons = drawn.position.double().numpy(), drawn.photons.double().numpy()
     true = Emitters(drawn.frame.numpy(), place, photons)
-    return SimulatedFrame(
-        index=index,
-        effective=pairs.effective[0].numpy(),
-        microscope=Microscope(
-            camera=Camera(offset=0.0, gain=1.0, read_noise=noise),
-            pixel_size_nm=_PIXEL_NM,
-            psf=GaussianPsf(sigma_nm=_PIXEL_NM * float(pairs.psf_sigma_px[0])),
-        ),
-        density=pairs.density[0].numpy(),
-        emitters=true.select(true.inside((size, size))),
-        background=float(pairs.background[0]),
-    )
+    true = true.select(true.inside((size, size)))
+    return [
+        SimulatedFrame(
+            index=frames * index + t,
+            effective=pairs.effective[t].numpy(),
+            microscope=microscope,
+            density=pairs.density[t].numpy(),
+            emitters=true.of_frame(t),
+            background=float(pairs.background[t]),
+        )
+        for t in range(frames)
+    ]
 
 
 class DrawnFrame(NamedTuple):
@@ -153,8 +169,13 @@ def estimates(frame: SimulatedFrame, phi: Candidates, network: PhiSettings) -> d
     }
 
 
-def claims(found: Emitters[np.ndarray], samples: int, features: Array | None = None) -> Claims:
-    """Return localizations from K samples, and what is known of them, for the diagnostics."""
+def claims(
+    found: Emitters[np.ndarray], samples: int | Array, features: Array | None = None
+) -> Claims:
+    """Return localizations from K samples, and what is known of them, for the diagnostics.
+
+    With K infinity one's uncertainty does not come from samples.
+    """
     matched = np.rint(found.probability * samples)
     # The SD has the error of a mean of m samples in it; Student's t puts that in itself.
     alone = 1 / np.sqrt(1 + 1 / np.maximum(matched, 1))

@@ -1,6 +1,7 @@
 """A file that keeps the frames of a calibration, so that hours of sampling are never done twice.
 
-The first line says of what: model, sampler, prior and seed. Each other line is one frame's numbers.
+The first line says of what: model, sampler, prior and seed. Each other line is one frame's
+numbers, or one movie's.
 """
 
 import json
@@ -18,7 +19,7 @@ from napari_smlm_diffusion.evaluation.frame_numbers import FrameNumbers
 from napari_smlm_diffusion.writing import atomic, disk_errors
 
 _BOOLS = {"narrow", "hit"}
-_PLAIN = {"frame", "samples", "covariates", "tarp"}
+_PLAIN = {"frame", "samples", "covariates"}
 
 
 class CalibrationStore:
