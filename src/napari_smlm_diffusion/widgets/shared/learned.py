@@ -8,8 +8,8 @@ from qtpy.QtWidgets import QWidget
 from napari_smlm_diffusion.widgets.shared import fields
 from napari_smlm_diffusion.widgets.shared.line_plot import Axes, Line, LinePlot
 
-# Of the molecules, the part that is drawn.
-_DRAWN = (0.002, 0.998)
+# Photons less likely than this share of the likeliest are not drawn.
+_DRAWN = 0.01
 
 
 class Learned(QWidget):
@@ -37,10 +37,10 @@ class Learned(QWidget):
             self.photons.clear()
             return
         prior = plan.prior.photons
-        low, high = np.searchsorted(prior.ln, np.log(prior.quantile(_DRAWN)))
-        ln = prior.ln[low : high + 1]
+        seen = np.flatnonzero(prior.log_density > prior.log_density.max() + np.log(_DRAWN))
+        drawn = slice(seen[0], seen[-1] + 1)
         # Per photon, not per step of their logarithm.
-        share = np.exp(prior.log_density[low : high + 1] - ln)
-        photons = np.exp(ln) * plan.microscope.camera.photons_per_effective
+        share = np.exp(prior.log_density[drawn] - prior.ln[drawn])
+        photons = np.exp(prior.ln[drawn]) * plan.microscope.camera.photons_per_effective
         axes = Axes("photons of a molecule in a frame", "molecules, relative", low=0.0)
         self.photons.show_lines(axes, Line("molecules", photons, share / share.max()))
