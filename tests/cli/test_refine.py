@@ -16,6 +16,7 @@ from napari_smlm_diffusion.inference import estimator
 from napari_smlm_diffusion.jobs.localize import chunks, plan
 from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
 from napari_smlm_diffusion.posterior.prior import MoviePrior, PhotonPrior
+from napari_smlm_diffusion.progress import Progress
 from napari_smlm_diffusion.results import run_store
 from napari_smlm_diffusion.results.formats import registry
 from napari_smlm_diffusion.results.images import read_image
@@ -44,8 +45,9 @@ def learned(monkeypatch):
     """What is to be learned is known, which is not what is tested here; give how often it was."""
     times = []
 
-    def learn(check, microscope, frames, shape):
+    def learn(stack, settings, microscope, frames, roi):
         times.append(frames)
+        yield Progress(0, 1, "Learning")
         return MoviePrior(
             photons=PhotonPrior.lognormal(2500.0, 0.3),
             density=np.full((1, 36, 44), 4 / (28 * 36)),
@@ -57,7 +59,7 @@ def learned(monkeypatch):
             psf=microscope.psf,
         )
 
-    monkeypatch.setattr(plan, "prior_of", learn)
+    monkeypatch.setattr(plan, "_learned", learn)
     return times
 
 
@@ -155,7 +157,7 @@ def test_the_same_bytes_in_any_batch_and_chunk_and_when_it_goes_on(
 def test_draws_say_all_there_is_to_say(localize, movie_file, capsys):
     folder = localize("out", *DRAWN, "--proposal", "spots", "--frames", "0:6")
     said = capsys.readouterr()
-    assert "learned from your movie" in said.err
+    assert "Learned from the movie" in said.err
     assert {path.name for path in folder.iterdir()} == {
         *DRAWN_RESULTS,
         "run.json",

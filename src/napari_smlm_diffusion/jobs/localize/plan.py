@@ -20,8 +20,6 @@ from napari_smlm_diffusion.jobs.localize.refine import (
     check_refining,
     localizer_for,
     make_estimator,
-    prior_of,
-    words,
 )
 from napari_smlm_diffusion.jobs.localize.sampling import (
     check_sampling,
@@ -43,6 +41,7 @@ from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.microscope import Microscope
 from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
 from napari_smlm_diffusion.posterior.prior import MoviePrior
+from napari_smlm_diffusion.posterior.words import words
 from napari_smlm_diffusion.progress import Progress, result_of
 from napari_smlm_diffusion.proposals.localizer import Localizer
 from napari_smlm_diffusion.settings import Roi
@@ -165,8 +164,7 @@ def preparing(
         raise InputError(*warnings, strict)
     if settings.refine == "posterior":
         if prior is None:
-            yield Progress(0, 0, "learning from the movie")
-            prior = prior_of(check, microscope, frames, (roi.y1 - roi.y0, roi.x1 - roi.x0))
+            prior = yield from _learned(stack, settings, microscope, frames, roi)
         microscope = microscope.model_copy(update={"psf": prior.psf})
         notes.append(Remark(words(prior, microscope)))
     estimator = make_estimator(settings, localizer, prior)
@@ -190,6 +188,21 @@ def preparing(
         notes=tuple(notes),
         warnings=tuple(warnings),
     )
+
+
+def _learned(
+    stack: FrameStack,
+    settings: LocalizeSettings,
+    microscope: Microscope,
+    frames: tuple[int, int],
+    roi: Roi,
+) -> Generator[Progress, None, MoviePrior]:
+    from napari_smlm_diffusion.posterior.learn import Fixed, learn
+    from napari_smlm_diffusion.posterior.sample import read_sample
+
+    fixed = Fixed(psf=settings.psf_sigma_nm is not None, read_noise=bool(settings.read_noise))
+    few = read_sample(stack, microscope, frames, roi)
+    return (yield from learn(few, microscope, fixed=fixed, seed=settings.seed))
 
 
 def _as_json(check: MovieCheck) -> dict[str, Any]:

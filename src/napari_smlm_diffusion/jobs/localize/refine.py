@@ -1,9 +1,5 @@
 """What a run's settings say of refining, checked before anything is read, and what proposes."""
 
-import math
-
-import numpy as np
-
 from napari_smlm_diffusion.errors import InputError
 from napari_smlm_diffusion.inference.estimator import Estimator
 from napari_smlm_diffusion.inference.refined_draws import DEFAULT_SCALE, RefinedByDraws
@@ -11,9 +7,7 @@ from napari_smlm_diffusion.inference.refined_map import RefinedByMap
 from napari_smlm_diffusion.inference.refining import Refining
 from napari_smlm_diffusion.jobs.localize.settings import SPOTS, LocalizeSettings
 from napari_smlm_diffusion.models.model import Model
-from napari_smlm_diffusion.moviecheck.check import MovieCheck
-from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.posterior.prior import MoviePrior, PhotonPrior
+from napari_smlm_diffusion.posterior.prior import MoviePrior
 from napari_smlm_diffusion.posterior.refiner import Refiner
 from napari_smlm_diffusion.proposals.diffusion_samples import asked_sampling
 from napari_smlm_diffusion.proposals.localizer import (
@@ -24,11 +18,6 @@ from napari_smlm_diffusion.proposals.localizer import (
 from napari_smlm_diffusion.proposals.phi import PhiLocalizer
 from napari_smlm_diffusion.proposals.psi import PsiLocalizer
 
-# Of photons: what they may be where nothing is known, and the spread of those of most dyes.
-_BROAD, _CV = (50.0, 20_000.0), 0.5
-# Molecules may be so many widths of a spot outside; there are so few in an empty movie; a
-# background of nothing at all would allow no noise.
-_MARGIN_SIGMAS, _FEW_PER_PX2, _DARK = 2.0, 1e-5, 0.05
 # Samples of psi that are proposed for each frame, where the settings do not say how many.
 PSI_SAMPLES = 8
 
@@ -110,41 +99,6 @@ def _refining(
             settings.keep_draws,
         )
     return None
-
-
-def prior_of(
-    check: MovieCheck, microscope: Microscope, frames: tuple[int, int], shape: tuple[int, int]
-) -> MoviePrior:
-    """Return what the movie check knows of a movie's light and density, the same everywhere.
-
-    Without clear molecules photons of any order are equally likely.
-    """
-    few = not check.photons > 0 or not check.density_per_px2 > 0
-    photons = PhotonPrior.loguniform(*_BROAD) if few else PhotonPrior.lognormal(check.photons, _CV)
-    margin = math.ceil(_MARGIN_SIGMAS * microscope.psf_sigma_px)
-    cells = (1, shape[0] + 2 * margin, shape[1] + 2 * margin)
-    return MoviePrior(
-        photons=photons,
-        density=np.full(cells, _FEW_PER_PX2 if few else check.density_per_px2),
-        blocks=(frames,),
-        margin_px=float(margin),
-        cell_px=1.0,
-        background=np.full(shape, max(check.background, _DARK)),
-        background_free=True,
-        psf=microscope.psf,
-        notes=("too few molecules to learn from: any photons are likely",) if few else (),
-    )
-
-
-def words(prior: MoviePrior, microscope: Microscope) -> str:
-    """Say what was learned from a movie."""
-    photons = prior.photons.mean * microscope.camera.photons_per_effective
-    per_um2 = prior.mean_density * (1000 / microscope.pixel_size_nm) ** 2
-    said = (
-        f"learned from your movie: {photons:,.0f} photons +- {prior.photons.cv:.0%}, "
-        f"{per_um2:.2g} molecules per square micron, sigma {prior.psf.nearest_sigma_nm:.0f} nm"
-    )
-    return "; ".join([said, *prior.notes])
 
 
 def _chains(settings: LocalizeSettings) -> Refiner:
