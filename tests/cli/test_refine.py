@@ -216,7 +216,7 @@ def test_what_is_learned_is_said_and_kept(movie_file):
     with open_stack(movie_file) as stack:
         made = plan.prepare(stack, settings)
     notes = list(map(str, made.notes))
-    assert any(re.match(r"learned from your movie: .* photons .* sigma 130 nm$", n) for n in notes)
+    assert any(re.match(r"Learned from the movie: .* photons .* sigma 130.0 nm", n) for n in notes)
     # 3,000 photons, of which a camera of a quantum efficiency of 0.9 detects 2,700.
     assert made.prior.photons.mean == pytest.approx(2700, rel=0.1)
     assert made.prior.mean_density == pytest.approx(2.7 / (28 * 36), rel=0.2)
@@ -224,9 +224,9 @@ def test_what_is_learned_is_said_and_kept(movie_file):
 
 def test_too_few_molecules_to_learn_from_are_said(localize, capsys):
     folder = localize("out", *DRAWN, "--proposal", "spots", "--frames", "0:2")
-    assert "too few molecules to learn from" in capsys.readouterr().err
+    assert "Too few molecules in the sample to learn" in capsys.readouterr().err
     run = record(folder)
-    assert any("too few molecules" in note for note in run["refining"]["learned"]["notes"])
+    assert any("Too few molecules" in note for note in run["refining"]["learned"]["notes"])
     assert run["rows"] > 0
 
 
