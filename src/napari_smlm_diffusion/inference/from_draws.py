@@ -53,7 +53,7 @@ def answer_from_draws(
     scale: DensityScale,
     *,
     origin: tuple[int, int] = (0, 0),
-    min_probability: float = 0.4,
+    min_probability: float = 0.5,
     proposed: pd.DataFrame | None = None,
     keep: bool = False,
 ) -> Answer:

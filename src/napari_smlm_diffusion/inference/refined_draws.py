@@ -43,7 +43,8 @@ class RefinedByDraws:
     keep : bool
         Whether the molecules of the draws are kept.
     min_probability : float
-        Below it there is no localization.
+        Below it there is no localization. What is true with probability p raises the Jaccard index
+        J where p > J / (1 + J), which is near one half where J is near one.
     """
 
     refiner: Refiner
@@ -52,7 +53,7 @@ class RefinedByDraws:
     seed: int
     scale: DensityScale = DEFAULT_SCALE
     keep: bool = False
-    min_probability: float = 0.4
+    min_probability: float = 0.5
 
     @property
     def source(self) -> str:
