@@ -45,8 +45,8 @@ def learned(monkeypatch):
     """What is to be learned is known, which is not what is tested here; give how often it was."""
     times = []
 
-    def learn(stack, settings, microscope, frames, roi):
-        times.append(frames)
+    def learn(stack, settings, microscope, roi):
+        times.append(roi)
         yield Progress(0, 1, "Learning")
         return MoviePrior(
             photons=PhotonPrior.lognormal(2500.0, 0.3),
@@ -222,8 +222,11 @@ def test_what_is_learned_is_said_and_kept(movie_file):
     assert made.prior.mean_density == pytest.approx(2.7 / (28 * 36), rel=0.2)
 
 
-def test_too_few_molecules_to_learn_from_are_said(localize, capsys):
-    folder = localize("out", *DRAWN, "--proposal", "spots", "--frames", "0:2")
+def test_too_few_molecules_to_learn_from_are_said(localize, movie_file, tmp_path, capsys):
+    short = tmp_path / "short.npy"
+    np.save(short, tifffile.imread(movie_file, key=range(2)))
+    camera = ("--offset", 100, "--gain", 0.5, "--qe", 0.9, "--pixel-size", 100)
+    folder = localize("out", *DRAWN, "--proposal", "spots", *camera, movie=short)
     assert "Too few molecules in the sample to learn" in capsys.readouterr().err
     run = record(folder)
     assert any("Too few molecules" in note for note in run["refining"]["learned"]["notes"])

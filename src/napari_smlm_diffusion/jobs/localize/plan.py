@@ -164,7 +164,7 @@ def preparing(
         raise InputError(*warnings, strict)
     if settings.refine == "posterior":
         if prior is None:
-            prior = yield from _learned(stack, settings, microscope, frames, roi)
+            prior = yield from _learned(stack, settings, microscope, roi)
         microscope = microscope.model_copy(update={"psf": prior.psf})
         notes.append(Remark(words(prior, microscope)))
     estimator = make_estimator(settings, localizer, prior)
@@ -194,14 +194,14 @@ def _learned(
     stack: FrameStack,
     settings: LocalizeSettings,
     microscope: Microscope,
-    frames: tuple[int, int],
     roi: Roi,
 ) -> Generator[Progress, None, MoviePrior]:
+    """Learn from all of the movie, so that a frame's answer does not depend on the run's range."""
     from napari_smlm_diffusion.posterior.learn import Fixed, learn
     from napari_smlm_diffusion.posterior.sample import read_sample
 
     fixed = Fixed(psf=settings.psf_sigma_nm is not None, read_noise=bool(settings.read_noise))
-    few = read_sample(stack, microscope, frames, roi)
+    few = read_sample(stack, microscope, (0, len(stack)), roi)
     return (yield from learn(few, microscope, fixed=fixed, seed=settings.seed))
 
 
