@@ -1,4 +1,4 @@
-"""Simulation-based calibration of the chains: number, light, distances and places in 16 x 16 pixels.
+"""Simulation-based calibration of the chains: number, light, distances, places in 16 x 16 pixels.
 
     python benchmarks/refined_sbc.py [--frames 1000] [--densities 0.01 0.03 0.06] [--draws 39]
 

@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         path = options.store
         with CalibrationStore.opened(path, plan.of_a_frame()) if path else nullcontext() as store:
-            drive(calibrate(plan, store), "frames", watch)
+            drive(calibrate(plan, store), plan.unit, watch)
     except KeyboardInterrupt as stop:
         if last.done < MIN_FRAMES:
             raise KeyboardInterrupt(f"{stop or 'stopped'}; a verdict needs {MIN_FRAMES}") from None

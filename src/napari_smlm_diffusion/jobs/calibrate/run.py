@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_smlm_diffusion.compute.workers import in_order
 from napari_smlm_diffusion.evaluation.calibration import CalibrationData, check
@@ -16,13 +17,9 @@ from napari_smlm_diffusion.evaluation.calibration_report import CalibrationRepor
 from napari_smlm_diffusion.evaluation.frame_numbers import FrameNumbers
 from napari_smlm_diffusion.evaluation.recalibration import Recalibration, recalibrate
 from napari_smlm_diffusion.jobs.adapter import as_job
-from napari_smlm_diffusion.jobs.calibrate.frames import (
-    SimulatedFrame,
-    draw_frame,
-    frame_numbers,
-    simulate_frame,
-)
+from napari_smlm_diffusion.jobs.calibrate.frames import draw_frame, frame_numbers, simulate_frame
 from napari_smlm_diffusion.jobs.calibrate.plan import CalibrationPlan, prepare
+from napari_smlm_diffusion.jobs.calibrate.refined import map_numbers, movie_numbers
 from napari_smlm_diffusion.jobs.calibrate.settings import CalibrateSettings
 from napari_smlm_diffusion.jobs.calibrate.store import CalibrationStore
 from napari_smlm_diffusion.models import file as checkpoint
@@ -37,7 +34,7 @@ from napari_smlm_diffusion.proposals.diffusion_samples import psi_of
 def calibrate(
     plan: CalibrationPlan, store: CalibrationStore | None = None
 ) -> Generator[Progress, None, CalibrationData]:
-    """Simulate, sample and reduce the frames of a plan, one at a time.
+    """Simulate, sample and reduce the frames of a plan, one at a time, or one movie.
 
     Parameters
     ----------
@@ -51,29 +48,35 @@ def calibrate(
         After each frame; ``info["data"]`` is the `CalibrationData` of all frames so far, so that a
         run that is stopped can be judged, and ``info["ratio"]`` claimed over true error so far.
     """
-    settings = plan.settings
     data = CalibrationData(plan.checked)
     total = np.zeros(4)
     known = {} if store is None else store.frames
-    todo = [index for index in range(settings.frames) if index not in known]
+    todo = [index for index in range(plan.count) if index not in known]
     with closing(frames_of(plan, todo)) as new:
-        for index in range(settings.frames):
+        for index in range(plan.count):
             numbers = known[index] if index in known else next(new)
             if store is not None and index not in known:
                 store.add(numbers)
             data = data.add_frame(numbers)
-            total += numbers.spread
+            total += numbers.spread if numbers.samples else _of_claims(numbers.scores)
             ratio = float(np.sqrt(total[1] / total[2])) if total[2] > 0 else float("nan")
-            yield Progress(
-                index + 1, settings.frames, "calibrating", {"data": data, "ratio": ratio}
-            )
+            yield Progress(index + 1, plan.count, "calibrating", {"data": data, "ratio": ratio})
     return data
 
 
+def _of_claims(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What localizations add to `SPREAD_TERMS`: a score is an error in units of its claim."""
+    return np.array([scores.size, scores.size, (scores**2).sum(), scores.sum()])
+
+
 def one_frame(plan: CalibrationPlan, index: int) -> FrameNumbers:
-    """Simulate, sample and reduce one frame; it depends on nothing but the arguments."""
+    """Simulate, sample and reduce one frame, or one movie; it depends on the arguments alone."""
     settings, network = plan.settings, plan.model.card.phi
-    frame: SimulatedFrame = simulate_frame(plan.prior, network, plan.size, settings.seed, index)
+    if settings.movies:
+        return movie_numbers(plan, index)
+    frame = simulate_frame(plan.prior, network, plan.size, settings.seed, index)
+    if plan.sampling is None:
+        return map_numbers(plan, frame)
     drawn = draw_frame(plan.model, frame, plan.sampling, settings.samples, settings.seed)
     return frame_numbers(frame, drawn, network, plan.checked)
 
@@ -145,11 +148,12 @@ def recalibrated(plan: CalibrationPlan, data: CalibrationData, out: Path) -> Rec
 
 
 def stamp(model: Path, found: dict[str, Any]) -> None:
-    """Write what `Calibration.to_dict` says of a model's samples into the card of its file.
+    """Write what `Calibration.to_dict` says of a model's samples, or of refining, into its card.
 
     Raises `InputError` if the file is no model; `OutputError` if it cannot be written.
     """
-    calibration = {**load_card(model).calibration, "samples": found}
+    about = "refined" if "refine" in found else "samples"
+    calibration = {**load_card(model).calibration, about: found}
     checkpoint.rewrite(model, model, calibration=calibration)
 
 

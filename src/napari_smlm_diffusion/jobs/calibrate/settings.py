@@ -1,7 +1,7 @@
 """What a user sets to calibrate a model: the options, and the prior they narrow it to."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, model_validator
@@ -26,6 +26,11 @@ def _read_range(value: Any) -> Any:
         raise ValueError("must be a number, or two as A:B") from None
 
 
+# Frames of a movie, and those of them that are judged: a prior is learned from many, but what it
+# is worth shows in few, and the next movie says more.
+MOVIE_FRAMES, JUDGED_FRAMES = 32, 8
+_FEWEST_MOVIES = 20
+
 Span = Annotated[tuple[float, float], BeforeValidator(_read_range)]
 
 
@@ -40,6 +45,12 @@ class CalibrateSettings(Settings):
         "histograms is alike",
         "L",
         ge=9,
+    )
+    refine: Literal["none", "map", "posterior"] = option(
+        "none",
+        "judge not samples of the model, but what the likelihood makes of its proposals; for "
+        f"posterior frames come in movies, of which all is learned first and {JUDGED_FRAMES} "
+        "frames are judged",
     )
     sampler: str | None = option(
         None, "ancestral, ddim, heun or multistep (default the one on the model's card)", "NAME"
@@ -80,12 +91,31 @@ class CalibrateSettings(Settings):
                         "the width of a camera pixel is needed too, in nm",
                         field=(name, "pixel_size_nm"),
                     )
+        if self.refine != "none":
+            for name in ("sampler", "steps"):
+                if getattr(self, name) is not None:
+                    raise InputError(
+                        f"it is of samples of the model; refine {self.refine} draws none",
+                        field=(name, "refine"),
+                    )
+        if self.movies and self.movies < _FEWEST_MOVIES:
+            raise InputError(
+                f"draws from the posterior are judged on {_FEWEST_MOVIES} movies of "
+                f"{JUDGED_FRAMES} frames at least, {_FEWEST_MOVIES * JUDGED_FRAMES} frames; got "
+                f"{self.frames}",
+                field=("frames", "refine"),
+            )
         for name in ("photons", "background", "density_per_um2"):
             span = getattr(self, name)
             if span is not None and not (0 <= span[0] <= span[1] < np.inf):
                 got = f"{span[0]:g}:{span[1]:g}"
                 raise InputError(f"allowed is A:B with 0 <= A <= B, got {got}", field=name)
         return self
+
+    @property
+    def movies(self) -> int:
+        """How many there are; 0 where frames stand alone."""
+        return -(-self.frames // JUDGED_FRAMES) if self.refine == "posterior" else 0
 
 
 def narrowed(prior: Prior, settings: CalibrateSettings) -> tuple[Prior, list[str]]:
@@ -126,6 +156,8 @@ def narrowed(prior: Prior, settings: CalibrateSettings) -> tuple[Prior, list[str
         for name, got in new.items()
         if got[0] < getattr(prior, name)[0] or got[1] > getattr(prior, name)[1]
     ]
+    if settings.refine == "posterior":
+        return Prior(**{**prior.model_dump(), **new}), notes
     # PSF and read noise are told to the networks; the others they have to find out.
     guessed = [n for n in ("photons", "background", "density_per_px2") if n in new]
     if any(new[n] != getattr(prior, n) for n in guessed):
