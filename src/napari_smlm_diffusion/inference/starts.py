@@ -29,7 +29,7 @@ def starts_of(
 def _with_photons(one: Proposed, microscope: Microscope) -> Proposals:
     found = one.found
     emitters = found.emitters
-    if emitters.photons is not None or not len(emitters):
+    if emitters.photons is not None:
         return found
     frames, noise = as_tensors(one.block.frames, microscope)
     alone = emitters

@@ -53,6 +53,8 @@ def calibration_words(
         )
     else:
         said.append("⚠ Its card has no calibration: nobody has checked that these SDs are true.")
+    if refined := card.calibration.get("refined"):
+        said.append(f"Refined runs ({refined.get('refine')}): {refined.get('verdict')}")
     chosen = (sampler or usual.sampler, steps or usual.steps)
     if chosen != (usual.sampler, usual.steps):
         said.append(
