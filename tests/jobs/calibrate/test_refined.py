@@ -122,12 +122,12 @@ def test_a_prior_is_learned_of_each_movie(tiny_psi_model):
 
 
 def test_the_map_is_judged_frame_by_frame_by_its_localizations(tiny_model):
-    plan = replace(plan_of(tiny_model, "map", 20), size=24)
-    result = judged(plan)
-    assert next(r.name for r in result.report.whole.results) == "pulls of localizations"
-    assert result.report.whole.number("pulls of localizations", "sd").value == pytest.approx(
-        1, abs=0.15
-    )
+    sparse = KNOWN.model_copy(update={"density_per_px2": (0.003, 0.003)})
+    result = judged(replace(plan_of(tiny_model, "map", 40), prior=sparse, size=24))
+    whole = result.report.whole
+    assert next(r.name for r in whole.results) == "pulls of localizations"
+    assert whole.number("pulls of localizations", "sd").value == pytest.approx(1, abs=0.15)
+    assert whole.number("SD over CRLB", "ratio").value == pytest.approx(1, abs=0.1)
     assert "refined: map" in result.text()
     assert "localizations alone" in result.text()
 
