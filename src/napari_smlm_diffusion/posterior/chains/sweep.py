@@ -5,27 +5,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_smlm_diffusion.jit import compiled, inlined, summing
+from napari_smlm_diffusion.jit import compiled, inlined
 from napari_smlm_diffusion.posterior.chains.births import birth_or_death
-from napari_smlm_diffusion.posterior.chains.langevin import langevin, log_pairs
+from napari_smlm_diffusion.posterior.chains.langevin import langevin
+from napari_smlm_diffusion.posterior.chains.level import fit_level, step_level, weigh
+from napari_smlm_diffusion.posterior.chains.pairs import choose_two, step_pair
 from napari_smlm_diffusion.posterior.chains.scene import Scene
 from napari_smlm_diffusion.posterior.chains.splits import split_or_merge
 from napari_smlm_diffusion.posterior.chains.state import (
-    LEAST,
     State,
     append,
     apply,
     box_of,
     clear,
-    fits,
-    gain,
     has_seat,
     inside,
-    joined,
-    log_light,
-    log_place,
-    move,
-    near,
     put,
 )
 from napari_smlm_diffusion.posterior.draws import CELL_PX
@@ -37,12 +31,6 @@ Index = NDArray[np.int64]
 _ROUNDS = 4
 # Rounding is taken out of the expectation once in so many sweeps.
 _REFRESH = 64
-# Widths of the step of a pair, in pixels and in the logit of its share, log-uniform in between.
-_SMALL, _LARGE = 0.05, 1.0
-
-# Steps to the level of the first molecules, and the largest factor of one.
-_FITS, _FIRST = 6, 2.0
-
 # Share of the rounds with a birth or a death.
 _BIRTHS = 0.5
 
@@ -93,22 +81,17 @@ def start(scene: Scene, state: State, y: Array, x: Array, u: Array) -> None:
         apply(scene, state, box, 1.0)
         append(scene, state, y[k], x[k], light)
     if scene.level[0] == 0:
-        for _ in range(_FITS):
-            score, info = _of_level(scene, state, 0.0)
-            if info > 0.0:
-                old = state.level[0]
-                new = min(max(old + score / info, old / _FIRST), old * _FIRST)
-                _set_level(scene, state, new)
+        fit_level(scene, state)
 
 
 @compiled
 def run(
     scene: Scene, state: State, kept: Kept, burn_in: int, draws: int, thin: int, seed: int
-) -> int:
-    """Run a chain on from where it stands; return how many draws were kept.
+) -> None:
+    """Run a chain on from where it stands.
 
-    The rounds of a sweep follow the number of molecules in the burn-in only: a chain that is
-    looked at after a time that depends on where it was does not draw from its target.
+    The rounds of a sweep follow the number of molecules in the first half of the burn-in only: a
+    chain that is looked at after a time that depends on where it was does not draw from its target.
 
     Parameters
     ----------
@@ -125,7 +108,7 @@ def run(
     np.random.seed(seed)
     done, filled, rounds = 0, 0, 0
     for sweep in range(burn_in + draws * thin):
-        if sweep <= burn_in:
+        if 2 * sweep <= burn_in:
             rounds = max(state.number[0], _ROUNDS)
         _sweep(scene, state, rounds, sweep < burn_in, kept.accepted)
         if sweep % _REFRESH == _REFRESH - 1:
@@ -135,8 +118,6 @@ def run(
         _tally(scene, state, kept)
         if (sweep - burn_in) % thin == thin - 1:
             n = state.number[0]
-            if filled + n > kept.y.size:
-                return done
             for i in range(n):
                 kept.y[filled + i], kept.x[filled + i] = state.y[i], state.x[i]
                 kept.u[filled + i] = state.u[i]
@@ -146,7 +127,6 @@ def run(
                 for b in range(kept.expected.shape[1]):
                     kept.expected[a, b] += state.expected[a, b]
             done += 1
-    return done
 
 
 @compiled
@@ -156,20 +136,18 @@ def _sweep(scene: Scene, state: State, rounds: int, burning: bool, accepted: Ind
         if state.number[0] > 0:
             one[0] = int(np.random.random() * state.number[0])
             # Now and then a short step: where the information changes fast, a long one is refused.
-            _count(
-                accepted, 0, langevin(scene, state, one, 1.0 if np.random.random() < 0.8 else 0.3)
-            )
-        if _choose_two(scene, state, two):
-            _count(
-                accepted, 1, langevin(scene, state, two, 1.0 if np.random.random() < 0.5 else 0.2)
-            )
-        if _choose_two(scene, state, two):
-            _count(accepted, 2, _step_pair(scene, state, two))
+            a = 1.0 if np.random.random() < 0.8 else 0.3
+            _count(accepted, 0, langevin(scene, state, one, a))
+        if choose_two(scene, state, two):
+            a = 1.0 if np.random.random() < 0.5 else 0.2
+            _count(accepted, 1, langevin(scene, state, two, a))
+        if choose_two(scene, state, two):
+            _count(accepted, 2, step_pair(scene, state, two))
         if np.random.random() < _BIRTHS:
             _count(accepted, 3, birth_or_death(scene, state))
         _count(accepted, 4, split_or_merge(scene, state))
     if scene.level[0] == 0:
-        _count(accepted, 5, _step_level(scene, state, burning))
+        _count(accepted, 5, step_level(scene, state, burning))
 
 
 @inlined
@@ -178,164 +156,18 @@ def _count(accepted: Index, m: int, took: bool) -> None:
     accepted[m, 1] += took
 
 
-@inlined
-def _choose_two(scene: Scene, state: State, two: Index) -> bool:
-    """Choose one molecule of all, and one of those in its reach; False if it has none."""
-    if state.number[0] < 2:
-        return False
-    i = int(np.random.random() * state.number[0])
-    m = near(scene, state, state.y[i], state.x[i], i, i, -1)
-    if m == 0:
-        return False
-    two[0] = i
-    two[1] = near(scene, state, state.y[i], state.x[i], i, i, int(np.random.random() * m))
-    return True
-
-
-@compiled
-def _step_pair(scene: Scene, state: State, two: Index) -> bool:
-    """Change distance and shares of two, keeping their light and its centre."""
-    i, j = two[0], two[1]
-    old, new = state.vectors[0], state.vectors[1]
-    old[0], old[1], old[2] = state.y[i], state.x[i], state.u[i]
-    old[3], old[4], old[5] = state.y[j], state.x[j], state.u[j]
-    light = np.exp(old[2]) + np.exp(old[5])
-    w = np.exp(old[2]) / light
-    step = _SMALL * (_LARGE / _SMALL) ** np.random.random()
-    dy = old[0] - old[3] + step * np.random.standard_normal()
-    dx = old[1] - old[4] + step * np.random.standard_normal()
-    share = w
-    if np.random.random() < 0.5:
-        logit = np.log(w / (1.0 - w)) + step * np.random.standard_normal()
-        share = 1.0 / (1.0 + np.exp(-logit))
-        if not 1e-6 < share < 1.0 - 1e-6:
-            return False
-    cy, cx = w * old[0] + (1.0 - w) * old[3], w * old[1] + (1.0 - w) * old[4]
-    new[0], new[1], new[2] = cy + (1.0 - share) * dy, cx + (1.0 - share) * dx, np.log(share * light)
-    new[3], new[4], new[5] = cy - share * dy, cx - share * dx, np.log((1.0 - share) * light)
-    # In ln n both have f(ln n) / n as density of their photons; the share's logit adds w (1 - w),
-    # which is what the two 1 / n take away.
-    change = log_pairs(scene, state, new, two) - log_pairs(scene, state, old, two)
-    if change == -np.inf:
-        return False
-    box = joined(box_of(scene, old[0], old[1]), box_of(scene, old[3], old[4]))
-    for q in (0, 3):
-        y, x = new[q], new[q + 1]
-        if not (inside(scene, y, x) and has_seat(scene, state, y, x)):
-            return False
-        change += log_place(scene, y, x) - log_place(scene, old[q], old[q + 1])
-        change += log_light(scene, new[q + 2]) - log_light(scene, old[q + 2])
-        box = joined(box, box_of(scene, y, x))
-    if change == -np.inf or not fits(state, box):
-        return False
-    clear(state, box)
-    for q in (0, 3):
-        put(scene, state, box, old[q], old[q + 1], -np.exp(old[q + 2]))
-        put(scene, state, box, new[q], new[q + 1], np.exp(new[q + 2]))
-    if np.log(np.random.random()) < change + gain(scene, state, box):
-        apply(scene, state, box, 1.0)
-        move(scene, state, i, new[0], new[1], new[2])
-        move(scene, state, j, new[3], new[4], new[5])
-        return True
-    return False
-
-
-@compiled
-def _step_level(scene: Scene, state: State, always: bool) -> bool:
-    """Draw the level of the background from its Gaussian; its prior is 1 / level.
-
-    A drift longer than two SDs could never be taken back, and so would never be taken; in the
-    burn-in it is, whatever the way back.
-    """
-    old = state.level[0]
-    score, info = _of_level(scene, state, 0.0)
-    if not info > 0.0:
-        return False
-    sd = 1.0 / np.sqrt(info)
-    middle = old + _drift_of_level(score, sd, always)
-    new = middle + sd * np.random.standard_normal()
-    # Steps that far are beyond the series of the gain.
-    if not old / _FIRST < new < old * _FIRST:
-        return False
-    if not always:
-        change = _gain_of_level(scene, state, new - old) - np.log(new / old)
-        score, info = _of_level(scene, state, new - old)
-        sd_there = 1.0 / np.sqrt(info)
-        back = new + _drift_of_level(score, sd_there, False)
-        change += np.log(sd / sd_there) - 0.5 * ((old - back) / sd_there) ** 2
-        change += 0.5 * ((new - middle) / sd) ** 2
-        if np.log(np.random.random()) >= change:
-            return False
-    _set_level(scene, state, new)
-    return True
-
-
-@inlined
-def _drift_of_level(score: float, sd: float, always: bool) -> float:
-    drift = score * sd * sd
-    return drift if always else min(max(drift, -2.0 * sd), 2.0 * sd)
-
-
-@compiled
-def _set_level(scene: Scene, state: State, level: float) -> None:
-    change = level - state.level[0]
-    for a in range(state.expected.shape[0]):
-        for b in range(state.expected.shape[1]):
-            new = state.expected[a, b] + change * scene.field[a, b]
-            state.expected[a, b] = max(new, LEAST)
-    state.level[0] = level
-    _weigh(scene, state)
-
-
-@summing
-def _of_level(scene: Scene, state: State, change: float) -> tuple[float, float]:
-    """Return score and information of the level after a change of it."""
-    score = info = 0.0
-    for a in range(state.expected.shape[0]):
-        for b in range(state.expected.shape[1]):
-            f = scene.field[a, b]
-            one = 1.0 / (state.expected[a, b] + change * f)
-            score += f * (scene.counts[a, b] * one - scene.shown[a, b])
-            info += scene.shown[a, b] * f * f * one
-    return score, info
-
-
-@summing
-def _gain_of_level(scene: Scene, state: State, change: float) -> float:
-    """Log of the likelihood with a change of the level over that without; small changes only."""
-    total = 0.0
-    for a in range(state.expected.shape[0]):
-        for b in range(state.expected.shape[1]):
-            more = change * scene.field[a, b]
-            z = more / (2.0 * state.expected[a, b] + more)
-            q = z * z
-            series = 1.0 + q * (1 / 3 + q * (1 / 5 + q * (1 / 7 + q * (1 / 9))))
-            total += scene.counts[a, b] * 2.0 * z * series - scene.shown[a, b] * more
-    return total
-
-
 @compiled
 def refresh(scene: Scene, state: State) -> None:
     """Compute the expectation anew, against the rounding of many changes."""
     for a in range(state.expected.shape[0]):
         for b in range(state.expected.shape[1]):
             state.expected[a, b] = scene.dark[a, b] + state.level[0] * scene.field[a, b]
-    _weigh(scene, state)
+    weigh(scene, state)
     for i in range(state.number[0]):
         box = box_of(scene, state.y[i], state.x[i])
         clear(state, box)
         put(scene, state, box, state.y[i], state.x[i], np.exp(state.u[i]))
         apply(scene, state, box, 1.0)
-
-
-@compiled
-def _weigh(scene: Scene, state: State) -> None:
-    """Compute weight and ratio of all pixels anew."""
-    for a in range(state.expected.shape[0]):
-        for b in range(state.expected.shape[1]):
-            one = 1.0 / state.expected[a, b]
-            state.weight[a, b] = scene.shown[a, b] * one
-            state.ratio[a, b] = scene.counts[a, b] * one - scene.shown[a, b]
 
 
 @compiled
