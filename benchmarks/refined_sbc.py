@@ -1,6 +1,6 @@
 """Simulation-based calibration of the chains: number, light, distances, places in 16 x 16 pixels.
 
-    python benchmarks/refined_sbc.py [--frames 1000] [--densities 0.01 0.03 0.06] [--draws 39]
+    python benchmarks/refined_sbc.py [--frames 1000] [--densities 0.01 0.03] [--draws 39]
 
 Frames are drawn from a prior that the chains are told (600 photons with a CV of 0.4, background 5,
 PSF sigma 1.2 px, read noise 1 e-; molecules up to 2 px outside of the frame). The rank of the truth
@@ -108,7 +108,7 @@ def main() -> None:
     """Print and keep the table."""
     options = parser(__doc__)
     options.add_argument("--frames", type=int, default=1000)
-    options.add_argument("--densities", type=float, nargs="+", default=[0.01, 0.03, 0.06])
+    options.add_argument("--densities", type=float, nargs="+", default=[0.01, 0.03])
     options.add_argument("--draws", type=int, default=39)
     args = parse(options, quick={"frames": 20, "densities": [0.02]})
     columns = {"molecules per px²": None, "rank of": None, "mean": 3, "inside 90 %": 3, "p": 3}
