@@ -1,12 +1,15 @@
 """Models on movies of other people's simulators, and a classical fit beside them.
 
     SMLM_DATA=/path/to/data python benchmarks/peers.py [--models general papers] [--out DIR]
+                                                       [--refine phi spots]
 
 None of the movies (`settings.PEERS`) was seen in training. The classical fit is one Gaussian to
 each maximum, with its Cramér-Rao bound as the uncertainty (`classical.py`). A claim is honest if
 the pull SD is one; "sure" are those under a third of the tolerance of 100 nm. The PSF width is what
-the movie check estimates, as a user would have it. With --out a picture of each movie is written,
-also of the real ones that have no truth: a frame with what was found in it, and the density.
+the movie check estimates, as a user would have it; refined runs learn it with the rest of the
+prior, which is printed beside what is known of the movie, and start from the first model's
+localizations or from spots. With --out a picture of each movie is written, also of the real ones
+that have no truth: a frame with what was found in it, and the density.
 """
 
 from pathlib import Path
@@ -15,6 +18,7 @@ import classical
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from refined import learned, refined
 from report import Report, parse, parser
 from settings import PEERS, PEERS_TOLERANCE_NM, per_axis
 
@@ -24,7 +28,8 @@ from napari_smlm_diffusion.models.library import resolve
 from napari_smlm_diffusion.models.model import load_model
 from napari_smlm_diffusion.moviecheck.check import check_movie, sample_frames
 from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.proposals.localizer import FrameBlock
+from napari_smlm_diffusion.posterior.words import words
+from napari_smlm_diffusion.proposals.localizer import FrameBlock, localizer_of
 
 
 def picture(
@@ -62,16 +67,26 @@ def main() -> None:
     options.add_argument("--models", nargs="+", default=["general", "papers"])
     options.add_argument("--frames", type=int, help="of each movie (default: all)")
     options.add_argument("--movies", nargs="+", choices=[peer.name for peer in PEERS])
+    options.add_argument("--refine", nargs="*", choices=["phi", "spots"], default=["phi", "spots"])
+    options.add_argument("--refine-frames", type=int, help="first ones to refine (default: all)")
+    options.add_argument("--draws", type=int, default=64)
     options.add_argument("--out", type=Path, help="for a picture of each movie, by the first model")
-    quick = {"movies": ["storm-analysis test_300x200"], "frames": 1}
+    quick = {
+        "movies": ["storm-analysis test_300x200"],
+        "frames": 1,
+        "refine": ["spots"],
+        "draws": 8,
+    }
     args = parse(options, quick)
     models = {name: load_model(resolve(name)) for name in args.models}
+    localizers = {"phi": localizer_of(models[args.models[0]]), "spots": None}
     with Report(args) as report:
         found_there = {"Jaccard": 3, "precision": 3, "recall": 3, "RMSE per axis, nm": 1}
         claims = {"claimed (median), nm": 1, "pull SD": 3, "pull SD, sure": 3}
         table = report.table(
             "peers", {"movie": None, "PSF sigma, px": 2, "localizer": None} | found_there | claims
         )
+        priors = []
         for peer in PEERS:
             if args.movies and peer.name not in args.movies:
                 continue
@@ -95,6 +110,21 @@ def main() -> None:
                     picture(args.out / f"{file}.png", photons[0], first, density, peer.pixel_nm)
             fitted = classical.localize(photons, microscope)
             table.row(peer.name, sigma, "classical", *cells(fitted, truth))
+            if not args.refine:
+                continue
+            prior = learned(photons, microscope)
+            priors.append((peer.name, peer.known, words(prior, microscope)))
+            width = prior.psf.nearest_sigma_nm / peer.pixel_nm
+            for start in args.refine:
+                few = photons[: args.refine_frames]
+                run = refined(few, microscope, prior, args.draws, localizers[start])
+                of_few = None if truth is None else truth[truth["frame"] < len(few)]
+                name = f"refined from {start}"
+                table.row(peer.name, width, name, *cells(run.table, of_few))
+        if priors:
+            table = report.table("priors", {"movie": None, "known": None, "learned": None})
+            for each in priors:
+                table.row(*each)
 
 
 if __name__ == "__main__":

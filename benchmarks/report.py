@@ -39,7 +39,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     made.add_argument("--quick", action="store_true", help="only show that it runs")
     made.add_argument("--threads", type=int, default=2, help="of torch")
     made.add_argument("--keep", type=Path, help="JSON of the figures (default: results/NAME.json)")
-    made.add_argument("--name", default="", help="keep the tables under this name, not as usual")
+    made.add_argument("--name", default="", help="keep the table under this name, not as usual")
     return made
 
 
@@ -96,7 +96,9 @@ class Report:
         if self._tables:
             print()
         rows: list[Any] = []
-        self._tables[self._name or name] = {"columns": dict(columns), "rows": rows}
+        if self._name:
+            name = f"{self._name} {name}" if self._tables else self._name
+        self._tables[name] = {"columns": dict(columns), "rows": rows}
         return Table(columns, rows)
 
     def say(self, sentence: str) -> None:

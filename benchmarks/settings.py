@@ -132,13 +132,14 @@ INSIGHT3 = np.dtype([("x", "<f4"), ("y", "<f4"), ("a", "<f4", 11), ("fr", "<i4")
 
 @dataclass(frozen=True)
 class Peer:
-    """A movie, the camera it was made with, and where its truth is."""
+    """A movie, the camera it was made with, where its truth is, and what else is known of it."""
 
     name: str
     pixel_nm: float
     camera: Camera
     frames: Callable[[], NDArray[np.generic]]
     truth: Callable[[], pd.DataFrame] | None = None
+    known: str = ""
 
 
 def table(frame: NDArray, x_px: NDArray, y_px: NDArray, pixel_nm: float) -> pd.DataFrame:
@@ -173,7 +174,7 @@ def picasso_fits(path: str) -> pd.DataFrame:
     return table(t["frame"], t["x"], t["y"], 160.0)
 
 
-def dax(name: str, *shape: int) -> Peer:
+def dax(name: str, known: str, *shape: int) -> Peer:
     """Big-endian movie of storm-analysis, with Insight3's table of its truth."""
     return Peer(
         f"storm-analysis {name}",
@@ -181,6 +182,7 @@ def dax(name: str, *shape: int) -> Peer:
         Camera(offset=100.0, gain=1.0),
         lambda: np.fromfile(DATA / "storm-analysis" / f"{name}.dax", ">u2").reshape(shape),
         lambda: insight3(f"storm-analysis/{name}_olist.bin"),
+        known,
     )
 
 
@@ -202,6 +204,7 @@ PEERS = (
         emccd(131.6 - 20 * 2.06, 2.06),
         tif("deep-storm-demo1/ArtificialDataset_demo1.tif"),
         lambda: corner_csv("deep-storm-demo1/positions_demo1.csv"),
+        "2,250 photons ± 6 %, 6.1 per µm², PSF sigma 110 nm",
     ),
     Peer(
         "tubulins testStack, bundles",
@@ -209,15 +212,17 @@ PEERS = (
         emccd(135.0, 1.4),
         tif("deep-storm-demo1/testStack_SimulatedMicrotubules.tif"),
         lambda: corner_csv("deep-storm-demo1/Positions_Bundeld_Tubulin_Recreated.xlsx"),
+        "2,150 photons, all alike, 5.5 per µm², PSF sigma 110 nm",
     ),
-    dax("test", 10, 256, 256),
-    dax("test_300x200", 10, 200, 300),
+    dax("test", "0.12 per µm²", 10, 256, 256),
+    dax("test_300x200", "0.065 per µm²", 10, 200, 300),
     Peer(
         "picasso origami (against Picasso's fits)",
         160.0,
         Camera(offset=0.0, gain=1.0),
         lambda: np.fromfile(DATA / "picasso/testdata_1000frames.raw", "<u2").reshape(-1, 32, 32),
         lambda: picasso_fits("picasso/testdata_locs.hdf5"),
+        "PSF sigma 131 nm",
     ),
     Peer(
         "dna-paint-crop (real)",
