@@ -112,7 +112,7 @@ def _statistics(s: Sums) -> dict[str, Any]:
         "precision": s["matched"] / s["found"],
         "P claimed": s["claimed"] / s["found"],
         "difference per axis, px": np.sqrt(s["apart"] / s["n"] / 2),
-        "scatter / claim": np.sqrt(s["square"] / np.maximum(s["expected"], 1e-9)),
+        "scatter / claim": np.sqrt(s["square"] / s["expected"]),
     }
 
 
