@@ -43,9 +43,12 @@ _LONGEST = 0.7
 
 
 @compiled
-def langevin(scene: Scene, state: State, members: NDArray[np.int64], a: float) -> bool:
+def langevin(
+    scene: Scene, state: State, members: NDArray[np.int64], a: float, burning: bool
+) -> bool:
     """Try to move one or two molecules; return whether they did.
 
+    In the burn-in the way back is not asked for: from far off there is none.
     Two are chosen as `log_pairs` says, and do not part further than a merger reaches.
     """
     k = members.size
@@ -107,7 +110,9 @@ def langevin(scene: Scene, state: State, members: NDArray[np.int64], a: float) -
         for column in range(row, p):
             total += chol[column, row] * noise[column]
         backward -= 0.5 * total * total
-    if np.log(np.random.random()) < change + backward - forward:
+    if not burning:
+        change += backward - forward
+    if np.log(np.random.random()) < change:
         for q in range(k):
             move(scene, state, members[q], new[3 * q], new[3 * q + 1], new[3 * q + 2])
         return True

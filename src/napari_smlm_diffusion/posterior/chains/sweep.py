@@ -9,7 +9,6 @@ from napari_smlm_diffusion.jit import compiled, inlined
 from napari_smlm_diffusion.posterior.chains.births import birth_or_death
 from napari_smlm_diffusion.posterior.chains.langevin import langevin
 from napari_smlm_diffusion.posterior.chains.level import fit_level, step_level, weigh
-from napari_smlm_diffusion.posterior.chains.pairs import choose_two, step_pair
 from napari_smlm_diffusion.posterior.chains.scene import Scene
 from napari_smlm_diffusion.posterior.chains.splits import split_or_merge
 from napari_smlm_diffusion.posterior.chains.state import (
@@ -22,6 +21,7 @@ from napari_smlm_diffusion.posterior.chains.state import (
     inside,
     put,
 )
+from napari_smlm_diffusion.posterior.chains.steps import choose_two, step_one, step_pair
 from napari_smlm_diffusion.posterior.draws import CELL_PX
 
 Array = NDArray[np.float64]
@@ -34,7 +34,7 @@ _REFRESH = 64
 # Share of the rounds with a birth or a death.
 _BIRTHS = 0.5
 
-MOVES = ("langevin", "langevin of two", "pair", "birth or death", "split or merge", "level")
+MOVES = ("langevin", "step", "langevin of two", "pair", "birth or death", "split or merge", "level")
 
 
 class Kept(NamedTuple):
@@ -135,19 +135,18 @@ def _sweep(scene: Scene, state: State, rounds: int, burning: bool, accepted: Ind
     for _ in range(rounds):
         if state.number[0] > 0:
             one[0] = int(np.random.random() * state.number[0])
-            # Now and then a short step: where the information changes fast, a long one is refused.
-            a = 1.0 if np.random.random() < 0.8 else 0.3
-            _count(accepted, 0, langevin(scene, state, one, a))
+            _count(accepted, 0, langevin(scene, state, one, 1.0, burning))
+            _count(accepted, 1, step_one(scene, state, int(np.random.random() * state.number[0])))
         if choose_two(scene, state, two):
             a = 1.0 if np.random.random() < 0.5 else 0.2
-            _count(accepted, 1, langevin(scene, state, two, a))
+            _count(accepted, 2, langevin(scene, state, two, a, burning))
         if choose_two(scene, state, two):
-            _count(accepted, 2, step_pair(scene, state, two))
+            _count(accepted, 3, step_pair(scene, state, two))
         if np.random.random() < _BIRTHS:
-            _count(accepted, 3, birth_or_death(scene, state))
-        _count(accepted, 4, split_or_merge(scene, state))
+            _count(accepted, 4, birth_or_death(scene, state))
+        _count(accepted, 5, split_or_merge(scene, state))
     if scene.level[0] == 0:
-        _count(accepted, 5, step_level(scene, state, burning))
+        _count(accepted, 6, step_level(scene, state, burning))
 
 
 @inlined

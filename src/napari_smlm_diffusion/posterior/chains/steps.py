@@ -1,4 +1,8 @@
-"""Two molecules that are near each other: which, and steps that keep their light and its centre."""
+"""Random steps of one molecule, and of two near ones that keep their light and its centre.
+
+Langevin moves are nearly independent draws near the mode; far from it they are refused, as they
+would never lead back. These get there.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +29,37 @@ from napari_smlm_diffusion.posterior.chains.state import (
 
 Index = NDArray[np.int64]
 
-# Widths of the step, in pixels and in the logit of the share, log-uniform in between.
-_SMALL, _LARGE = 0.05, 1.0
+# Widths of a step, in pixels and in ln n or the logit of a share, log-uniform in between.
+_SMALL, _LARGE = 0.02, 1.0
+
+
+@compiled
+def step_one(scene: Scene, state: State, i: int) -> bool:
+    """Move a molecule and change its light, or one of both."""
+    y, x, u = state.y[i], state.x[i], state.u[i]
+    step = _SMALL * (_LARGE / _SMALL) ** np.random.random()
+    new_y, new_x, new_u = y, x, u
+    what = np.random.random()
+    if what < 0.75:
+        new_y += step * np.random.standard_normal()
+        new_x += step * np.random.standard_normal()
+    if what > 0.5:
+        new_u += step * np.random.standard_normal()
+    if not (inside(scene, new_y, new_x) and has_seat(scene, state, new_y, new_x)):
+        return False
+    change = log_light(scene, new_u) - log_light(scene, u)
+    change += log_place(scene, new_y, new_x) - log_place(scene, y, x)
+    box = joined(box_of(scene, y, x), box_of(scene, new_y, new_x))
+    if change == -np.inf or not fits(state, box):
+        return False
+    clear(state, box)
+    put(scene, state, box, y, x, -np.exp(u))
+    put(scene, state, box, new_y, new_x, np.exp(new_u))
+    if np.log(np.random.random()) < change + gain(scene, state, box):
+        apply(scene, state, box, 1.0)
+        move(scene, state, i, new_y, new_x, new_u)
+        return True
+    return False
 
 
 @inlined
