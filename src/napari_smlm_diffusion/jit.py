@@ -1,4 +1,8 @@
-"""How loops over molecules and pixels are compiled (numba): cached on the disk, without the GIL."""
+"""How loops over molecules and pixels are compiled (numba): cached on the disk, without the GIL.
+
+The cache looks at the file of a function, not at those that it calls: whoever changes one of these
+and measures must delete ``__pycache__`` first.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast

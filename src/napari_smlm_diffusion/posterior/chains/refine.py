@@ -25,6 +25,8 @@ Starts = Sequence[Sequence[Emitters[np.ndarray]]]
 
 # Chains have room for so many times the molecules that they start with or that the prior expects.
 _ROOM, _AND = 3.0, 64
+# Rounds of moves of a sweep are those of the molecules there are or that are expected, or these.
+_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class Chains:
             kept = [_empty(scene, a_chain, most) for _ in states]
             seeds = [np.random.SeedSequence((*key, c, again)) for c in range(self.chains)]
             numbers = [int(seed.generate_state(1)[0]) for seed in seeds]
-            run = partial(_run, scene, burn_in, a_chain, thin)
+            run = partial(_run, scene, max(int(expected), _ROUNDS), burn_in, a_chain, thin)
             list(each(run, states, kept, numbers))
             worst = _r_hat(kept, a_chain * thin)
             if worst.max() <= LARGEST_R_HAT:
@@ -175,9 +177,16 @@ class _Frame:
 
 
 def _run(
-    scene: Scene, burn_in: int, draws: int, thin: int, state: State, kept: sweep.Kept, seed: int
+    scene: Scene,
+    least: int,
+    burn_in: int,
+    draws: int,
+    thin: int,
+    state: State,
+    kept: sweep.Kept,
+    seed: int,
 ) -> None:
-    sweep.run(scene, state, kept, burn_in, draws, thin, seed)
+    sweep.run(scene, state, kept, least, burn_in, draws, thin, seed)
 
 
 def _empty(scene: Scene, draws: int, most: int) -> sweep.Kept:

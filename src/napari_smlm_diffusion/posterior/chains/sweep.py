@@ -27,8 +27,6 @@ from napari_smlm_diffusion.posterior.draws import CELL_PX
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-# A sweep has this many rounds of moves at least, however few molecules there are.
-_ROUNDS = 4
 # Rounding is taken out of the expectation once in so many sweeps.
 _REFRESH = 64
 # Share of the rounds with a birth or a death.
@@ -86,7 +84,14 @@ def start(scene: Scene, state: State, y: Array, x: Array, u: Array) -> None:
 
 @compiled
 def run(
-    scene: Scene, state: State, kept: Kept, burn_in: int, draws: int, thin: int, seed: int
+    scene: Scene,
+    state: State,
+    kept: Kept,
+    least: int,
+    burn_in: int,
+    draws: int,
+    thin: int,
+    seed: int,
 ) -> None:
     """Run a chain on from where it stands.
 
@@ -98,6 +103,8 @@ def run(
     scene : Scene
     state : State
     kept : Kept
+    least : int
+        Rounds of moves of a sweep, however few molecules there are.
     burn_in : int
         Sweeps of which nothing is kept.
     draws, thin : int
@@ -109,7 +116,7 @@ def run(
     done, filled, rounds = 0, 0, 0
     for sweep in range(burn_in + draws * thin):
         if 2 * sweep <= burn_in:
-            rounds = max(state.number[0], _ROUNDS)
+            rounds = max(state.number[0], least)
         _sweep(scene, state, rounds, sweep < burn_in, kept.accepted)
         if sweep % _REFRESH == _REFRESH - 1:
             refresh(scene, state)
