@@ -140,6 +140,35 @@ def movie_file(tmp_path_factory) -> Path:
     return folder / "movie.tif"
 
 
+@pytest.fixture(scope="session")
+def compiled_refiner():
+    """Compile what refines, which may take a minute: no test need wait for that with patience."""
+    from napari_smlm_diffusion.frames import FrameStack
+    from napari_smlm_diffusion.jobs.localize.in_memory import localize_in_memory
+    from napari_smlm_diffusion.jobs.localize.plan import prepare
+    from napari_smlm_diffusion.jobs.localize.settings import LocalizeSettings
+    from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
+    from napari_smlm_diffusion.posterior.prior import MoviePrior, PhotonPrior
+
+    known = MoviePrior(
+        photons=PhotonPrior.lognormal(500, 0.3),
+        density=np.full((1, 20, 20), 0.01),
+        blocks=((0, 2),),
+        margin_px=2.0,
+        cell_px=1.0,
+        background=np.full((16, 16), 10.0),
+        background_free=True,
+        psf=GaussianPsf(sigma_nm=130.0),
+    )
+    frames = np.random.default_rng(0).poisson(10.0, (2, 16, 16)).astype(np.uint16)
+    frames[:, 7:10, 7:10] += 60
+    stack = FrameStack.from_array(frames)
+    camera = {"offset": 0, "gain": 1, "pixel_size_nm": 100, "psf_sigma_nm": 130}
+    settings = LocalizeSettings(refine="posterior", proposal="spots", draws=8, **camera)
+    for _ in localize_in_memory(stack, settings, prepare(stack, settings, known)):
+        pass
+
+
 @pytest.fixture
 def finish():
     """Run a job to its end and return what it returns; its progress must never go back."""

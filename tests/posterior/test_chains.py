@@ -18,7 +18,7 @@ def emitters(molecules):
 
 def refine(world, frames, starts=None, draws=32, seed=0, shown=None, **options):
     starts = [NOTHING] * len(frames) if starts is None else starts
-    chains = Chains(**{"rounds": 1, "burn_in": 60, "thin": 8, **options})
+    chains = Chains(**{"rounds": 1, "burn_in": 60, "thin": 8, "sweeps": 0, **options})
     return chains(
         starts,
         np.asarray(frames),
@@ -121,7 +121,7 @@ def test_the_same_bytes_whatever_the_threads_and_the_frames_beside(world):
     for drawn in alone[1:]:
         np.testing.assert_array_equal(drawn.emitters.position, alone[0].emitters.position)
         np.testing.assert_array_equal(drawn.expected, alone[0].expected)
-    last = Chains(rounds=1, burn_in=60, thin=8)(
+    last = Chains(rounds=1, burn_in=60, thin=8, sweeps=0)(
         [NOTHING], frames[2:], 2, world.microscope, world.prior, draws=32, seed=0
     )
     mine = alone[0].emitters.of_frame(2)

@@ -114,7 +114,7 @@ def learn(
         # Compiled when it is first called; whoever only says what was learned needs none of it.
         from napari_smlm_diffusion.posterior.chains.refine import Chains
 
-        refiner = Chains(chains=2, burn_in=4, thin=2, rounds=1)
+        refiner = Chains(chains=2, burn_in=4, thin=2, sweeps=0, rounds=1)
     learner = _Learner(sample, microscope, fixed or Fixed(), photons)
     starts = learner.starts()
     for done in range(_ROUNDS):

@@ -96,7 +96,7 @@ def test_closed_between_two_parts_it_keeps_what_there_is(stack, settings, prior)
         pass
     job.close()
     assert (live.counts, live.frames) == ([32, 16], 1)
-    assert {t: list(table["uncertainty_source"].unique()) for t, table in live.tables.items()} == {
-        0: ["posterior:32"],
-        1: ["posterior:16"],
-    }
+    # Of 16 draws some chains may not agree yet: these localizations are the proposal's.
+    sources = {t: set(table["uncertainty_source"]) for t, table in live.tables.items()}
+    assert sources[0] == {"posterior:32"}
+    assert "posterior:16" in sources[1]

@@ -451,7 +451,7 @@ def test_the_view_stays_when_the_pixel_size_is_given(viewer, widget_in):
 
 
 @pytest.fixture
-def known_prior(monkeypatch):
+def known_prior(monkeypatch, compiled_refiner):
     """What is known of the movie, in place of what takes half a minute to learn."""
     from napari_smlm_diffusion.jobs.localize import plan
     from napari_smlm_diffusion.optics.psf.settings import GaussianPsf

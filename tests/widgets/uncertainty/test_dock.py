@@ -678,7 +678,7 @@ def test_what_localize_was_told_is_known_here(viewer, qtbot, tiny_psi_model):
 
 
 @pytest.fixture
-def known_prior(monkeypatch):
+def known_prior(monkeypatch, compiled_refiner):
     """What is known of `movie`, in place of what takes half a minute to learn."""
     from napari_smlm_diffusion.jobs.localize import plan
     from napari_smlm_diffusion.optics.psf.settings import GaussianPsf

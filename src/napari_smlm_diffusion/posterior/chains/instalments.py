@@ -52,7 +52,7 @@ def instalments(
         done, thin = 0, chains.thin * 2**again
         while done < draws:
             burn_in = thin if parts else chains.burn_in * 2**again
-            part = replace(chains, burn_in=burn_in, thin=thin, rounds=1)(
+            part = replace(chains, burn_in=burn_in, thin=thin, sweeps=0, rounds=1)(
                 [starts],
                 effective[None],
                 frame,

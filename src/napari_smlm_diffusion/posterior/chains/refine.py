@@ -40,7 +40,9 @@ class Chains:
     burn_in : int
         Sweeps that are thrown away. A sweep is a few moves of each kind for each molecule.
     thin : int
-        Sweeps for each draw of a chain.
+        Sweeps for each draw of a chain, at least.
+    sweeps : int
+        Of a chain for all of its draws, at least: few draws are further apart.
     rounds : int
         Where the chains of a frame do not agree (see `Draws.cells_r_hat`), they go on from where
         they are, each time twice as long, up to so many times; the draws are those of the last.
@@ -51,11 +53,18 @@ class Chains:
     chains: int = 4
     burn_in: int = 40
     thin: int = 3
+    sweeps: int = 48
     rounds: int = 2
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("chains", 2), ("burn_in", 0), ("thin", 1), ("rounds", 1)):
+        for name, least in (
+            ("chains", 2),
+            ("burn_in", 0),
+            ("thin", 1),
+            ("sweeps", 0),
+            ("rounds", 1),
+        ):
             value = getattr(self, name)
             require(value >= least, name, f"{least} or more", value)
 
@@ -130,7 +139,7 @@ class Chains:
         most = int(_ROOM * max([expected, *map(len, starts)])) + _AND
         a_chain = -(-draws // self.chains)
         states = [self._start(scene, starts, most, (*key, c)) for c in range(self.chains)]
-        burn_in, thin = self.burn_in, self.thin
+        burn_in, thin = self.burn_in, max(self.thin, -(-self.sweeps // a_chain))
         for again in range(1, self.rounds + 1):
             kept = [_empty(scene, a_chain, most) for _ in states]
             seeds = [np.random.SeedSequence((*key, c, again)) for c in range(self.chains)]

@@ -117,7 +117,7 @@ def run(
     for sweep in range(burn_in + draws * thin):
         if 2 * sweep <= burn_in:
             rounds = max(state.number[0], least)
-        _sweep(scene, state, rounds, sweep < burn_in, kept.accepted)
+        _sweep(scene, state, rounds, 2 * sweep < burn_in, kept.accepted)
         if sweep % _REFRESH == _REFRESH - 1:
             refresh(scene, state)
         if sweep < burn_in:
