@@ -1,6 +1,7 @@
 """The whole: frames in, one by one, a verdict out."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -265,3 +266,20 @@ def test_localizations_alone_are_judged_alone(rng):
     ]
     assert whole.number("SD over CRLB", "ratio").value == pytest.approx(1.25)
     assert whole.number("pulls of localizations", "sd").value == pytest.approx(1, abs=0.15)
+
+
+def test_who_could_hardly_be_judged_is_not_calibrated(data):
+    # Of most movies there is nothing: too few are left for any verdict but that on whole frames.
+    empty = of_movie(0, [run("honest", frames=1).frames[0]], {})
+    nothing = {name: np.empty(0) for name in empty.ranks}
+    blank = {name: np.empty(0) for name in ("scores", "probability")}
+    blank |= {name: np.empty(0, bool) for name in ("narrow", "hit")}
+    empty = replace(
+        empty, ranks=nothing, spread=np.zeros(4), bound=np.zeros(2), features=np.empty((0, 0)),
+        **blank,
+    )  # fmt: skip
+    frames = [replace(empty, frame=k, tarp=np.array([(k + 0.5) / 15])) for k in range(15)]
+    frames += [replace(f, frame=15 + k) for k, f in enumerate(data["honest"].frames[:10])]
+    report = check(CalibrationData(SETTINGS.model_copy(update={"bins": 1}), tuple(frames)))
+    assert report.whole.passed
+    assert not report.calibrated

@@ -119,8 +119,14 @@ class CalibrationReport:
 
     @property
     def calibrated(self) -> bool:
-        """Whether all frames together pass, and at least 90 % of the bins, and of the cells."""
+        """Whether all frames together pass, and at least 90 % of the bins, and of the cells.
+
+        Nor where too little was seen to judge half of what was looked at.
+        """
         shares = (self.share_of_bins, self.share_of_cells)
+        seen = [r for r in self.whole.results if r.values]
+        if 2 * sum(bool(r.checks) for r in seen) < len(seen):
+            return False
         return self.whole.passed and not any(share < NEEDED_SHARE for share in shares)
 
     @property
