@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from napari_smlm_diffusion.frames import FrameStack
 from napari_smlm_diffusion.optics.camera import Camera
 from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
+from napari_smlm_diffusion.posterior.background import first_field
 from napari_smlm_diffusion.posterior.learn import Fixed, learn
 from napari_smlm_diffusion.posterior.prior import PhotonPrior
 from napari_smlm_diffusion.posterior.sample import Sample, part_for_chains, read_sample
@@ -16,14 +17,14 @@ from napari_smlm_diffusion.simulation.movie import MovieSettings, simulate
 CAMERA = Camera(offset=100.0, gain=0.5, read_noise=1.5)
 
 
-def movie_of(density, cv=0.5, frames=40, size=32, contrast=0.5, seed=3):
+def movie_of(density, cv=0.5, frames=40, size=32, contrast=0.5, seed=3, photons=1000, level=30):
     settings = MovieSettings(
         frames=frames,
         shape=(size, size),
         camera=CAMERA,
         density_per_um2=density,
-        photons=LognormalPhotons(mean=1000, cv=cv),
-        background=GradientBackground(level=30, contrast=contrast),
+        photons=LognormalPhotons(mean=photons, cv=cv),
+        background=GradientBackground(level=level, contrast=contrast),
     )
     return simulate(settings, np.random.default_rng(seed))
 
@@ -89,6 +90,56 @@ def test_too_few_molecules_are_said_and_counted_as_of_any_brightness():
     low, high = prior.photons.quantile((0.1, 0.9))
     assert high > 20 * low
     assert prior.mean_density < 2e-3
+
+
+@pytest.mark.parametrize("contrast", [0.3, 0.5])
+def test_a_bright_uneven_background_does_not_become_molecules(contrast):
+    movie = movie_of(0.5, cv=0.3, photons=1500, level=200, contrast=contrast)
+    prior, *_ = learned(movie)
+    assert prior.photons.mean == pytest.approx(1500, rel=0.12)
+    assert prior.mean_density == pytest.approx(len(movie.truth) / movie.frames.size, rel=0.2)
+    y, x = (np.rint(movie.truth[name] / 100).astype(int) for name in ("y_nm", "x_nm"))
+    off = prior.background[y, x] / movie.truth["background"].to_numpy() - 1
+    assert np.abs(off).max() < 0.04
+
+
+@pytest.mark.parametrize("steepness", [0.0, 0.3, 0.5])
+@pytest.mark.parametrize("level", [20, 200])
+def test_the_first_background_follows_a_gradient_to_its_ends(steepness, level):
+    movie = movie_of(0.5, photons=1500, level=0)
+    ramp = level * (1 + steepness * np.linspace(-1, 1, 32)) * np.ones((32, 1))
+    light = np.random.default_rng(2).poisson(ramp, movie.frames.shape)
+    frames = (CAMERA.effective(movie.frames) + light).astype(np.float32)
+    field, bare = first_field(frames, 1.3, 1.5**2)
+    assert bare
+    assert np.abs(field - ramp).max() < 0.01 * level + 1.5
+
+
+def test_in_a_crowd_the_first_background_is_not_the_light_of_molecules():
+    movie = movie_of(6.0, contrast=0.0)
+    field, bare = first_field(CAMERA.effective(movie.frames), 1.3, 1.5**2)
+    assert not bare
+    assert field.mean() < 30 + 0.15 * (CAMERA.effective(movie.frames).mean() - 30)
+
+
+@pytest.mark.parametrize("level", [20, 200])
+def test_of_an_empty_movie_nothing_is_learned_but_the_background(level):
+    movie = movie_of(0.0, level=level)
+    prior, *_ = learned(movie)
+    assert "Too few molecules" in " ".join(prior.notes)
+    assert prior.mean_density < 1e-4
+    assert prior.background.mean() == pytest.approx(level, rel=0.01)
+    # From five to a thousand times the noise under a molecule.
+    low, high = prior.photons.quantile((0.05, 0.95))
+    assert low < 12 * (level * 4 * np.pi * 1.3**2) ** 0.5
+    assert high > 50 * low
+
+
+def test_molecules_too_dim_to_be_seen_are_said_to_be_unknown():
+    movie = movie_of(0.5, cv=0.3, photons=120, level=200, contrast=0.3, frames=24)
+    prior, *_ = learned(movie, photons=120)
+    assert "Too few molecules" in " ".join(prior.notes)
+    assert prior.mean_density < 0.02
 
 
 def test_what_is_fixed_stays():

@@ -126,9 +126,7 @@ def darkest_background(frames: Array, sigma_px: float, read_variance: float) -> 
     it below the background; the mean over tiles. Too high where spots leave no gap at any time.
     """
     smooth = gaussian_filter(frames, (0, sigma_px, sigma_px), mode="nearest")
-    offsets = np.arange(-20, 21)
-    kernel = np.exp(-0.5 * (offsets / sigma_px) ** 2)
-    share = np.sum((kernel / kernel.sum()) ** 2) ** 2
+    share = noise_share(sigma_px)
     tiles = [
         np.quantile(tile, _DARKEST)
         for rows in np.array_split(smooth, max(1, smooth.shape[1] // _TILE), axis=1)
@@ -140,6 +138,13 @@ def darkest_background(frames: Array, sigma_px: float, read_variance: float) -> 
         noise = np.sqrt(share * (np.maximum(level, 0.0) + read_variance))
         level = low - ndtri(_DARKEST) * noise
     return float(level.mean())
+
+
+def noise_share(sigma_px: float) -> float:
+    """Return the share of the variance of a pixel that smoothing with a spot leaves."""
+    offsets = np.arange(-20, 21)
+    kernel = np.exp(-0.5 * (offsets / sigma_px) ** 2)
+    return float(np.sum((kernel / kernel.sum()) ** 2) ** 2)
 
 
 def dark_read_variance(frames: Array, sigma_px: float) -> float:

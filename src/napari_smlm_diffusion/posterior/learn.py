@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from napari_smlm_diffusion.emitters import Emitters
 from napari_smlm_diffusion.moviecheck.check import check_movie
 from napari_smlm_diffusion.optics.microscope import Microscope
-from napari_smlm_diffusion.posterior.background import LEAST, darkest_field, improved
+from napari_smlm_diffusion.posterior.background import LEAST, first_field, improved
 from napari_smlm_diffusion.posterior.blinking import Blinking
 from napari_smlm_diffusion.posterior.density_field import (
     EMPTY,
@@ -35,6 +35,7 @@ from napari_smlm_diffusion.posterior.refiner import Refiner
 from napari_smlm_diffusion.posterior.sample import Sample, part_for_chains
 from napari_smlm_diffusion.posterior.starts import peeled, rendered
 from napari_smlm_diffusion.progress import Progress
+from napari_smlm_diffusion.settings import Roi
 
 Array = NDArray[np.float64]
 
@@ -57,7 +58,13 @@ _CV, _APART = 0.25, (1.25, 100.0)
 # Read noise that is this many SDs from the camera's is believed.
 _SURE = 3.0
 # A molecule this many SDs of the noise under it is no figment of the prior.
-_SEEN = 3.0
+_SEEN = 4.0
+# Photons are believed if at least this share of the molecules can be seen.
+_BELIEVED = 0.5
+# Of fewer, brightness is known up to this factor of what blinking says.
+_ABOUT = 10.0
+# With this many times the molecules that were expected, fewer frames are enough.
+_FAR_MORE = 1.5
 # Relative error of the width of a spot that is given, and its largest change in a round.
 _WIDTH_ERROR = 0.1
 
@@ -130,6 +137,8 @@ def learn(
         )
         learner.update(draws, done)
         starts = _last(draws, len(learner.frames))
+        if done < _ROUNDS - 1 and learner.too_many(draws):
+            starts = learner.starts()
     yield Progress(_ROUNDS, _ROUNDS, "Learned from the movie", learner.state())
     return learner.prior(whole=True)
 
@@ -146,44 +155,68 @@ class _Learner:
         self.psf = self.given = microscope.psf
         check = check_movie(effective, self.sigma_px)
         size = (effective.shape[1], effective.shape[2])
-        chosen, self.part = part_for_chains(
-            size, len(effective), float(np.nan_to_num(check.density_per_px2))
-        )
-        self.cut = np.s_[:, self.part.y0 : self.part.y1, self.part.x0 : self.part.x1]
-        self.frames = effective[chosen][self.cut].astype(np.float64)
-        camera = microscope.camera.crop(*self.part)
-        self.microscope = microscope.model_copy(update={"camera": camera})
-        self.camera_variance = float(np.mean(np.square(camera.effective_read_noise)))
+        self.effective, self.numbers, self.whole = effective, numbers, microscope
+        self.blocks = blocks_of(numbers)
+        self._choose(*part_for_chains(size, len(effective), np.nan_to_num(check.density_per_px2)))
+        known = self.microscope.camera.effective_read_noise
+        self.camera_variance = float(np.mean(np.square(known)))
         self.read_variance = self.camera_variance
         if not self.camera_variance and not fixed.read_noise:
             self.read_variance = check.read_noise**2
 
-        self.blocks = blocks_of(numbers)
-        edges = [start for start, _ in self.blocks[1:]]
-        self.own = np.searchsorted(edges, numbers[chosen], side="right")
         self.means, self.counts = block_means(effective, numbers, self.blocks)
         if fixed.background is not None:
             self.background = np.full(size, max(fixed.background, LEAST))
         else:
-            darkest = darkest_field(effective, self.sigma_px, self.read_variance)
+            field, bare = first_field(effective, self.sigma_px, self.read_variance)
             # In a crowd the darkest places hold light that the moments know of.
-            level = np.clip(check.background / darkest.mean(), 0.3, 1.0)
-            self.background = np.maximum(darkest * level, LEAST)
-        self.effective = effective
+            level = 1.0 if bare else np.clip(check.background / field.mean(), 0.3, 1.0)
+            self.background = np.maximum(field * level, LEAST)
         self.blinking = Blinking.of(effective, self.sigma_px, self.read_variance)
-        mean = photons or check.photons
-        first = PhotonPrior.lognormal(mean, _CV) if mean > 0 else self._broad()
+        self.typical = photons or check.photons
+        blinks = self.typical > 0
+        first = PhotonPrior.lognormal(self.typical, _CV) if blinks else self._broad()
         self.photons = fixed.photons or first
         self.few = False
         self.pool: list[tuple[Array, Array]] = []
         self.errors: dict[str, float] = {}
-        light = self.means[self.cut].mean((1, 2)) - self.background[self.cut[1:]].mean()
-        self._spread(light, light, again=True)
+        self._spread(self._rest(), np.zeros(len(self.blocks)), again=True)
+
+    def _choose(self, chosen: NDArray[np.intp], part: Roi) -> None:
+        """Take these frames of the sample and this part of them for the chains."""
+        self.part = part
+        self.cut = np.s_[:, part.y0 : part.y1, part.x0 : part.x1]
+        self.frames = self.effective[chosen][self.cut].astype(np.float64)
+        camera = self.whole.camera.crop(*part)
+        self.microscope = self.whole.model_copy(update={"camera": camera})
+        edges = [start for start, _ in self.blocks[1:]]
+        self.own = np.searchsorted(edges, self.numbers[chosen], side="right")
+
+    def too_many(self, draws: Draws) -> bool:
+        """Whether there are far more molecules than was thought; then fewer frames are taken."""
+        density = len(draws.emitters) / draws.count / self.frames.size
+        size, count = self.effective.shape[1:], len(self.effective)
+        chosen, part = part_for_chains((size[0], size[1]), count, density)
+        pixels = len(chosen) * (part.y1 - part.y0) * (part.x1 - part.x0)
+        if _FAR_MORE * pixels > self.frames.size:
+            return False
+        self._choose(chosen, part)
+        self._spread(self._rest(), np.full(len(self.blocks), density), again=True)
+        return True
+
+    def _rest(self) -> Array:
+        """Return the light (B,) that the mean frames of the part have beyond the background."""
+        rest: Array = self.means[self.cut].mean((1, 2)) - self.background[self.cut[1:]].mean()
+        return rest
 
     def _broad(self) -> PhotonPrior:
+        """Return what may be seen at all, about what blinking says of it."""
         dark = float(self.background.mean()) + self.read_variance
         noise = float(np.sqrt(4 * np.pi * self.sigma_px**2 * dark))
-        return PhotonPrior.loguniform(*(factor * noise for factor in _BROAD))
+        low, high = (factor * noise for factor in _BROAD)
+        if low < self.typical < high:
+            low, high = max(low, self.typical / _ABOUT), min(high, self.typical * _ABOUT)
+        return PhotonPrior.loguniform(low, high)
 
     @property
     def sigma_px(self) -> float:
@@ -339,10 +372,11 @@ class _Learner:
             return
         area = 4 * np.pi * self.sigma_px**2
         noise = np.sqrt(area * (light + self.read_variance))
-        weight = np.exp(-crowd) * (seen.photons > _SEEN * noise)
-        kept = weight > 0
-        photons, weight, crowd = seen.photons[kept], weight[kept], crowd[kept]
-        self.few = len(photons) < _FEWEST * _DRAWS
+        alone, kept = np.exp(-crowd), seen.photons > _SEEN * noise
+        # Where most are too dim to be seen they are no molecules, or nothing is known of them.
+        figments = alone[kept].sum() < _BELIEVED * alone.sum()
+        photons, weight, crowd = seen.photons[kept], alone[kept], crowd[kept]
+        self.few = bool(figments) or len(photons) < _FEWEST * _DRAWS
         if self.few:
             self.photons, self.pool = self._broad(), []
             self.errors = {k: v for k, v in self.errors.items() if not k.startswith("photons")}

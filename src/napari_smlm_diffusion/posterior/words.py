@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 # Relative spread of photons that are not known.
-_ANYTHING = 1.25
+_ANYTHING = 1.1
 
 
 def words(prior: MoviePrior, microscope: Microscope) -> str:
