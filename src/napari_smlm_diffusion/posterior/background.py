@@ -16,7 +16,9 @@ _TILE = 16
 _FRAMES = 32
 # Quantiles over time that agree within so many SDs of the noise where molecules are seldom, and the
 # share of the pixels where they are that is enough to see the background by.
-_OFTEN, _BARE, _ENOUGH = (0.3, 0.1), 0.5, 0.1
+_OFTEN, _BARE, _ENOUGH = (0.2, 0.05), 0.75, 0.1
+# What stays the same is no molecule down to this many widths of a spot.
+_STILL_SIGMAS = 1.5
 # A background of nothing has no logarithm; photons per pixel.
 LEAST = 1e-3
 
@@ -35,12 +37,16 @@ def first_field(
     """
     some = frames[:: max(1, len(frames) // _FRAMES)].astype(np.float64)
     smooth = gaussian_filter(some, (0, sigma_px, sigma_px), mode="nearest")
+    # A lamp that fades changes all pixels alike.
+    ratios = smooth / np.maximum(np.median(smooth, axis=0), LEAST)
+    levels = np.maximum(np.median(ratios, axis=(1, 2), keepdims=True), LEAST)
+    smooth *= levels.mean() / levels
     often, dark = (_quantile(smooth, share, sigma_px, read_variance) for share in _OFTEN)
     noise = np.sqrt(noise_share(sigma_px) * (np.maximum(dark, 0.0) + read_variance))
     # Of few frames quantiles are themselves noisy.
     bare = gaussian_filter(often - dark, 2 * sigma_px, mode="nearest") < _BARE * noise
     if bare.mean() > _ENOUGH:
-        return _slow(often, bare, SLOW_SIGMAS * sigma_px), True
+        return _slow(often, bare, _STILL_SIGMAS * sigma_px), True
     shape = _slow(dark, np.ones_like(bare), _TILE)
     return _lowered(some, shape, sigma_px, read_variance), False
 

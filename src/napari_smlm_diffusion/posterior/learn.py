@@ -236,19 +236,29 @@ class _Learner:
     def starts(self) -> list[list[Emitters[Array]]]:
         """Return for each frame many dim and few bright molecules that explain it."""
         # What looks like no molecule is background. In a crowd nothing does.
-        apart = self.light.mean() < self.background.mean()
-        for _ in range(_PEELED if apart and self.fixed.background is None else 0):
-            bright = [self._peeled(frame, _APART[1]) for frame in self.frames]
+        apart = self.light.mean() < self.background.mean() and self.fixed.background is None
+        levels = np.ones(len(self.frames))
+        if apart:
+            levels = np.median(self.frames / self.background[self.cut[1:]], axis=(1, 2))
+            levels = np.maximum(levels / max(levels.mean(), LEAST), LEAST)
+        for _ in range(_PEELED if apart else 0):
+            under = self.background[self.cut[1:]] * levels[:, None, None]
+            bright = self._peeled(under, _APART[1])
             psf = self.psf.build(self.pixel_size_nm)
             light = np.array([rendered(some, psf, self.frames.shape[1:]) for some in bright])
-            under = self.background[self.cut[1:]]
-            self._update_background(under, np.ones(len(self.frames)), light + under)
-        return [[self._peeled(frame, factor) for factor in _APART] for frame in self.frames]
+            self._update_background(self.background[self.cut[1:]], levels, light + under)
+        under = self.background[self.cut[1:]] * levels[:, None, None]
+        ends = [self._peeled(under, factor) for factor in _APART]
+        return [list(pair) for pair in zip(*ends, strict=True)]
 
-    def _peeled(self, frame: Array, factor: float) -> Emitters[Array]:
-        variance = np.full(frame.shape, self.read_variance)
-        psf, typical = self.psf.build(self.pixel_size_nm), float(self.photons.quantile(0.5))
-        return peeled(frame, self.background[self.cut[1:]], variance, psf, factor * typical)
+    def _peeled(self, under: Array, factor: float) -> list[Emitters[Array]]:
+        """Return molecules of at most so many times the usual light that explain each frame."""
+        variance = np.full(self.frames.shape[1:], self.read_variance)
+        psf, most = self.psf.build(self.pixel_size_nm), factor * float(self.photons.quantile(0.5))
+        return [
+            peeled(frame, dark, variance, psf, most)
+            for frame, dark in zip(self.frames, under, strict=True)
+        ]
 
     def prior(self, whole: bool) -> MoviePrior:
         """Return what is known, of the whole field or of the frames of the chains."""
