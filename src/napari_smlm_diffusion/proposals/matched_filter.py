@@ -127,7 +127,8 @@ def find_peaks(
     height, width = frame.shape
     # Single precision is enough to find them, and half the memory to walk through.
     residual = np.empty((height, width), np.float32)
-    weight, signal, power = np.empty_like(residual), np.empty_like(residual), np.empty_like(residual)
+    weight = np.empty_like(residual)
+    signal, power = np.empty_like(residual), np.empty_like(residual)
     for y in range(height):
         for x in range(width):
             noise = max(expected[y, x], DARK) + read_variance[y, x]
