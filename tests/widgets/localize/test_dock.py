@@ -451,33 +451,11 @@ def test_the_view_stays_when_the_pixel_size_is_given(viewer, widget_in):
 
 
 @pytest.fixture
-def known_prior(monkeypatch, compiled_refiner):
+def known_prior(know):
     """What is known of the movie, in place of what takes half a minute to learn."""
-    from napari_smlm_diffusion.jobs.localize import plan
-    from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
-    from napari_smlm_diffusion.posterior.prior import MoviePrior, PhotonPrior
-
-    known = MoviePrior(
-        photons=PhotonPrior.lognormal(3000, 0.3),
-        density=np.full((1, 32, 40), 0.004),
-        blocks=((0, 24),),
-        margin_px=2.0,
-        cell_px=1.0,
-        background=np.full((28, 36), 20.0),
-        background_free=True,
-        psf=GaussianPsf(sigma_nm=130.0),
+    return know(
+        photons=3000, shape=(28, 36), density=0.004, frames=24, background=20.0, sigma_nm=130.0
     )
-
-    whole, learned = plan.preparing, []
-
-    def preparing(stack, settings, prior=None):
-        if settings.refine == "posterior":
-            learned.append(settings)
-            yield Progress(1, 2, "Learning from the movie")
-        return (yield from whole(stack, settings, known))
-
-    monkeypatch.setattr(plan, "preparing", preparing)
-    return learned
 
 
 def test_a_refined_run_shows_what_it_learned_and_what_it_leaves(

@@ -678,33 +678,11 @@ def test_what_localize_was_told_is_known_here(viewer, qtbot, tiny_psi_model):
 
 
 @pytest.fixture
-def known_prior(monkeypatch, compiled_refiner):
-    """What is known of `movie`, in place of what takes half a minute to learn."""
-    from napari_smlm_diffusion.jobs.localize import plan
-    from napari_smlm_diffusion.optics.psf.settings import GaussianPsf
-    from napari_smlm_diffusion.posterior.prior import MoviePrior, PhotonPrior
-
-    known = MoviePrior(
-        photons=PhotonPrior.lognormal(4000, 0.3),
-        density=np.full((1, 24, 28), 0.002),
-        blocks=((0, 4),),
-        margin_px=2.0,
-        cell_px=1.0,
-        background=np.full((20, 24), 5.0),
-        background_free=True,
-        psf=GaussianPsf(sigma_nm=100.0),
+def known_prior(know):
+    """What is known of the movie, in place of what takes half a minute to learn."""
+    return know(
+        photons=4000, shape=(20, 24), density=0.002, frames=4, background=5.0, sigma_nm=100.0
     )
-
-    whole, learned = plan.preparing, []
-
-    def preparing(stack, settings, prior=None):
-        if settings.refine == "posterior":
-            learned.append(settings)
-            yield Progress(1, 2, "Learning from the movie")
-        return (yield from whole(stack, settings, known))
-
-    monkeypatch.setattr(plan, "preparing", preparing)
-    return learned
 
 
 def test_draws_of_the_current_frame_refine_beside_samples(

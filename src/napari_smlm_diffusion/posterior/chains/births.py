@@ -17,6 +17,7 @@ from napari_smlm_diffusion.posterior.chains.state import (
     apply,
     box_of,
     clear,
+    drawn,
     gain,
     inside,
     log_light,
@@ -43,7 +44,7 @@ def birth_or_death(scene: Scene, state: State) -> bool:
         if state.filled[t] >= state.members.shape[1] - 1 or state.number[0] >= state.y.size - 1:
             return False
         _residual(scene, state, t, cells)
-        cell = _drawn(cells, 0, cells.size)
+        cell = drawn(cells)
         y = t // scene.tiles[1] * TILE_PX + cell // TILE_PX - scene.border - 0.5
         x = t % scene.tiles[1] * TILE_PX + cell % TILE_PX - scene.border - 0.5
         y += np.random.random()
@@ -100,17 +101,6 @@ def _first_above(sums: Array, value: float) -> int:
         else:
             high = middle
     return low
-
-
-@inlined
-def _drawn(weights: Array, first: int, stop: int) -> int:
-    """Draw an index by weights that sum to 1."""
-    left = np.random.random()
-    for k in range(first, stop):
-        left -= weights[k]
-        if left < 0.0:
-            return k
-    return stop - 1
 
 
 @summing

@@ -19,9 +19,9 @@ from napari_smlm_diffusion.posterior.chains.scene import Scene, photons_of, scen
 from napari_smlm_diffusion.posterior.chains.state import State, new_state
 from napari_smlm_diffusion.posterior.draws import CELL_PX, LARGEST_R_HAT, Draws, r_hat
 from napari_smlm_diffusion.posterior.prior import MoviePrior
+from napari_smlm_diffusion.posterior.refiner import Starts
 
 Array = NDArray[np.float64]
-Starts = Sequence[Sequence[Emitters[np.ndarray]]]
 
 # Chains have room for so many times the molecules that they start with or that the prior expects.
 _ROOM, _AND = 3.0, 64
@@ -116,7 +116,7 @@ class Chains:
         def of_frame(t: int, each: Callable[..., Any] = map) -> _Frame:
             frame = first_frame + t
             scene = scene_of(effective[t], variance, shown, table, photons, prior, frame)
-            return self._frame(scene, starts[t], prior, (seed, frame), draws, each)
+            return self._frame(scene, starts[t], (seed, frame), draws, each)
 
         threads = self.threads or os.cpu_count() or 1
         with ThreadPoolExecutor(threads) as pool:
@@ -130,7 +130,6 @@ class Chains:
         self,
         scene: Scene,
         starts: Sequence[Emitters[np.ndarray]],
-        prior: MoviePrior,
         key: tuple[int, int],
         draws: int,
         each: Callable[..., Any],

@@ -22,6 +22,7 @@ from napari_smlm_diffusion.posterior.chains.state import (
     apply,
     box_of,
     clear,
+    drawn,
     fits,
     gain,
     has_seat,
@@ -64,7 +65,7 @@ def _split(scene: Scene, state: State) -> bool:
     shares = state.shares
     if not _shares(scene, u, shares):
         return False
-    k = _drawn(shares)
+    k = drawn(shares)
     one = scene.photons.lowest + (k + np.random.random() - 0.5) * scene.photons.step
     w = np.exp(one - u)
     if not 0.0 < w < 0.5:
@@ -225,19 +226,6 @@ def _log_share(scene: Scene, shares: Array, u: float) -> float:
     if k < 0 or k >= shares.size or shares[k] <= 0.0:
         return -np.inf
     return np.log(shares[k] / scene.photons.step)
-
-
-@inlined
-def _drawn(weights: Array) -> int:
-    left = np.random.random()
-    last = 0
-    for k in range(weights.size):
-        if weights[k] > 0.0:
-            last = k
-            left -= weights[k]
-            if left < 0.0:
-                break
-    return last
 
 
 @compiled

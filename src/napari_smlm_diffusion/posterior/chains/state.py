@@ -329,3 +329,17 @@ def near(scene: Scene, state: State, y: float, x: float, i: int, j: int, pick: i
                         return k
                     found += 1
     return found
+
+
+@inlined
+def drawn(weights: Array) -> int:
+    """Draw an index by weights that sum to 1; never one without a weight."""
+    left = np.random.random()
+    last = 0
+    for k in range(weights.size):
+        if weights[k] > 0.0:
+            last = k
+            left -= weights[k]
+            if left < 0.0:
+                break
+    return last
